@@ -1,0 +1,298 @@
+//! Sets of 8-bit RGB images: folders, `.npz` arrays, and CIFAR-10 in its two packagings.
+
+use std::{
+    fs::File,
+    io::Read,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result};
+
+/// The file endings that pytorch-fid takes for images.
+const ENDINGS: [&str; 9] = ["bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp"];
+/// An array of images larger than this is refused rather than read into memory.
+const MAX_BYTES: u64 = 32 << 30;
+
+/// Some 8-bit RGB images of one size, `[len, height, width, 3]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    height: usize,
+    width: usize,
+    pixels: Vec<u8>,
+}
+
+impl Images {
+    /// Images from their bytes, `[len, height, width, 3]`.
+    ///
+    /// # Errors
+    /// Where the size is zero or the bytes are not a whole number of images.
+    pub fn new(height: usize, width: usize, pixels: Vec<u8>) -> Result<Self> {
+        let bytes = height * width * 3;
+        if bytes == 0 || pixels.len() % bytes != 0 {
+            return Err(Error::Values(format!("{} bytes are no RGB images of {width}x{height}", pixels.len())));
+        }
+        Ok(Images { height, width, pixels })
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.pixels.len() / (self.height * self.width * 3)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.pixels.is_empty()
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// All bytes, `[len, height, width, 3]`.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The images one by one, each `[height, width, 3]`.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.pixels.chunks(self.height * self.width * 3)
+    }
+
+    fn slice(&self, range: Range<usize>) -> Images {
+        let bytes = self.height * self.width * 3;
+        Images { pixels: self.pixels[range.start * bytes..range.end * bytes].to_vec(), ..*self }
+    }
+}
+
+/// Which part of CIFAR-10.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// The 50 000 training images.
+    Train,
+    /// The 10 000 test images.
+    Test,
+}
+
+impl Split {
+    /// File names without their ending.
+    fn parts(self) -> &'static [&'static str] {
+        match self {
+            Split::Train => &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
+            Split::Test => &["test_batch"],
+        }
+    }
+}
+
+/// A set of images of one size, read as needed.
+#[derive(Debug)]
+pub struct ImageSet {
+    height: usize,
+    width: usize,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    Memory(Images),
+    Files(Vec<PathBuf>),
+}
+
+impl ImageSet {
+    /// Opens a folder of images (as pytorch-fid does: the files directly in it, sorted by name), an `.npz` with
+    /// `arr_0` (u8, `[n, height, width, 3]`), or a folder with CIFAR-10's `data_batch_*`, which gives the
+    /// training images.
+    ///
+    /// # Errors
+    /// Where there is no image, or a file cannot be read, or sizes differ.
+    pub fn open(path: &Path) -> Result<Self> {
+        let metadata = path.metadata().map_err(Error::io(path))?;
+        if metadata.is_file() {
+            return Ok(read_npz(path)?.into());
+        }
+        if ["bin", "png"].iter().any(|ending| path.join("data_batch_1").with_extension(ending).exists()) {
+            return Self::cifar10(path, Split::Train);
+        }
+        let mut files = Vec::new();
+        for entry in path.read_dir().map_err(Error::io(path))? {
+            let file = entry.map_err(Error::io(path))?.path();
+            let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+            if ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
+                files.push(file);
+            }
+        }
+        files.sort();
+        let Some(first) = files.first() else {
+            return Err(Error::invalid(path, format!("no images in this folder (looked for {})", ENDINGS.join(", "))));
+        };
+        let (width, height) =
+            image::image_dimensions(first).map_err(|error| Error::invalid(first, format!("not a readable image: {error}")))?;
+        Ok(ImageSet { height: height as usize, width: width as usize, store: Store::Files(files) })
+    }
+
+    /// CIFAR-10 from a folder with the binary release's `.bin` files or with one-image-per-row `.png` sheets.
+    ///
+    /// # Errors
+    /// Where a part is missing or not of the expected size.
+    pub fn cifar10(folder: &Path, split: Split) -> Result<Self> {
+        let mut pixels = Vec::new();
+        for part in split.parts() {
+            let file = folder.join(part);
+            let (bin, png) = (file.with_extension("bin"), file.with_extension("png"));
+            pixels.extend(if bin.exists() { read_cifar_binary(&bin)? } else { read_cifar_sheet(&png)? });
+        }
+        Ok(Images::new(32, 32, pixels)?.into())
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        match &self.store {
+            Store::Memory(images) => images.len(),
+            Store::Files(files) => files.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Images `range`.
+    ///
+    /// # Errors
+    /// Where a file cannot be decoded or has another size than the first.
+    pub fn read(&self, range: Range<usize>) -> Result<Images> {
+        let files = match &self.store {
+            Store::Memory(images) => return Ok(images.slice(range)),
+            Store::Files(files) => &files[range],
+        };
+        let mut pixels = Vec::with_capacity(files.len() * self.height * self.width * 3);
+        for file in files {
+            let image = decode(file)?;
+            if (image.height() as usize, image.width() as usize) != (self.height, self.width) {
+                let (width, height) = (image.width(), image.height());
+                let expected = format!("{}x{} like the folder's first image", self.width, self.height);
+                return Err(Error::invalid(file, format!("is {width}x{height}; expected {expected}")));
+            }
+            pixels.extend_from_slice(image.as_raw());
+        }
+        Images::new(self.height, self.width, pixels)
+    }
+
+    /// SHA-256 of the number, size and bytes of the images, in order: the same however they are stored.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn hash(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        for number in [self.len(), self.height, self.width] {
+            hash.update((number as u64).to_le_bytes());
+        }
+        for start in (0..self.len()).step_by(1000) {
+            hash.update(self.read(start..(start + 1000).min(self.len()))?.pixels());
+        }
+        Ok(format!("{:x}", hash.finalize()))
+    }
+}
+
+impl From<Images> for ImageSet {
+    fn from(images: Images) -> Self {
+        ImageSet { height: images.height, width: images.width, store: Store::Memory(images) }
+    }
+}
+
+fn decode(file: &Path) -> Result<image::RgbImage> {
+    let reader = image::ImageReader::open(file).map_err(Error::io(file))?;
+    let image = reader.with_guessed_format().map_err(Error::io(file))?.decode();
+    Ok(image.map_err(|error| Error::invalid(file, format!("not a readable image: {error}")))?.to_rgb8())
+}
+
+/// 10 000 records of a label byte and three 32×32 planes.
+fn read_cifar_binary(file: &Path) -> Result<Vec<u8>> {
+    const RECORD: usize = 1 + 3 * 1024;
+    let bytes = std::fs::read(file).map_err(Error::io(file))?;
+    if bytes.len() != 10_000 * RECORD {
+        let reason = format!("{} bytes; expected 10000 records of {RECORD} bytes (CIFAR-10 binary version)", bytes.len());
+        return Err(Error::invalid(file, reason));
+    }
+    let interleave = |record: &[u8]| -> Vec<u8> { (0..3072).map(|i| record[1 + i % 3 * 1024 + i / 3]).collect() };
+    Ok(bytes.chunks(RECORD).flat_map(interleave).collect())
+}
+
+/// One image per row: 1024 RGB pixels.
+fn read_cifar_sheet(file: &Path) -> Result<Vec<u8>> {
+    let sheet = decode(file)?;
+    if sheet.dimensions() != (1024, 10_000) {
+        let (width, height) = sheet.dimensions();
+        return Err(Error::invalid(file, format!("is {width}x{height}; expected 10000 rows of 1024 pixels")));
+    }
+    Ok(sheet.into_raw())
+}
+
+fn read_npz(path: &Path) -> Result<Images> {
+    let invalid = |reason: String| Error::invalid(path, format!("{reason}; expected an .npz with arr_0: u8 [n, height, width, 3]"));
+    let file = File::open(path).map_err(Error::io(path))?;
+    let mut archive = zip::ZipArchive::new(file).map_err(|error| invalid(format!("no zip archive ({error})")))?;
+    let entry = archive.by_name("arr_0.npy").map_err(|error| invalid(format!("arr_0: {error}")))?;
+    let size = entry.size();
+    let npy = npyz::NpyFile::new(entry).map_err(|error| invalid(format!("arr_0: {error}")))?;
+    let shape = npy.shape().to_vec();
+    let bytes = shape.iter().try_fold(1u64, |product, &side| product.checked_mul(side));
+    let &[n, height, width, 3] = shape.as_slice() else {
+        return Err(invalid(format!("arr_0 has shape {shape:?}")));
+    };
+    if npy.order() != npyz::Order::C || npy.dtype().descr() != "'|u1'" {
+        return Err(invalid(format!("arr_0 has type {} in {:?} order", npy.dtype().descr(), npy.order())));
+    }
+    let Some(bytes) = bytes.filter(|&bytes| bytes <= size && bytes <= MAX_BYTES) else {
+        return Err(invalid(format!("arr_0 claims shape {shape:?} in {size} bytes")));
+    };
+    if n == 0 {
+        return Err(invalid("arr_0 holds no images".into()));
+    }
+    let pixels = npy.into_vec::<u8>().map_err(|error| invalid(format!("arr_0: {error}")))?;
+    debug_assert_eq!(pixels.len() as u64, bytes);
+    Images::new(height as usize, width as usize, pixels).map_err(|error| invalid(error.to_string()))
+}
+
+/// One array of an `.npz` as f64, with its shape.
+pub(crate) fn read_npz_f64(path: &Path, name: &str) -> Result<(Vec<u64>, Vec<f64>)> {
+    let invalid = |reason: String| Error::invalid(path, format!("{name}: {reason}"));
+    let file = File::open(path).map_err(Error::io(path))?;
+    let mut archive = zip::ZipArchive::new(file).map_err(|error| invalid(error.to_string()))?;
+    let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|error| invalid(error.to_string()))?;
+    let mut bytes = Vec::new();
+    entry.by_ref().take(1 << 30).read_to_end(&mut bytes).map_err(|error| invalid(error.to_string()))?;
+    let npy = npyz::NpyFile::new(&bytes[..]).map_err(|error| invalid(error.to_string()))?;
+    let shape = npy.shape().to_vec();
+    let count = shape.iter().try_fold(1u64, |product, &side| product.checked_mul(side));
+    if count.is_none_or(|count| count.saturating_mul(8) > bytes.len() as u64) || npy.order() != npyz::Order::C {
+        return Err(invalid(format!("claims shape {shape:?} in {} bytes; expected f64 in C order", bytes.len())));
+    }
+    let values = npy.into_vec::<f64>().map_err(|error| invalid(format!("expected f64: {error}")))?;
+    Ok((shape, values))
+}
+
+/// Whether the file is an `.npz` with this array.
+pub(crate) fn npz_has(path: &Path, name: &str) -> bool {
+    let archive = File::open(path).ok().and_then(|file| zip::ZipArchive::new(file).ok());
+    archive.is_some_and(|archive| archive.index_for_name(&format!("{name}.npy")).is_some())
+}

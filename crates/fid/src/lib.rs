@@ -1,0 +1,26 @@
+//! The Fréchet Inception distance, exactly as pytorch-fid computes it.
+//!
+//! Images become feature rows ([`Inception`], [`Pixel8`]), rows become streaming moments ([`Moments`]),
+//! and two sets of moments give one distance ([`frechet_distance`]). [`Statistics`] are moments with their
+//! origin: which extractor, which weights, which images. An extractor knows nothing of distances, and a
+//! distance nothing of images.
+//!
+//! Source: M. Heusel et al., *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
+//! Equilibrium*, arXiv 1706.08500, equation 6; the network and image preparation are those of pytorch-fid 0.3.
+
+mod error;
+mod extractor;
+mod frechet;
+mod images;
+mod inception;
+mod inception_weights;
+mod moments;
+mod statistics;
+
+pub use error::{Error, Result};
+pub use extractor::{Extractor, Identity, Pixel8};
+pub use frechet::{Gaussian, frechet_distance};
+pub use images::{Images, ImageSet, Split};
+pub use inception::Inception;
+pub use moments::Moments;
+pub use statistics::{Precision, Statistics};

@@ -1,0 +1,176 @@
+//! Moments with their origin, and the file that keeps them.
+
+use std::{collections::HashMap, io::Write, path::Path};
+
+use faer::Mat;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use crate::{Error, Extractor, Gaussian, Identity, ImageSet, Moments, Result, images::{npz_has, read_npz_f64}};
+
+/// The one metadata entry of a statistics file (JSON): several would be written in random order.
+const ENTRY: &str = "fewstep";
+const FORMAT: &str = "fewstep statistics, version 1";
+/// Features of the largest extractor that a file may claim.
+const MAX_DIM: usize = 16_384;
+
+/// Mean and covariance of a set of images in some feature space, and where they came from.
+#[derive(Debug, Clone)]
+pub struct Statistics {
+    /// The feature space.
+    pub identity: Identity,
+    /// [`ImageSet::hash`] of the images; empty where unknown.
+    pub dataset: String,
+    /// Number of images; 0 where unknown.
+    pub count: u64,
+    /// Mean and unbiased covariance.
+    pub gaussian: Gaussian,
+}
+
+/// How the covariance is stored; the mean is always f64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// Exact.
+    F64,
+    /// Half the size; each entry rounded to 24 bits.
+    F32,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    format: String,
+    #[serde(flatten)]
+    identity: Identity,
+    dataset: String,
+    count: u64,
+}
+
+impl Statistics {
+    /// Statistics of `images`, `batch` at a time; `progress` hears how many are done.
+    ///
+    /// # Errors
+    /// Where an image cannot be read or there are fewer than two.
+    pub fn collect(
+        extractor: &dyn Extractor,
+        images: &ImageSet,
+        batch: usize,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Self> {
+        let dataset = images.hash()?;
+        let mut moments = Moments::new(extractor.dim());
+        for start in (0..images.len()).step_by(batch.max(1)) {
+            let end = (start + batch.max(1)).min(images.len());
+            moments.push(&extractor.features(&images.read(start..end)?)?)?;
+            progress(end);
+        }
+        Ok(Statistics { identity: extractor.identity(), dataset, count: moments.count(), gaussian: moments.gaussian()? })
+    }
+
+    /// Writes a safetensors file: `mean` `[dim]`, the covariance's upper triangle row by row, and the origin as
+    /// JSON in the metadata. The file appears whole or not at all.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
+        let (mean, covariance) = (self.gaussian.mean(), self.gaussian.covariance());
+        let dim = mean.len();
+        let triangle = (0..dim).flat_map(|i| (i..dim).map(move |j| covariance[(i, j)]));
+        let (dtype, packed): (Dtype, Vec<u8>) = match precision {
+            Precision::F64 => (Dtype::F64, triangle.flat_map(f64::to_le_bytes).collect()),
+            Precision::F32 => (Dtype::F32, triangle.flat_map(|value| (value as f32).to_le_bytes()).collect()),
+        };
+        let mean: Vec<u8> = mean.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let header = Header {
+            format: FORMAT.into(),
+            identity: self.identity.clone(),
+            dataset: self.dataset.clone(),
+            count: self.count,
+        };
+        let invalid = |error: &dyn std::fmt::Display| Error::invalid(path, error);
+        let header = serde_json::to_string(&header).map_err(|error| invalid(&error))?;
+        let tensors = [
+            ("mean", TensorView::new(Dtype::F64, vec![dim], &mean).map_err(|error| invalid(&error))?),
+            ("covariance", TensorView::new(dtype, vec![dim * (dim + 1) / 2], &packed).map_err(|error| invalid(&error))?),
+        ];
+        let metadata = HashMap::from([(ENTRY.to_owned(), header)]);
+        let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|error| invalid(&error))?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(path))?;
+        file.write_all(&bytes).map_err(Error::io(path))?;
+        file.persist(path).map_err(|error| Error::io(path)(error.error))?;
+        Ok(())
+    }
+
+    /// Whether `path` is a file of statistics rather than of images: one of ours, or pytorch-fid's `.npz`.
+    pub fn is_file(path: &Path) -> bool {
+        path.extension().is_some_and(|ending| ending == "safetensors") || npz_has(path, "mu") || npz_has(path, "sigma")
+    }
+
+    /// Reads statistics written by [`write`](Self::write), or an `.npz` with `mu` and `sigma` as pytorch-fid
+    /// writes. The latter says nothing of its origin: `assumed` is taken for its feature space.
+    ///
+    /// # Errors
+    /// Where the file is damaged; what was expected is named.
+    pub fn read(path: &Path, assumed: &Identity) -> Result<Self> {
+        if !path.extension().is_some_and(|ending| ending == "safetensors") {
+            return Self::read_npz(path, assumed);
+        }
+        let invalid = |reason: String| Error::invalid(path, format!("{reason}; expected a statistics file written by `fewstep stats`"));
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let entry = metadata.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
+        let header: Header = serde_json::from_str(entry.ok_or_else(|| invalid("no origin in the metadata".into()))?)
+            .map_err(|error| invalid(format!("origin: {error}")))?;
+        if header.format != FORMAT {
+            return Err(invalid(format!("format is '{}'", header.format)));
+        }
+        let values = |name: &str| -> Result<Vec<f64>> {
+            let tensor = tensors.tensor(name).map_err(|error| invalid(format!("tensor {name}: {error}")))?;
+            match tensor.dtype() {
+                Dtype::F64 => Ok(tensor.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("8 bytes"))).collect()),
+                Dtype::F32 => Ok(tensor.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("4 bytes")))).collect()),
+                other => Err(invalid(format!("tensor {name} is {other:?}"))),
+            }
+        };
+        let (mean, packed) = (values("mean")?, values("covariance")?);
+        let dim = mean.len();
+        if dim == 0 || dim > MAX_DIM || packed.len() != dim * (dim + 1) / 2 {
+            return Err(invalid(format!("mean has {dim} entries and the covariance's triangle {}", packed.len())));
+        }
+        let at = |i: usize, j: usize| packed[i * dim - i * (i + 1) / 2 + j];
+        let covariance = Mat::from_fn(dim, dim, |i, j| at(i.min(j), i.max(j)));
+        let gaussian = Gaussian::new(mean, covariance).map_err(|error| invalid(error.to_string()))?;
+        Ok(Statistics { identity: header.identity, dataset: header.dataset, count: header.count, gaussian })
+    }
+
+    fn read_npz(path: &Path, assumed: &Identity) -> Result<Self> {
+        let ((shape, mean), (sigma_shape, sigma)) = (read_npz_f64(path, "mu")?, read_npz_f64(path, "sigma")?);
+        let dim = mean.len();
+        if shape.len() != 1 || dim == 0 || dim > MAX_DIM || sigma_shape != [dim as u64; 2] {
+            return Err(Error::invalid(path, format!("mu has shape {shape:?} and sigma {sigma_shape:?}; expected [d] and [d, d]")));
+        }
+        let covariance = Mat::from_fn(dim, dim, |i, j| sigma[i * dim + j]);
+        let gaussian = Gaussian::new(mean, covariance).map_err(|error| Error::invalid(path, error))?;
+        Ok(Statistics { identity: assumed.clone(), dataset: String::new(), count: 0, gaussian })
+    }
+
+    /// Checks that these statistics live in the feature space `expected`.
+    ///
+    /// # Errors
+    /// Naming `path` and the first difference.
+    pub fn expect(&self, expected: &Identity, path: &Path) -> Result<()> {
+        let found = &self.identity;
+        let fields = [
+            ("extractor", &found.extractor, &expected.extractor),
+            ("weight hash", &found.weights, &expected.weights),
+            ("image preparation", &found.preparation, &expected.preparation),
+        ];
+        match fields.into_iter().find(|(_, found, expected)| found != expected) {
+            Some((what, found, expected)) => {
+                Err(Error::invalid(path, format!("statistics do not match: {what} is '{found}', expected '{expected}'")))
+            }
+            None => Ok(()),
+        }
+    }
+}
