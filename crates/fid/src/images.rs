@@ -133,8 +133,8 @@ impl ImageSet {
         let Some(first) = files.first() else {
             return Err(Error::invalid(path, format!("no images in this folder (looked for {})", ENDINGS.join(", "))));
         };
-        let (width, height) =
-            image::image_dimensions(first).map_err(|error| Error::invalid(first, format!("not a readable image: {error}")))?;
+        let (width, height) = image::image_dimensions(first)
+            .map_err(|error| Error::invalid(first, format!("not a readable image: {error}")))?;
         Ok(ImageSet { height: height as usize, width: width as usize, store: Store::Files(files) })
     }
 
@@ -230,7 +230,8 @@ fn read_cifar_binary(file: &Path) -> Result<Vec<u8>> {
     const RECORD: usize = 1 + 3 * 1024;
     let bytes = std::fs::read(file).map_err(Error::io(file))?;
     if bytes.len() != 10_000 * RECORD {
-        let reason = format!("{} bytes; expected 10000 records of {RECORD} bytes (CIFAR-10 binary version)", bytes.len());
+        let reason =
+            format!("{} bytes; expected 10000 records of {RECORD} bytes (CIFAR-10 binary version)", bytes.len());
         return Err(Error::invalid(file, reason));
     }
     let interleave = |record: &[u8]| -> Vec<u8> { (0..3072).map(|i| record[1 + i % 3 * 1024 + i / 3]).collect() };
@@ -248,7 +249,9 @@ fn read_cifar_sheet(file: &Path) -> Result<Vec<u8>> {
 }
 
 fn read_npz(path: &Path) -> Result<Images> {
-    let invalid = |reason: String| Error::invalid(path, format!("{reason}; expected an .npz with arr_0: u8 [n, height, width, 3]"));
+    let invalid = |reason: String| {
+        Error::invalid(path, format!("{reason}; expected an .npz with arr_0: u8 [n, height, width, 3]"))
+    };
     let file = File::open(path).map_err(Error::io(path))?;
     let mut archive = zip::ZipArchive::new(file).map_err(|error| invalid(format!("no zip archive ({error})")))?;
     let entry = archive.by_name("arr_0.npy").map_err(|error| invalid(format!("arr_0: {error}")))?;

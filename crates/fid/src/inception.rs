@@ -24,7 +24,7 @@ const SIDE: usize = 299;
 /// Number of pool3 features.
 const DIM: usize = 2048;
 /// Images that go through the network together on a CPU: enough for full matrix products, few enough for the cache.
-const CPU_BATCH: usize = 4;
+const CPU_BATCH: usize = 2;
 
 /// The FID-Inception network on a device.
 pub struct Inception {
@@ -53,6 +53,13 @@ impl Conv {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         relu(conv2d(x, self.weight.clone(), Some(self.bias.clone()), self.options.clone()))
+    }
+
+    /// An average pool and then this 1×1 convolution, computed in the other order: both are linear, one mixes
+    /// positions, the other channels, and pooling the fewer output channels is cheaper.
+    fn forward_pooled(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = avg_pool(conv2d(x, self.weight.clone(), None, self.options.clone()));
+        relu(x + self.bias.clone().reshape([1, -1, 1, 1]))
     }
 }
 
@@ -95,8 +102,8 @@ impl Inception {
         let x = self.block_c("Mixed_6d", x);
         let x = self.block_c("Mixed_6e", x);
         let x = self.block_d("Mixed_7a", x);
-        let x = self.block_e("Mixed_7b", x, avg_pool);
-        let x = self.block_e("Mixed_7c", x, |x| max_pool(x, 1, 1));
+        let x = self.block_e("Mixed_7b", x, Conv::forward_pooled);
+        let x = self.block_e("Mixed_7c", x, |conv, x| conv.forward(max_pool(x, 1, 1)));
         adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3)
     }
 
@@ -113,7 +120,7 @@ impl Inception {
         let pointwise = self.chain(block, &["branch1x1"], &x);
         let five = self.chain(block, &["branch5x5_1", "branch5x5_2"], &x);
         let double = self.chain(block, &["branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"], &x);
-        let pool = self.chain(block, &["branch_pool"], &avg_pool(x));
+        let pool = self.convs[&format!("{block}.branch_pool")].forward_pooled(x);
         Tensor::cat(vec![pointwise, five, double, pool], 1)
     }
 
@@ -128,7 +135,7 @@ impl Inception {
         let seven = self.chain(block, &["branch7x7_1", "branch7x7_2", "branch7x7_3"], &x);
         let double = ["branch7x7dbl_1", "branch7x7dbl_2", "branch7x7dbl_3", "branch7x7dbl_4", "branch7x7dbl_5"];
         let double = self.chain(block, &double, &x);
-        let pool = self.chain(block, &["branch_pool"], &avg_pool(x));
+        let pool = self.convs[&format!("{block}.branch_pool")].forward_pooled(x);
         Tensor::cat(vec![pointwise, seven, double, pool], 1)
     }
 
@@ -139,7 +146,7 @@ impl Inception {
         Tensor::cat(vec![three, seven, max_pool(x, 2, 0)], 1)
     }
 
-    fn block_e(&self, block: &str, x: Tensor<4>, pool: fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+    fn block_e(&self, block: &str, x: Tensor<4>, pool: fn(&Conv, Tensor<4>) -> Tensor<4>) -> Tensor<4> {
         let pointwise = self.chain(block, &["branch1x1"], &x);
         let three = self.chain(block, &["branch3x3_1"], &x);
         let three_a = self.chain(block, &["branch3x3_2a"], &three);
@@ -147,7 +154,7 @@ impl Inception {
         let double = self.chain(block, &["branch3x3dbl_1", "branch3x3dbl_2"], &x);
         let double_a = self.chain(block, &["branch3x3dbl_3a"], &double);
         let double_b = self.chain(block, &["branch3x3dbl_3b"], &double);
-        let pool = self.chain(block, &["branch_pool"], &pool(x));
+        let pool = pool(&self.convs[&format!("{block}.branch_pool")], x);
         Tensor::cat(vec![pointwise, three_a, three_b, double_a, double_b, pool], 1)
     }
 

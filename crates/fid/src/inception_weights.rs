@@ -163,8 +163,7 @@ fn fold(name: &str, stored: &Stored) -> std::result::Result<Folded, String> {
     let scale: Vec<f64> = stored.variance.iter().map(|&v| 1.0 / (f64::from(v) + EPSILON).sqrt()).collect();
     let per_output = stored.weight.len() / scale.len();
     let weight = stored.weight.iter().enumerate().map(|(i, &w)| (f64::from(w) * scale[i / per_output]) as f32);
-    let bias =
-        (0..scale.len()).map(|i| (f64::from(stored.beta[i]) - f64::from(stored.mean[i]) * scale[i]) as f32);
+    let bias = (0..scale.len()).map(|i| (f64::from(stored.beta[i]) - f64::from(stored.mean[i]) * scale[i]) as f32);
     Ok(Folded { weight: weight.collect(), bias: bias.collect() })
 }
 
@@ -204,8 +203,14 @@ impl Source {
         let Layer { name, input, output, kernel: [kh, kw], .. } = layer;
         let (outputs, count) = (vec![*output], output * input * kh * kw);
         if let Source::TorchScript { archive, folder } = self {
-            let mut part = |offset: usize, count: usize| entry(archive, &format!("{folder}/data/{}", 4 * index + offset), count);
-            return Ok(Stored { weight: part(0, count)?, beta: part(1, *output)?, mean: part(2, *output)?, variance: part(3, *output)? });
+            let mut part =
+                |offset: usize, count: usize| entry(archive, &format!("{folder}/data/{}", 4 * index + offset), count);
+            return Ok(Stored {
+                weight: part(0, count)?,
+                beta: part(1, *output)?,
+                mean: part(2, *output)?,
+                variance: part(3, *output)?,
+            });
         }
         // pytorch-fid stores a scale of ones; anything else is another network.
         if let Some(scale) = self.optional(&format!("{name}.bn.weight"), &outputs)?

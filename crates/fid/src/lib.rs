@@ -20,7 +20,7 @@ mod statistics;
 pub use error::{Error, Result};
 pub use extractor::{Extractor, Identity, Pixel8};
 pub use frechet::{Gaussian, frechet_distance};
-pub use images::{Images, ImageSet, Split};
+pub use images::{ImageSet, Images, Split};
 pub use inception::Inception;
 pub use moments::Moments;
 pub use statistics::{Precision, Statistics};

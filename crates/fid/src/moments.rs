@@ -42,7 +42,10 @@ impl Moments {
         }
         if let Some(index) = rows.iter().position(|value| !value.is_finite()) {
             let (row, feature) = (self.count() + (index / self.dim) as u64, index % self.dim);
-            return Err(Error::Values(format!("feature {feature} of image {row} is {}, not a finite number", rows[index])));
+            return Err(Error::Values(format!(
+                "feature {feature} of image {row} is {}, not a finite number",
+                rows[index]
+            )));
         }
         for row in rows.chunks(self.dim) {
             self.pending.extend(row.iter().map(|&value| f64::from(value)));
@@ -59,7 +62,10 @@ impl Moments {
     /// Where the dimensions differ.
     pub fn merge(&mut self, mut other: Moments) -> Result<()> {
         if self.dim != other.dim {
-            return Err(Error::Values(format!("moments of {} and of {} features cannot be merged", self.dim, other.dim)));
+            return Err(Error::Values(format!(
+                "moments of {} and of {} features cannot be merged",
+                self.dim, other.dim
+            )));
         }
         self.flush();
         other.flush();

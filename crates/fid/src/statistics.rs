@@ -5,7 +5,10 @@ use std::{collections::HashMap, io::Write, path::Path};
 use faer::Mat;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use crate::{Error, Extractor, Gaussian, Identity, ImageSet, Moments, Result, images::{npz_has, read_npz_f64}};
+use crate::{
+    Error, Extractor, Gaussian, Identity, ImageSet, Moments, Result,
+    images::{npz_has, read_npz_f64},
+};
 
 /// The one metadata entry of a statistics file (JSON): several would be written in random order.
 const ENTRY: &str = "fewstep";
@@ -63,7 +66,12 @@ impl Statistics {
             moments.push(&extractor.features(&images.read(start..end)?)?)?;
             progress(end);
         }
-        Ok(Statistics { identity: extractor.identity(), dataset, count: moments.count(), gaussian: moments.gaussian()? })
+        Ok(Statistics {
+            identity: extractor.identity(),
+            dataset,
+            count: moments.count(),
+            gaussian: moments.gaussian()?,
+        })
     }
 
     /// Writes a safetensors file: `mean` `[dim]`, the covariance's upper triangle row by row, and the origin as
@@ -90,7 +98,10 @@ impl Statistics {
         let header = serde_json::to_string(&header).map_err(|error| invalid(&error))?;
         let tensors = [
             ("mean", TensorView::new(Dtype::F64, vec![dim], &mean).map_err(|error| invalid(&error))?),
-            ("covariance", TensorView::new(dtype, vec![dim * (dim + 1) / 2], &packed).map_err(|error| invalid(&error))?),
+            (
+                "covariance",
+                TensorView::new(dtype, vec![dim * (dim + 1) / 2], &packed).map_err(|error| invalid(&error))?,
+            ),
         ];
         let metadata = HashMap::from([(ENTRY.to_owned(), header)]);
         let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|error| invalid(&error))?;
@@ -115,7 +126,9 @@ impl Statistics {
         if !path.extension().is_some_and(|ending| ending == "safetensors") {
             return Self::read_npz(path, assumed);
         }
-        let invalid = |reason: String| Error::invalid(path, format!("{reason}; expected a statistics file written by `fewstep stats`"));
+        let invalid = |reason: String| {
+            Error::invalid(path, format!("{reason}; expected a statistics file written by `fewstep stats`"))
+        };
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| invalid(error.to_string()))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|error| invalid(error.to_string()))?;
@@ -128,8 +141,16 @@ impl Statistics {
         let values = |name: &str| -> Result<Vec<f64>> {
             let tensor = tensors.tensor(name).map_err(|error| invalid(format!("tensor {name}: {error}")))?;
             match tensor.dtype() {
-                Dtype::F64 => Ok(tensor.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("8 bytes"))).collect()),
-                Dtype::F32 => Ok(tensor.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("4 bytes")))).collect()),
+                Dtype::F64 => Ok(tensor
+                    .data()
+                    .chunks_exact(8)
+                    .map(|b| f64::from_le_bytes(b.try_into().expect("8 bytes")))
+                    .collect()),
+                Dtype::F32 => Ok(tensor
+                    .data()
+                    .chunks_exact(4)
+                    .map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("4 bytes"))))
+                    .collect()),
                 other => Err(invalid(format!("tensor {name} is {other:?}"))),
             }
         };
@@ -148,7 +169,10 @@ impl Statistics {
         let ((shape, mean), (sigma_shape, sigma)) = (read_npz_f64(path, "mu")?, read_npz_f64(path, "sigma")?);
         let dim = mean.len();
         if shape.len() != 1 || dim == 0 || dim > MAX_DIM || sigma_shape != [dim as u64; 2] {
-            return Err(Error::invalid(path, format!("mu has shape {shape:?} and sigma {sigma_shape:?}; expected [d] and [d, d]")));
+            return Err(Error::invalid(
+                path,
+                format!("mu has shape {shape:?} and sigma {sigma_shape:?}; expected [d] and [d, d]"),
+            ));
         }
         let covariance = Mat::from_fn(dim, dim, |i, j| sigma[i * dim + j]);
         let gaussian = Gaussian::new(mean, covariance).map_err(|error| Error::invalid(path, error))?;
@@ -167,9 +191,10 @@ impl Statistics {
             ("image preparation", &found.preparation, &expected.preparation),
         ];
         match fields.into_iter().find(|(_, found, expected)| found != expected) {
-            Some((what, found, expected)) => {
-                Err(Error::invalid(path, format!("statistics do not match: {what} is '{found}', expected '{expected}'")))
-            }
+            Some((what, found, expected)) => Err(Error::invalid(
+                path,
+                format!("statistics do not match: {what} is '{found}', expected '{expected}'"),
+            )),
             None => Ok(()),
         }
     }

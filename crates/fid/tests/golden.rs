@@ -25,7 +25,13 @@ fn features_of_sixteen_images() {
     let bytes = include_bytes!("golden/inception-features-16.safetensors");
     let golden = SafeTensors::deserialize(bytes).unwrap();
     let pixels = golden.tensor("images").unwrap().data().to_vec();
-    let expected: Vec<f32> = golden.tensor("features").unwrap().data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    let expected: Vec<f32> = golden
+        .tensor("features")
+        .unwrap()
+        .data()
+        .chunks(4)
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect();
     let found = inception().features(&Images::new(32, 32, pixels).unwrap()).unwrap();
     assert_eq!(found.len(), expected.len());
     let largest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
