@@ -90,7 +90,7 @@ fn simpson(schedule: &Schedule, from: f64, to: f64, integrand: impl Fn(f64) -> f
             let slope = (schedule.alpha_bar(pair[0]) - schedule.alpha_bar(pair[1])) / (pair[1] - pair[0]);
             let value = |w: f64| {
                 // At w = 0 the limit is finite.
-                let w = w.max(1e-9);
+                let w = w.max(1e-5);
                 let alpha_bar = schedule.alpha_bar(w * w);
                 let psi = (schedule.alpha_bar(to) / alpha_bar).sqrt();
                 w * psi * slope / alpha_bar / schedule.sigma(w * w) * integrand(w * w)
