@@ -108,6 +108,13 @@ impl Statistics {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(path))?;
         file.write_all(&bytes).map_err(Error::io(path))?;
+        #[cfg(unix)]
+        {
+            // Temporary files are private; statistics are to be shared.
+            use std::os::unix::fs::PermissionsExt;
+            let readable = std::fs::Permissions::from_mode(0o644);
+            file.as_file().set_permissions(readable).map_err(Error::io(path))?;
+        }
         file.persist(path).map_err(|error| Error::io(path)(error.error))?;
         Ok(())
     }

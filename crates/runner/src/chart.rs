@@ -1,0 +1,160 @@
+//! Line charts with a logarithmic value axis, as SVG and PNG.
+
+use std::{path::Path, sync::Once};
+
+use plotters::{coord::Shift, prelude::*, style::register_font};
+
+use crate::{
+    failure::{Failure, Result},
+    files,
+};
+
+/// Pixels of a chart.
+const SIZE: (u32, u32) = (900, 560);
+/// Colours that stay apart for most kinds of colour vision (Okabe and Ito).
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 0, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 114, 178),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+];
+
+/// A line of a chart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// Its name in the legend.
+    pub label: String,
+    /// (x, y), x ascending, y positive.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// A chart.
+#[derive(Debug, Clone)]
+pub struct Chart {
+    /// Above it.
+    pub title: String,
+    /// Below it.
+    pub x: String,
+    /// Beside it.
+    pub y: String,
+    /// What it shows.
+    pub lines: Vec<Line>,
+    /// Whether single points are marked.
+    pub marks: bool,
+}
+
+impl Chart {
+    /// Writes `stem.svg` and `stem.png`.
+    pub fn write(&self, stem: &Path) -> Result<()> {
+        fonts()?;
+        let mut svg = String::new();
+        self.draw(SVGBackend::with_string(&mut svg, SIZE).into_drawing_area())?;
+        files::write(&stem.with_extension("svg"), svg.as_bytes())?;
+        let mut pixels = vec![0; (SIZE.0 * SIZE.1 * 3) as usize];
+        self.draw(BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area())?;
+        write_png(&stem.with_extension("png"), SIZE, pixels)
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: DrawingArea<B, Shift>) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        self.try_draw(area).map_err(|error| Failure::run(format!("chart '{}': {error}", self.title)))
+    }
+
+    fn try_draw<B: DrawingBackend>(
+        &self,
+        area: DrawingArea<B, Shift>,
+    ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>>
+    where
+        B::ErrorType: 'static,
+    {
+        let (x, y) = self.ranges();
+        area.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(&self.title, ("sans-serif", 22))
+            .margin(14)
+            .x_label_area_size(46)
+            .y_label_area_size(76)
+            .build_cartesian_2d(x.0..x.1, (y.0..y.1).log_scale())?;
+        chart
+            .configure_mesh()
+            .x_desc(&self.x)
+            .y_desc(&self.y)
+            .axis_desc_style(("sans-serif", 17))
+            .label_style(("sans-serif", 15))
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(BLACK.mix(0.15))
+            .y_label_formatter(&|value| plain(*value))
+            .x_label_formatter(&|value| plain(*value))
+            .draw()?;
+        for (i, line) in self.lines.iter().enumerate() {
+            let colour = COLOURS[i % COLOURS.len()];
+            let style = colour.stroke_width(2);
+            chart
+                .draw_series(LineSeries::new(line.points.iter().copied().filter(|point| point.1 > 0.0), style))?
+                .label(&line.label)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
+            if self.marks {
+                let points = line.points.iter().copied();
+                // The mark's shape tells the lines apart without colour.
+                match i % 4 {
+                    0 => chart.draw_series(points.map(|point| Circle::new(point, 4, colour.filled())))?,
+                    1 => chart.draw_series(points.map(|point| TriangleMarker::new(point, 6, colour.filled())))?,
+                    2 => chart.draw_series(points.map(|point| Cross::new(point, 5, style)))?,
+                    _ => chart.draw_series(points.map(|point| Circle::new(point, 5, style)))?,
+                };
+            }
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .background_style(WHITE.mix(0.85))
+            .border_style(BLACK.mix(0.3))
+            .label_font(("sans-serif", 16))
+            .draw()?;
+        area.present()
+    }
+
+    /// Ranges of both axes with some room.
+    fn ranges(&self) -> ((f64, f64), (f64, f64)) {
+        let points = || self.lines.iter().flat_map(|line| line.points.iter().copied()).filter(|point| point.1 > 0.0);
+        let extent = |values: &mut dyn Iterator<Item = f64>| {
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+        };
+        let (x, y) = (extent(&mut points().map(|point| point.0)), extent(&mut points().map(|point| point.1)));
+        if !(x.0.is_finite() && y.0.is_finite()) {
+            return ((0.0, 1.0), (0.1, 1.0));
+        }
+        let margin = 0.03 * (x.1 - x.0).max(1e-3);
+        ((x.0 - margin, x.1 + margin), (y.0 / 1.15, y.1 * 1.15))
+    }
+}
+
+/// A number without needless digits.
+fn plain(value: f64) -> String {
+    let text = format!("{value:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Registers the font that charts are drawn with; no font of the system is used.
+pub fn fonts() -> Result<()> {
+    static REGISTERED: Once = Once::new();
+    let mut failed = false;
+    REGISTERED.call_once(|| {
+        failed = register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular()).is_err();
+    });
+    if failed { Err(Failure::run("the built-in font cannot be read")) } else { Ok(()) }
+}
+
+/// Writes 8-bit RGB pixels.
+pub fn write_png(path: &Path, (width, height): (u32, u32), pixels: Vec<u8>) -> Result<()> {
+    let image = image::RgbImage::from_raw(width, height, pixels)
+        .ok_or_else(|| Failure::run(format!("{}: pixels do not fill {width}x{height}", path.display())))?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, image::ImageFormat::Png).map_err(Failure::run)?;
+    files::write(path, bytes.get_ref())
+}

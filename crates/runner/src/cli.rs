@@ -1,0 +1,184 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A reproducible benchmark of few-step diffusion samplers.
+#[derive(Parser)]
+#[command(name = "fewstep", version)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Sample and measure every cell of an experiment; write tables and charts.
+    Sweep(Sweep),
+    /// Collect the normaliser r(τ) of an experiment's model, and draw it.
+    Curve(Curve),
+    /// Print a method's coefficients.
+    Plan(Plan),
+    /// Fréchet Inception distance between two sets of images or statistics.
+    Fid(Fid),
+    /// Collect the statistics of a set of images.
+    Stats(Stats),
+    /// Draw some samples of one cell.
+    Sample(Sample),
+    /// Fetch and check data and weights: cifar10, inception.
+    Fetch {
+        /// What to fetch; everything if nothing is named.
+        assets: Vec<String>,
+    },
+    /// Make tables and charts again from a results folder.
+    Report {
+        /// Folder with a `cells.csv`.
+        results: PathBuf,
+    },
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceName {
+    /// This machine's cores.
+    Cpu,
+    /// A GPU through wgpu (feature `wgpu`).
+    Wgpu,
+    /// A CUDA device (feature `cuda`).
+    Cuda,
+}
+
+impl DeviceName {
+    /// The name on the command line and in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            DeviceName::Cpu => "cpu",
+            DeviceName::Wgpu => "wgpu",
+            DeviceName::Cuda => "cuda",
+        }
+    }
+}
+
+/// `fewstep sweep`.
+#[derive(Args)]
+pub struct Sweep {
+    /// Experiment file.
+    #[arg(default_value = "experiments/quick.toml")]
+    pub experiment: PathBuf,
+    /// Results folder [default: results/<experiment>].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub device: DeviceName,
+    /// Only cells with these values, for example `method=deis-sn,nfe=10`.
+    #[arg(long)]
+    pub only: Option<String>,
+    /// Measure every cell again, also those already done.
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+/// `fewstep curve`.
+#[derive(Args)]
+pub struct Curve {
+    /// Experiment file with a [normaliser.collect] table.
+    pub experiment: PathBuf,
+    /// CSV to write; the figure goes beside it [default: results/<experiment>/normaliser.csv].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub device: DeviceName,
+}
+
+/// `fewstep plan`.
+#[derive(Args)]
+pub struct Plan {
+    /// euler, ddim, deis or deis-sn.
+    #[arg(long)]
+    pub method: String,
+    /// Number of network evaluations.
+    #[arg(long)]
+    pub nfe: usize,
+    /// Degree of the extrapolation, 0 to 3 [default: 2].
+    #[arg(long)]
+    pub order: Option<usize>,
+    /// trailing or quadratic.
+    #[arg(long, default_value = "quadratic")]
+    pub grid: String,
+    /// Normaliser: CSV, or the authors' `.pt`.
+    #[arg(long)]
+    pub normaliser: Option<PathBuf>,
+    /// Hold the normaliser constant below this entry (0-based).
+    #[arg(long)]
+    pub clip: Option<usize>,
+    /// exact or reference.
+    #[arg(long, default_value = "exact")]
+    pub coefficients: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `fewstep fid`.
+#[derive(Args)]
+pub struct Fid {
+    /// Folder of images, `.npz` of images or of statistics, statistics file, or cifar10:train, cifar10:test.
+    pub images: PathBuf,
+    /// What to compare with; the same kinds.
+    pub reference: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub device: DeviceName,
+}
+
+/// `fewstep stats`.
+#[derive(Args)]
+pub struct Stats {
+    /// Folder of images, `.npz`, or cifar10:train, cifar10:test.
+    pub images: PathBuf,
+    /// Statistics file to write (`.safetensors`).
+    #[arg(long)]
+    pub out: PathBuf,
+    /// fid-inception-pool3 or pixel-8x8.
+    #[arg(long, default_value = "fid-inception-pool3")]
+    pub features: String,
+    /// Round the covariance to f32: half the size.
+    #[arg(long)]
+    pub compact: bool,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub device: DeviceName,
+}
+
+/// `fewstep sample`.
+#[derive(Args)]
+pub struct Sample {
+    /// Experiment file.
+    pub experiment: PathBuf,
+    /// One of the experiment's methods.
+    #[arg(long)]
+    pub method: String,
+    /// Number of network evaluations.
+    #[arg(long)]
+    pub nfe: usize,
+    /// Degree of the extrapolation, where the experiment has the method with several.
+    #[arg(long)]
+    pub order: Option<usize>,
+    /// PNG to write.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// How many images.
+    #[arg(long, default_value_t = 64)]
+    pub samples: usize,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub device: DeviceName,
+}

@@ -1,0 +1,41 @@
+//! `--device`: from a name to a burn device.
+
+use burn::tensor::Device;
+
+use crate::{
+    cli::DeviceName,
+    failure::{Failure, Result},
+};
+
+/// The device called `name`.
+pub fn open(name: DeviceName) -> Result<Device> {
+    match name {
+        DeviceName::Cpu => Ok(Device::flex()),
+        #[cfg(feature = "wgpu")]
+        DeviceName::Wgpu => guarded(name, || Device::wgpu(Default::default())),
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda => guarded(name, || Device::cuda(0)),
+        #[allow(unreachable_patterns)] // with every feature on
+        other => Err(Failure::Request(format!(
+            "--device {0}: this build has no {0} support; build with `--features {0}`",
+            other.name()
+        ))),
+    }
+}
+
+/// burn panics where a driver is missing; a first small computation finds out.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn guarded(name: DeviceName, open: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let opened = std::panic::catch_unwind(|| {
+        let device = open();
+        let two: f32 = (burn::tensor::Tensor::<1>::from_floats([1.0], &device) + 1.0).into_scalar();
+        (device, two)
+    });
+    std::panic::set_hook(hook);
+    match opened {
+        Ok((device, 2.0)) => Ok(device),
+        _ => Err(Failure::Request(format!("--device {}: no such device or driver on this machine", name.name()))),
+    }
+}

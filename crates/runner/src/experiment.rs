@@ -1,0 +1,426 @@
+//! Experiment files: raw TOML in, checked data out.
+//!
+//! Once an [`Experiment`] exists, its values are in range and its names mean something; what is left to go wrong
+//! lies in the files it names.
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use fewstep_model::{Prediction, UNetConfig};
+use fewstep_sampler::{Coefficients, Grid, Method};
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::{
+    failure::{Failure, Result},
+    files,
+    metric::Metric,
+};
+
+/// A checked experiment.
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    /// The file's stem: the name of its results.
+    pub name: String,
+    /// One line for charts.
+    pub title: String,
+    /// SHA-256 of the file.
+    pub hash: String,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// Images per cell.
+    pub samples: usize,
+    /// Images that go through the model together.
+    pub batch: usize,
+    /// Numbers of evaluations.
+    pub nfe: Vec<usize>,
+    /// What is measured.
+    pub metrics: Vec<Metric>,
+    /// The methods.
+    pub methods: Vec<MethodEntry>,
+    /// The model.
+    pub model: ModelSpec,
+    /// Where the normaliser comes from.
+    pub normaliser: Option<NormaliserSpec>,
+    /// Statistics files by metric.
+    pub references: Vec<(Metric, PathBuf)>,
+    /// Hash of the images behind the statistics.
+    pub dataset: Option<String>,
+    /// The many-step solution for `ode_rmse`.
+    pub solution: Option<SolutionSpec>,
+}
+
+/// A method with its grid and coefficients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MethodEntry {
+    /// The sampler.
+    pub method: Method,
+    /// Its grid.
+    pub grid: Grid,
+    /// How its integrals are computed.
+    pub coefficients: Coefficients,
+}
+
+/// The model of an experiment.
+#[derive(Debug, Clone)]
+pub struct ModelSpec {
+    /// Height and width of the images.
+    pub size: usize,
+    /// What predicts the noise.
+    pub kind: ModelKind,
+}
+
+/// What predicts the noise.
+#[derive(Debug, Clone)]
+pub enum ModelKind {
+    /// A U-Net checkpoint.
+    UNet {
+        /// Safetensors file.
+        weights: PathBuf,
+        /// Where the file's metadata does not say.
+        config: Option<UNetConfig>,
+        /// Where the file's metadata does not say.
+        prediction: Option<Prediction>,
+    },
+    /// Independent Gaussian pixels, solved exactly.
+    Gaussian {
+        /// Mean of a pixel in [−1, 1].
+        mean: f64,
+        /// Variance of a pixel.
+        variance: f64,
+    },
+}
+
+/// Where the normaliser comes from.
+#[derive(Debug, Clone)]
+pub struct NormaliserSpec {
+    /// A file, or a collection run.
+    pub source: NormaliserSource,
+    /// Entry below which it is held constant.
+    pub clip: usize,
+    /// A published curve to draw beside it.
+    pub published: Option<PathBuf>,
+}
+
+/// A file, or a run.
+#[derive(Debug, Clone)]
+pub enum NormaliserSource {
+    /// CSV or the authors' `.pt`.
+    File(PathBuf),
+    /// Collected from the model with DEIS.
+    Collect(CollectSpec),
+}
+
+/// A run with many evaluations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectSpec {
+    /// Evaluations.
+    pub nfe: usize,
+    /// Images.
+    pub samples: usize,
+    /// Seed of their noise.
+    pub seed: u64,
+    /// Where the evaluations lie.
+    pub grid: Grid,
+}
+
+/// The solution that `ode_rmse` measures against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SolutionSpec {
+    /// Evaluations.
+    pub nfe: usize,
+    /// Its first images are compared.
+    pub samples: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    title: Option<String>,
+    seed: Option<u64>,
+    samples: Spanned<usize>,
+    batch: Option<Spanned<usize>>,
+    nfe: Spanned<Vec<Spanned<usize>>>,
+    metrics: Spanned<Vec<Spanned<String>>>,
+    grid: Option<Grid>,
+    coefficients: Option<Coefficients>,
+    model: RawModel,
+    normaliser: Option<Spanned<RawNormaliser>>,
+    #[serde(default)]
+    method: Vec<Spanned<RawMethod>>,
+    reference: Option<RawReference>,
+    solution: Option<RawSolution>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawModel {
+    kind: Spanned<String>,
+    size: Spanned<usize>,
+    weights: Option<PathBuf>,
+    config: Option<UNetConfig>,
+    prediction: Option<Prediction>,
+    mean: Option<f64>,
+    variance: Option<Spanned<f64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMethod {
+    name: Spanned<String>,
+    order: Option<Spanned<usize>>,
+    grid: Option<Grid>,
+    coefficients: Option<Coefficients>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNormaliser {
+    file: Option<PathBuf>,
+    collect: Option<RawCollect>,
+    #[serde(default)]
+    clip: usize,
+    published: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCollect {
+    nfe: Spanned<usize>,
+    samples: Spanned<usize>,
+    #[serde(default)]
+    seed: u64,
+    grid: Grid,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReference {
+    dataset: Option<String>,
+    fid: Option<PathBuf>,
+    fd_pixel: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSolution {
+    nfe: Spanned<usize>,
+    samples: Spanned<usize>,
+}
+
+/// Images of one cell; more would not fit the time of any machine.
+const MAX_SAMPLES: usize = 10_000_000;
+/// Evaluations of one run: the levels of the schedule.
+const MAX_NFE: usize = 1000;
+/// Images that go through the model together.
+const MAX_BATCH: usize = 4096;
+/// Sides of the images.
+const MAX_SIZE: usize = 1024;
+
+impl Experiment {
+    /// Reads and checks an experiment file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = files::text(path)?;
+        let source = Source { path, text: &text };
+        let raw: Raw = toml::from_str(&text)
+            .map_err(|error| source.error(error.span().unwrap_or(0..0), error.message().replace('\n', " ")))?;
+        source.check(raw)
+    }
+
+    /// Every cell, methods within numbers of evaluations.
+    pub fn cells(&self) -> impl Iterator<Item = (MethodEntry, usize)> {
+        self.nfe.iter().flat_map(|&nfe| self.methods.iter().map(move |&method| (method, nfe)))
+    }
+}
+
+/// The file, for messages with line and column.
+struct Source<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn error(&self, span: Range<usize>, message: impl std::fmt::Display) -> Failure {
+        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        let column = 1 + before.iter().rev().take_while(|&&byte| byte != b'\n').count();
+        Failure::Request(format!("{}:{line}:{column}: {message}", self.path.display()))
+    }
+
+    fn within(&self, name: &str, value: &Spanned<usize>, limits: Range<usize>) -> Result<usize> {
+        let number = *value.get_ref();
+        if limits.contains(&number) {
+            return Ok(number);
+        }
+        let message = format!("{name} is {number}; expected {} to {}", limits.start, limits.end - 1);
+        Err(self.error(value.span(), message))
+    }
+
+    /// Paths in an experiment are relative to its file.
+    fn beside(&self, path: PathBuf) -> PathBuf {
+        files::parent(self.path).join(path)
+    }
+
+    fn check(&self, raw: Raw) -> Result<Experiment> {
+        let name = self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let samples = self.within("samples", &raw.samples, 2..MAX_SAMPLES + 1)?;
+        let batch = raw.batch.as_ref().map_or(Ok(16), |batch| self.within("batch", batch, 1..MAX_BATCH + 1))?;
+        let nfe = self.nfe(&raw.nfe)?;
+        let methods = self.methods(&raw)?;
+        let metrics = self.metrics(&raw.metrics)?;
+        if let Some((entry, table)) = methods.iter().zip(&raw.method).find(|(entry, _)| entry.method.normalises())
+            && raw.normaliser.is_none()
+        {
+            let message = format!("method '{}' needs a [normaliser] table", entry.method.name());
+            return Err(self.error(table.span(), message));
+        }
+        let model = self.model(raw.model)?;
+        let normaliser = raw.normaliser.map(|normaliser| self.normaliser(normaliser)).transpose()?;
+
+        let solution = match raw.solution {
+            Some(raw) => Some(SolutionSpec {
+                nfe: self.within("nfe", &raw.nfe, 1..MAX_NFE + 1)?,
+                samples: self.within("samples", &raw.samples, 1..samples + 1)?,
+            }),
+            None => None,
+        };
+        let (dataset, fid, fd_pixel) =
+            raw.reference.map_or((None, None, None), |raw| (raw.dataset, raw.fid, raw.fd_pixel));
+        let files = [(Metric::Fid, fid), (Metric::FdPixel, fd_pixel)];
+        let references: Vec<_> =
+            files.into_iter().filter_map(|(metric, file)| Some((metric, self.beside(file?)))).collect();
+        for (metric, span) in &metrics {
+            let missing = match metric {
+                Metric::OdeRmse => solution.is_none().then_some("a [solution] table".to_owned()),
+                _ => references
+                    .iter()
+                    .all(|(other, _)| other != metric)
+                    .then(|| format!("{} in a [reference] table", metric.name())),
+            };
+            if let Some(missing) = missing {
+                return Err(self.error(span.clone(), format!("metric '{}' needs {missing}", metric.name())));
+            }
+        }
+        Ok(Experiment {
+            title: raw.title.unwrap_or_else(|| name.clone()),
+            name,
+            hash: files::sha256(self.text.as_bytes()),
+            seed: raw.seed.unwrap_or(0),
+            samples,
+            batch,
+            nfe,
+            metrics: metrics.into_iter().map(|(metric, _)| metric).collect(),
+            methods,
+            model,
+            normaliser,
+            references,
+            dataset,
+            solution,
+        })
+    }
+
+    fn nfe(&self, raw: &Spanned<Vec<Spanned<usize>>>) -> Result<Vec<usize>> {
+        let mut nfe = Vec::new();
+        for value in raw.get_ref() {
+            let number = self.within("nfe", value, 1..MAX_NFE + 1)?;
+            if nfe.contains(&number) {
+                return Err(self.error(value.span(), format!("nfe {number} is there twice")));
+            }
+            nfe.push(number);
+        }
+        if nfe.is_empty() {
+            return Err(self.error(raw.span(), "nfe is empty; expected at least one number"));
+        }
+        nfe.sort_unstable();
+        Ok(nfe)
+    }
+
+    fn methods(&self, raw: &Raw) -> Result<Vec<MethodEntry>> {
+        let mut methods: Vec<MethodEntry> = Vec::new();
+        for spanned in &raw.method {
+            let entry = spanned.get_ref();
+            let span = entry.order.as_ref().map_or(entry.name.span(), Spanned::span);
+            let order = entry.order.as_ref().map(|order| *order.get_ref());
+            let method = Method::new(entry.name.get_ref(), order).map_err(|error| self.error(span, error))?;
+            let entry = MethodEntry {
+                method,
+                grid: entry.grid.or(raw.grid).unwrap_or(Grid::Quadratic),
+                coefficients: entry.coefficients.or(raw.coefficients).unwrap_or(Coefficients::Exact),
+            };
+            if methods.contains(&entry) {
+                return Err(self.error(spanned.span(), format!("method {} is there twice", method.label())));
+            }
+            methods.push(entry);
+        }
+        if methods.is_empty() {
+            return Err(self.error(0..0, "no [[method]] table; expected at least one"));
+        }
+        Ok(methods)
+    }
+
+    fn metrics(&self, raw: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<(Metric, Range<usize>)>> {
+        let mut metrics: Vec<(Metric, Range<usize>)> = Vec::new();
+        for value in raw.get_ref() {
+            let name = value.get_ref();
+            let Some(metric) = Metric::ALL.into_iter().find(|metric| metric.name() == name) else {
+                let known = Metric::ALL.map(Metric::name).join(", ");
+                return Err(self.error(value.span(), format!("no metric '{name}'; expected {known}")));
+            };
+            if metrics.iter().any(|&(other, _)| other == metric) {
+                return Err(self.error(value.span(), format!("metric '{name}' is there twice")));
+            }
+            metrics.push((metric, value.span()));
+        }
+        if metrics.is_empty() {
+            return Err(self.error(raw.span(), "metrics is empty; expected at least one"));
+        }
+        Ok(metrics)
+    }
+
+    fn model(&self, raw: RawModel) -> Result<ModelSpec> {
+        let size = self.within("size", &raw.size, 1..MAX_SIZE + 1)?;
+        let span = raw.kind.span();
+        let kind = match raw.kind.get_ref().as_str() {
+            "unet" => {
+                let weights = raw.weights.ok_or_else(|| self.error(span.clone(), "model kind 'unet' needs weights"))?;
+                if raw.mean.is_some() || raw.variance.is_some() {
+                    return Err(self.error(span, "model kind 'unet' takes no mean or variance"));
+                }
+                ModelKind::UNet { weights: self.beside(weights), config: raw.config, prediction: raw.prediction }
+            }
+            "gaussian" => {
+                if raw.weights.is_some() || raw.config.is_some() || raw.prediction.is_some() {
+                    return Err(self.error(span, "model kind 'gaussian' takes no weights, config or prediction"));
+                }
+                let (Some(mean), Some(variance)) = (raw.mean, raw.variance) else {
+                    return Err(self.error(span, "model kind 'gaussian' needs mean and variance"));
+                };
+                if !(variance.get_ref().is_finite() && *variance.get_ref() > 0.0 && mean.is_finite()) {
+                    let message = format!("variance is {}; expected a positive number", variance.get_ref());
+                    return Err(self.error(variance.span(), message));
+                }
+                ModelKind::Gaussian { mean, variance: variance.into_inner() }
+            }
+            other => return Err(self.error(span, format!("no model kind '{other}'; expected unet or gaussian"))),
+        };
+        Ok(ModelSpec { size, kind })
+    }
+
+    fn normaliser(&self, raw: Spanned<RawNormaliser>) -> Result<NormaliserSpec> {
+        let span = raw.span();
+        let raw = raw.into_inner();
+        let source = match (raw.file, raw.collect) {
+            (Some(file), None) => NormaliserSource::File(self.beside(file)),
+            (None, Some(collect)) => NormaliserSource::Collect(CollectSpec {
+                nfe: self.within("nfe", &collect.nfe, 20..MAX_NFE + 1)?,
+                samples: self.within("samples", &collect.samples, 1..MAX_SAMPLES + 1)?,
+                seed: collect.seed,
+                grid: collect.grid,
+            }),
+            _ => return Err(self.error(span, "[normaliser] needs either file or collect")),
+        };
+        Ok(NormaliserSpec { source, clip: raw.clip, published: raw.published.map(|path| self.beside(path)) })
+    }
+}

@@ -1,0 +1,69 @@
+//! Why a command failed, and whose turn it is.
+
+use std::{fmt, path::Path, process::ExitCode};
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// A failed command.
+#[derive(Debug)]
+pub enum Failure {
+    /// The request was wrong: arguments, experiment, input files, places to write. Exit status 2.
+    Request(String),
+    /// The run failed. Exit status 1.
+    Run(String),
+}
+
+impl Failure {
+    /// A wrong request.
+    pub fn request(message: impl ToString) -> Self {
+        Failure::Request(message.to_string())
+    }
+
+    /// A failed run.
+    pub fn run(message: impl ToString) -> Self {
+        Failure::Run(message.to_string())
+    }
+
+    /// For `map_err`: a file that could not be read or written.
+    pub fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |error| Failure::Request(format!("{}: {error}", path.display()))
+    }
+
+    /// The exit status.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Request(_) => ExitCode::from(2),
+            Failure::Run(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Request(message) | Failure::Run(message) => formatter.write_str(message),
+        }
+    }
+}
+
+impl From<fewstep_fid::Error> for Failure {
+    fn from(error: fewstep_fid::Error) -> Self {
+        match error {
+            fewstep_fid::Error::Values(message) => Failure::Run(message),
+            other => Failure::request(other),
+        }
+    }
+}
+
+impl From<fewstep_model::Error> for Failure {
+    fn from(error: fewstep_model::Error) -> Self {
+        Failure::request(error)
+    }
+}
+
+impl From<fewstep_sampler::Error> for Failure {
+    fn from(error: fewstep_sampler::Error) -> Self {
+        Failure::request(error)
+    }
+}

@@ -1,0 +1,51 @@
+//! Files that appear whole or not at all.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::failure::{Failure, Result};
+
+/// Writes `bytes` to `path` through a temporary file beside it.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = parent(path);
+    std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(Failure::file(path))?;
+    file.write_all(bytes).map_err(Failure::file(path))?;
+    publish(file, path)
+}
+
+/// Puts a finished temporary file in its place, readable as other files are.
+pub fn publish(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let readable = std::fs::Permissions::from_mode(0o644);
+        file.as_file().set_permissions(readable).map_err(Failure::file(path))?;
+    }
+    file.persist(path).map_err(|error| Failure::file(path)(error.error))?;
+    Ok(())
+}
+
+/// The folder that `path` is in.
+pub fn parent(path: &Path) -> PathBuf {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Text of a file.
+pub fn text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(Failure::file(path))
+}
+
+/// SHA-256 of bytes, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file's content.
+pub fn sha256_of(path: &Path) -> Result<String> {
+    Ok(sha256(&std::fs::read(path).map_err(Failure::file(path))?))
+}

@@ -1,0 +1,38 @@
+//! What is measured of a cell's samples.
+
+use serde::{Deserialize, Serialize};
+
+/// A metric; lower is better for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Fréchet distance between FID-Inception features.
+    Fid,
+    /// Fréchet distance between pixels pooled to 8×8.
+    FdPixel,
+    /// Root-mean-square pixel distance to the many-step solution from the same noise.
+    OdeRmse,
+}
+
+impl Metric {
+    /// All metrics, in the order of the columns.
+    pub const ALL: [Metric; 3] = [Metric::Fid, Metric::FdPixel, Metric::OdeRmse];
+
+    /// The column's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::Fid => "fid",
+            Metric::FdPixel => "fd_pixel",
+            Metric::OdeRmse => "ode_rmse",
+        }
+    }
+
+    /// Title of charts and tables.
+    pub fn title(self) -> &'static str {
+        match self {
+            Metric::Fid => "FID (pytorch-fid's Inception, pool3)",
+            Metric::FdPixel => "Fréchet distance of 8×8 pixels",
+            Metric::OdeRmse => "RMS distance to the ODE's solution",
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! From a checked experiment to loaded parts: model, normaliser, feature extractors, reference statistics.
+
+use std::{collections::BTreeMap, path::Path};
+
+use fewstep_fid::{Extractor, Identity, Inception, Pixel8, Statistics};
+use fewstep_model::{Checkpoint, Gaussian, Levels, Predictor};
+use fewstep_sampler::{Normaliser, Schedule};
+
+use crate::{
+    assets,
+    cli::DeviceName,
+    curve, device,
+    experiment::{Experiment, MethodEntry, ModelKind, NormaliserSource},
+    failure::{Failure, Result},
+    files,
+    metric::Metric,
+    progress,
+    sampling::{CHANNELS, Sampler},
+};
+
+/// A feature space with the data's statistics in it.
+pub struct Measure {
+    /// The metric that it gives.
+    pub metric: Metric,
+    /// Images to features.
+    pub extractor: Box<dyn Extractor>,
+    /// The data.
+    pub reference: Statistics,
+}
+
+/// Everything that a sweep needs, loaded.
+pub struct Prepared {
+    /// The experiment.
+    pub experiment: Experiment,
+    /// τ → ᾱ.
+    pub schedule: Schedule,
+    /// The model.
+    pub sampler: Sampler,
+    /// Feature spaces.
+    pub measures: Vec<Measure>,
+    /// Where it is computed.
+    pub device: DeviceName,
+    /// SHA-256 of what was read, by what it is.
+    pub assets: BTreeMap<String, String>,
+}
+
+impl Prepared {
+    /// Loads the model alone.
+    pub fn model(experiment: Experiment, device: DeviceName) -> Result<Self> {
+        let schedule = Schedule::linear();
+        let on = device::open(device)?;
+        let mut assets = BTreeMap::new();
+        let predictor = predictor(&experiment, &schedule, &on, &mut assets)?;
+        let sampler = Sampler {
+            predictor,
+            device: on,
+            cpu: device == DeviceName::Cpu,
+            size: experiment.model.size,
+            batch: experiment.batch,
+        };
+        Ok(Prepared { experiment, schedule, sampler, measures: Vec::new(), device, assets })
+    }
+
+    /// Loads everything.
+    pub fn all(experiment: Experiment, device: DeviceName) -> Result<Self> {
+        let mut prepared = Prepared::model(experiment, device)?;
+        for (metric, path) in prepared.experiment.references.clone() {
+            if !prepared.experiment.metrics.contains(&metric) {
+                continue;
+            }
+            let extractor: Box<dyn Extractor> = match metric {
+                Metric::Fid => Box::new(inception(&prepared.sampler.device, device)?),
+                _ => Box::new(Pixel8),
+            };
+            let reference = statistics(&path, &extractor.identity())?;
+            if let Some(dataset) = &prepared.experiment.dataset
+                && *dataset != reference.dataset
+            {
+                return Err(Failure::Request(format!(
+                    "{}: statistics do not match: data set hash is '{}', but the experiment says '{dataset}'",
+                    path.display(),
+                    reference.dataset
+                )));
+            }
+            prepared.assets.insert(format!("{}-statistics", metric.name()), files::sha256_of(&path)?);
+            if !extractor.identity().weights.is_empty() {
+                prepared.assets.insert(format!("{}-weights", metric.name()), extractor.identity().weights);
+            }
+            prepared.measures.push(Measure { metric, extractor, reference });
+        }
+        Ok(prepared)
+    }
+
+    /// What a cell's outcome depends on, as one hash.
+    pub fn fingerprint(&self, entry: &MethodEntry, nfe: usize, normaliser: Option<&Normaliser>) -> String {
+        let experiment = &self.experiment;
+        let normaliser = normaliser.filter(|_| entry.method.normalises());
+        let parts = (
+            (env!("CARGO_PKG_VERSION"), self.device.name(), &self.assets, experiment.model.size),
+            (entry.method.name(), entry.method.order(), entry.grid, entry.coefficients, nfe),
+            (experiment.seed, experiment.samples, &experiment.metrics),
+            experiment.solution.map(|solution| (solution.nfe, solution.samples)),
+            normaliser.map(|normaliser| normaliser.to_csv(&[])),
+            experiment.normaliser.as_ref().filter(|_| normaliser.is_some()).map(|spec| spec.clip),
+        );
+        // Strings and numbers always have a JSON form.
+        files::sha256(serde_json::to_string(&parts).unwrap_or_default().as_bytes())
+    }
+
+    /// The experiment's normaliser, unclipped: read, or collected into `folder` unless it is there already.
+    pub fn normaliser(&self, folder: &Path, fresh: bool) -> Result<Option<Normaliser>> {
+        let Some(spec) = &self.experiment.normaliser else { return Ok(None) };
+        let path = folder.join("normaliser.csv");
+        let unclipped = match &spec.source {
+            NormaliserSource::File(file) => Normaliser::read(file)?,
+            NormaliserSource::Collect(collect) => {
+                let origin = format!(
+                    "mean |eps| of {} from {} images of seed {}, {} evaluations on the {} grid with {}",
+                    self.assets.get("model").map_or("the model", String::as_str),
+                    collect.samples,
+                    collect.seed,
+                    collect.nfe,
+                    collect.grid.name(),
+                    curve::LONG_RUN.label()
+                );
+                let comment = format!("{origin}, on {}, fewstep {}", self.device.name(), env!("CARGO_PKG_VERSION"));
+                let there =
+                    std::fs::read_to_string(&path).is_ok_and(|text| text.starts_with(&format!("# {comment}\n")));
+                if there && !fresh {
+                    Normaliser::read(&path)?
+                } else {
+                    let bar = progress::bar((collect.nfe * collect.samples) as u64, "evaluations");
+                    bar.set_message("normaliser");
+                    let normaliser = curve::collect(&self.sampler, &self.schedule, collect, &bar)?;
+                    bar.finish_and_clear();
+                    files::write(&path, normaliser.to_csv(&[comment]).as_bytes())?;
+                    // What is used is what was written.
+                    Normaliser::read(&path)?
+                }
+            }
+        };
+        // An unfit clip is an error of the experiment, found before anything is sampled.
+        unclipped.clone().with_clip(spec.clip)?;
+        Ok(Some(unclipped))
+    }
+}
+
+/// The FID network from the cache.
+pub fn inception(on: &burn::tensor::Device, device: DeviceName) -> Result<Inception> {
+    Ok(Inception::open(&assets::inception()?, on, device == DeviceName::Cpu)?)
+}
+
+/// Statistics that live in the feature space `expected`.
+pub fn statistics(path: &Path, expected: &Identity) -> Result<Statistics> {
+    let statistics = Statistics::read(path, expected)?;
+    statistics.expect(expected, path)?;
+    Ok(statistics)
+}
+
+fn predictor(
+    experiment: &Experiment,
+    schedule: &Schedule,
+    device: &burn::tensor::Device,
+    assets: &mut BTreeMap<String, String>,
+) -> Result<Box<dyn Predictor>> {
+    let levels = {
+        let schedule = schedule.clone();
+        Levels { count: schedule.levels(), alpha_bar: Box::new(move |tau| schedule.alpha_bar(tau)) }
+    };
+    match &experiment.model.kind {
+        ModelKind::Gaussian { mean, variance } => {
+            assets.insert("model".into(), format!("gaussian mean {mean} variance {variance}"));
+            Ok(Box::new(Gaussian::new(*mean, *variance, levels)))
+        }
+        ModelKind::UNet { weights, config, prediction } => {
+            let checkpoint = Checkpoint::read(weights, config.clone(), *prediction)?;
+            let (multiple, size) = (checkpoint.config.side_multiple(), experiment.model.size);
+            if size % multiple != 0 || checkpoint.config.channels != CHANNELS {
+                return Err(Failure::Request(format!(
+                    "{}: this network takes {} channels and sides that are multiples of {multiple}; the experiment has {CHANNELS} and size = {size}",
+                    weights.display(),
+                    checkpoint.config.channels
+                )));
+            }
+            assets.insert("model".into(), files::sha256_of(weights)?);
+            if let Some(config) = config {
+                assets.insert("model-config".into(), format!("{config:?}"));
+            }
+            assets.insert("model-prediction".into(), format!("{:?}", checkpoint.prediction));
+            Ok(Box::new(checkpoint.build(levels, device)?))
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! `fewstep sweep`: every cell of an experiment, each written when it is done.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use fewstep_fid::{Images, Moments, frechet_distance};
+use fewstep_sampler::{Coefficients, Grid, Normaliser, Plan, Request};
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cli, curve,
+    experiment::{Experiment, MethodEntry, SolutionSpec},
+    failure::{Failure, Result},
+    files,
+    metric::Metric,
+    mosaic,
+    prepare::Prepared,
+    progress,
+    provenance::{self, Provenance},
+    record::{self, Record},
+    report, sampling,
+};
+
+/// Evaluations of a small U-Net that cost as much as one image through Inception: for the time left only.
+const INCEPTION_COST: u64 = 25;
+
+/// A finished cell on disk.
+#[derive(Serialize, Deserialize)]
+struct Done {
+    fingerprint: String,
+    record: Record,
+}
+
+/// A cell to measure.
+struct Cell {
+    entry: MethodEntry,
+    plan: Plan,
+    fingerprint: String,
+    path: PathBuf,
+}
+
+/// Runs the experiment.
+pub fn run(arguments: &cli::Sweep) -> Result<()> {
+    let experiment = Experiment::read(&arguments.experiment)?;
+    let selection = Selection::parse(arguments.only.as_deref().unwrap_or_default(), &experiment)?;
+    let folder = arguments.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
+    let mut prepared = Prepared::all(experiment, arguments.device)?;
+    let cells_folder = folder.join("cells");
+    std::fs::create_dir_all(&cells_folder).map_err(Failure::file(&cells_folder))?;
+
+    let normaliser = prepared.normaliser(&folder, arguments.fresh)?;
+    let cells = cells(&prepared, normaliser.as_ref(), &cells_folder)?;
+    if let Some(normaliser) = &normaliser {
+        prepared.assets.insert("normaliser".into(), files::sha256(normaliser.to_csv(&[]).as_bytes()));
+        report::normaliser(&folder, normaliser, &prepared)?;
+    }
+    provenance(&prepared, &arguments.experiment).write(&folder)?;
+
+    let selected = |cell: &Cell| selection.contains(&cell.entry, cell.plan.nfe);
+    let kept = |cell: &Cell| finished(cell).filter(|_| !(arguments.fresh && selected(cell)));
+    let mut done: Vec<Option<Record>> = cells.iter().map(kept).collect();
+    let pending: Vec<usize> = (0..cells.len()).filter(|&i| done[i].is_none() && selected(&cells[i])).collect();
+    let bar = progress::bar(work(&prepared, &cells, &pending), "evaluations");
+    let solution = match prepared.experiment.solution {
+        Some(spec) if !pending.is_empty() => Some(solution(&prepared, &spec, &cells_folder, arguments.fresh, &bar)?),
+        _ => None,
+    };
+    for i in pending {
+        let cell = &cells[i];
+        bar.set_message(format!("{} at {} NFE", cell.entry.method.label(), cell.plan.nfe));
+        let (record, first) = measure(&prepared, cell, solution.as_deref(), &bar)?;
+        mosaic::write(&cell.path.with_extension("png"), &first)?;
+        let state = Done { fingerprint: cell.fingerprint.clone(), record: record.clone() };
+        files::write(&cell.path, serde_json::to_string_pretty(&state).map_err(Failure::run)?.as_bytes())?;
+        done[i] = Some(record);
+        record::write(&folder, &done.iter().flatten().cloned().collect::<Vec<_>>())?;
+    }
+    bar.finish_and_clear();
+
+    record::write(&folder, &done.iter().flatten().cloned().collect::<Vec<_>>())?;
+    let tiles: Vec<(Record, PathBuf)> = done
+        .into_iter()
+        .zip(&cells)
+        .filter_map(|(record, cell)| Some((record?, cell.path.with_extension("png"))))
+        .collect();
+    if !tiles.is_empty() {
+        mosaic::grid(&folder.join("samples.png"), &tiles)?;
+    }
+    report::write(&folder, &prepared.experiment.title)?;
+    println!("{}", folder.display());
+    Ok(())
+}
+
+fn cells(prepared: &Prepared, normaliser: Option<&Normaliser>, folder: &Path) -> Result<Vec<Cell>> {
+    let clip = prepared.experiment.normaliser.as_ref().map_or(0, |spec| spec.clip);
+    let clipped = normaliser.map(|normaliser| normaliser.clone().with_clip(clip)).transpose()?;
+    let cell = |(entry, nfe): (MethodEntry, usize)| {
+        let MethodEntry { method, grid, coefficients } = entry;
+        let request = Request { schedule: &prepared.schedule, grid, nfe, coefficients, normaliser: clipped.as_ref() };
+        let file = format!("{}-{}-{}-{nfe}.json", method.label().to_lowercase(), grid.name(), coefficients.name());
+        Ok(Cell {
+            entry,
+            plan: method.plan(&request)?,
+            fingerprint: prepared.fingerprint(&entry, nfe, normaliser),
+            path: folder.join(file),
+        })
+    };
+    prepared.experiment.cells().map(cell).collect()
+}
+
+/// The cell's record, where it was measured under the same conditions.
+fn finished(cell: &Cell) -> Option<Record> {
+    let done: Done = serde_json::from_str(&std::fs::read_to_string(&cell.path).ok()?).ok()?;
+    (done.fingerprint == cell.fingerprint && cell.path.with_extension("png").exists()).then_some(done.record)
+}
+
+fn work(prepared: &Prepared, cells: &[Cell], pending: &[usize]) -> u64 {
+    let samples = prepared.experiment.samples as u64;
+    let features = if prepared.experiment.metrics.contains(&Metric::Fid) { INCEPTION_COST } else { 0 };
+    let solution = prepared.experiment.solution.map_or(0, |spec| (spec.nfe * spec.samples) as u64);
+    pending.iter().map(|&i| samples * (cells[i].plan.nfe as u64 + features)).sum::<u64>() + solution
+}
+
+/// x_0 of the first images by the many-step run, from disk where it is there.
+fn solution(
+    prepared: &Prepared,
+    spec: &SolutionSpec,
+    folder: &Path,
+    fresh: bool,
+    bar: &ProgressBar,
+) -> Result<Vec<f32>> {
+    let entry = MethodEntry { method: curve::LONG_RUN, grid: Grid::Quadratic, coefficients: Coefficients::Exact };
+    let path = folder.join(format!("solution-{}.f32", &prepared.fingerprint(&entry, spec.nfe, None)[..16]));
+    let total = spec.samples * prepared.sampler.len();
+    if let Ok(bytes) = std::fs::read(&path)
+        && bytes.len() == 4 * total
+        && !fresh
+    {
+        bar.inc((spec.nfe * spec.samples) as u64);
+        return Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect());
+    }
+    bar.set_message(format!("solution with {} evaluations", spec.nfe));
+    let request = Request {
+        schedule: &prepared.schedule,
+        grid: entry.grid,
+        nfe: spec.nfe,
+        coefficients: entry.coefficients,
+        normaliser: None,
+    };
+    let plan = entry.method.plan(&request)?;
+    let mut x = Vec::with_capacity(total);
+    let run = |range: std::ops::Range<usize>| {
+        let n = range.len() as u64;
+        prepared.sampler.run(&plan, prepared.experiment.seed, range, |_, _| bar.inc(n))
+    };
+    prepared.sampler.batches(spec.samples, run, |_, part| {
+        x.extend(part);
+        Ok(())
+    })?;
+    let bytes: Vec<u8> = x.iter().flat_map(|value| value.to_le_bytes()).collect();
+    files::write(&path, &bytes)?;
+    Ok(x)
+}
+
+/// What one batch of a cell gives.
+struct Batch {
+    images: Images,
+    features: Vec<Vec<f32>>,
+    squared_error: Vec<f64>,
+    seconds: [f64; 2],
+}
+
+fn measure(prepared: &Prepared, cell: &Cell, solution: Option<&[f32]>, bar: &ProgressBar) -> Result<(Record, Images)> {
+    let Prepared { experiment, sampler, measures, .. } = prepared;
+    let len = sampler.len();
+    let before = sampler.predictor.evaluated();
+    let mut moments: Vec<Moments> = measures.iter().map(|measure| Moments::new(measure.extractor.dim())).collect();
+    let (mut squared_error, mut compared) = (0.0, 0);
+    let mut seconds = [0.0; 2];
+    let mut first = Vec::new();
+
+    let work = |range: std::ops::Range<usize>| {
+        let start = Instant::now();
+        let x = sampler.run(&cell.plan, experiment.seed, range.clone(), |_, _| bar.inc(range.len() as u64))?;
+        let sampled = start.elapsed().as_secs_f64();
+        let images = sampling::to_images(&x, sampler.size)?;
+        let rows = measures.iter().map(|measure| Ok(measure.extractor.features(&images)?));
+        let features = rows.collect::<Result<Vec<_>>>()?;
+        if experiment.metrics.contains(&Metric::Fid) {
+            bar.inc(INCEPTION_COST * range.len() as u64);
+        }
+        let solved = solution.map_or(&[][..], |solution| solution.get(range.start * len..).unwrap_or_default());
+        let squared_error = x.chunks(len).zip(solved.chunks(len)).map(|(x, solved)| distance(x, solved)).collect();
+        Ok(Batch { images, features, squared_error, seconds: [sampled, start.elapsed().as_secs_f64() - sampled] })
+    };
+    sampler.batches(experiment.samples, work, |_, batch| {
+        for (moments, rows) in moments.iter_mut().zip(&batch.features) {
+            moments.push(rows)?;
+        }
+        // Image by image, so that the batch size does not change the last bits.
+        batch.squared_error.iter().for_each(|error| squared_error += error);
+        compared += batch.squared_error.len();
+        seconds.iter_mut().zip(batch.seconds).for_each(|(sum, part)| *sum += part / sampler.workers() as f64);
+        let missing = mosaic::TILE_IMAGES - first.len() / len;
+        first.extend(batch.images.iter().take(missing).flatten());
+        Ok(())
+    })?;
+
+    let evaluated = sampler.predictor.evaluated() - before;
+    let mut record = Record {
+        experiment: experiment.name.clone(),
+        method: cell.plan.method.clone(),
+        order: cell.plan.order as u32,
+        grid: cell.plan.grid.clone(),
+        coefficients: cell.entry.coefficients.name().into(),
+        nfe: cell.plan.nfe as u32,
+        nfe_measured: evaluated as f64 / experiment.samples as f64,
+        seed: experiment.seed,
+        samples: experiment.samples as u64,
+        fid: None,
+        fd_pixel: None,
+        ode_rmse: None,
+        seconds_sample: 0.0,
+        seconds_features: 0.0,
+        device: prepared.device.name().into(),
+    };
+    let start = Instant::now();
+    for (measure, moments) in measures.iter().zip(moments) {
+        record.set(measure.metric, frechet_distance(&moments.gaussian()?, &measure.reference.gaussian)?);
+    }
+    if experiment.metrics.contains(&Metric::OdeRmse) {
+        record.set(Metric::OdeRmse, (squared_error / (compared * len) as f64).sqrt());
+    }
+    record.seconds_sample = seconds[0];
+    record.seconds_features = seconds[1] + start.elapsed().as_secs_f64();
+    Ok((record, Images::new(sampler.size, sampler.size, first)?))
+}
+
+fn distance(x: &[f32], y: &[f32]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum()
+}
+
+fn provenance(prepared: &Prepared, path: &Path) -> Provenance {
+    Provenance {
+        experiment: prepared.experiment.name.clone(),
+        experiment_sha256: prepared.experiment.hash.clone(),
+        commit: provenance::commit(path),
+        device: prepared.device.name().into(),
+        fewstep: env!("CARGO_PKG_VERSION"),
+        burn: provenance::BURN,
+        assets: prepared.assets.clone(),
+    }
+}
+
+/// `--only`: which cells are asked for.
+#[derive(Debug, Default)]
+struct Selection(Vec<(String, String)>);
+
+impl Selection {
+    /// `key=value` pairs; a key may come several times. Every pair must select something.
+    fn parse(text: &str, experiment: &Experiment) -> Result<Self> {
+        let mut pairs = Vec::new();
+        for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+            let Some((key, value)) = pair.split_once('=') else {
+                return Err(Failure::Request(format!("--only: '{pair}' is not key=value")));
+            };
+            let known = ["method", "order", "grid", "coefficients", "nfe"];
+            if !known.contains(&key) {
+                return Err(Failure::Request(format!("--only: no key '{key}'; expected {}", known.join(", "))));
+            }
+            if !experiment.cells().any(|(entry, nfe)| value_of(key, &entry, nfe) == value) {
+                return Err(Failure::Request(format!("--only: no cell of this experiment has {key} = {value}")));
+            }
+            pairs.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(Selection(pairs))
+    }
+
+    fn contains(&self, entry: &MethodEntry, nfe: usize) -> bool {
+        self.0.iter().all(|(key, _)| {
+            let asked = |(other, value): &(String, String)| other == key && *value == value_of(key, entry, nfe);
+            self.0.iter().any(asked)
+        })
+    }
+}
+
+fn value_of(key: &str, entry: &MethodEntry, nfe: usize) -> String {
+    match key {
+        "method" => entry.method.name().into(),
+        "order" => entry.method.order().to_string(),
+        "grid" => entry.grid.name().into(),
+        "coefficients" => entry.coefficients.name().into(),
+        _ => nfe.to_string(),
+    }
+}

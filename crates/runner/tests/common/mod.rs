@@ -1,0 +1,130 @@
+//! What the tests of the binary share: running it, and small inputs.
+#![allow(dead_code)] // each test file uses its own part
+
+use std::{
+    io::{Cursor, Write},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// The binary under test with `arguments`, in folder `cwd`.
+pub fn fewstep(cwd: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fewstep"));
+    command.current_dir(cwd).args(arguments).env("FEWSTEP_CACHE", cwd.join("cache"));
+    command
+}
+
+pub fn run(cwd: &Path, arguments: &[&str]) -> Output {
+    fewstep(cwd, arguments).output().unwrap()
+}
+
+/// Runs and expects success; standard output.
+pub fn succeed(cwd: &Path, arguments: &[&str]) -> String {
+    let output = run(cwd, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// An experiment on Gaussian data that takes no time: two numbers of evaluations, all four methods.
+pub const GAUSSIAN: &str = r#"title = "Gaussian"
+seed = 3
+samples = 40
+batch = 16
+nfe = [5, 10]
+metrics = ["fd_pixel", "ode_rmse"]
+grid = "quadratic"
+
+[model]
+kind = "gaussian"
+size = 16
+mean = -0.1
+variance = 0.25
+
+[normaliser]
+collect = { nfe = 50, samples = 8, seed = 1, grid = "quadratic" }
+clip = 3
+
+[solution]
+nfe = 200
+samples = 24
+
+[reference]
+fd_pixel = "pixels.safetensors"
+
+[[method]]
+name = "euler"
+
+[[method]]
+name = "ddim"
+
+[[method]]
+name = "deis"
+order = 2
+
+[[method]]
+name = "deis-sn"
+order = 2
+"#;
+
+/// A folder with `gaussian.toml` and the statistics that it names.
+pub fn gaussian_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gaussian.toml"), GAUSSIAN).unwrap();
+    std::fs::write(
+        folder.path().join("images.npz"),
+        npz("arr_0", "|u1", &[300, 16, 16, 3], &pixels(300 * 16 * 16 * 3)),
+    )
+    .unwrap();
+    succeed(folder.path(), &["stats", "images.npz", "--features", "pixel-8x8", "--out", "pixels.safetensors"]);
+    folder
+}
+
+pub fn pixels(count: usize) -> Vec<u8> {
+    (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 21) as u8).collect()
+}
+
+/// An `.npz` with one stored array.
+pub fn npz(name: &str, dtype: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
+    let shape: Vec<String> = shape.iter().map(|side| format!("{side},")).collect();
+    let mut header = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({}), }}", shape.join(" "));
+    header.extend(std::iter::repeat_n(' ', 117 - header.len()));
+    header.push('\n');
+    let mut npy = b"\x93NUMPY\x01\x00".to_vec();
+    npy.extend((header.len() as u16).to_le_bytes());
+    npy.extend(header.as_bytes());
+    npy.extend(data);
+    zip(&[(&format!("{name}.npy"), &npy)])
+}
+
+pub fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, bytes) in entries {
+        archive.start_file(*name, stored).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// A normaliser as the authors publish it: `score_abs` and `Ls` from τ = 1 down to 1/T, saved by PyTorch.
+pub fn authors_pt(score: &[f32], sigma: &[f32]) -> Vec<u8> {
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let mut pickle = b"\x80\x02}(".to_vec();
+    for (key, storage, count) in [("score_abs", b'0', score.len() as u16), ("Ls", b'1', sigma.len() as u16)] {
+        pickle.extend([b'X', key.len() as u8, 0, 0, 0]);
+        pickle.extend(key.as_bytes());
+        pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0");
+        pickle.extend([storage, b'X', 3, 0, 0, 0]);
+        pickle.extend(b"cpuM");
+        pickle.extend(count.to_le_bytes());
+        pickle.extend(b"tQK\0M");
+        pickle.extend(count.to_le_bytes());
+        pickle.extend(b"\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR");
+    }
+    pickle.extend(b"u.");
+    zip(&[("n/data.pkl", &pickle), ("n/data/0", &bytes(score)), ("n/data/1", &bytes(sigma)), ("n/version", b"3\n")])
+}
