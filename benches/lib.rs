@@ -1,1 +1,1 @@
-//! Benches of fewstep; see `benches/`.
+//! Benches of fewstep; `just bench` runs them. They need no library of their own.

@@ -138,7 +138,8 @@ fn fid(arguments: &cli::Fid) -> Result<()> {
 fn collect(extractor: &dyn Extractor, images: &fewstep_fid::ImageSet, name: &str) -> Result<Statistics> {
     let bar = progress::bar(images.len() as u64, "images");
     bar.set_message(name.to_owned());
-    let statistics = Statistics::collect(extractor, images, BATCH, |done| bar.set_position(done as u64))?;
+    let statistics = Statistics::collect(extractor, images, BATCH, |done| bar.set_position(done as u64))
+        .map_err(|error| Failure::Request(format!("{name}: {error}")))?;
     bar.finish_and_clear();
     Ok(statistics)
 }

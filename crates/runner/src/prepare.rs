@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use fewstep_fid::{Extractor, Identity, Inception, Pixel8, Statistics};
+use fewstep_fid::{Extractor, Identity, Images, Inception, Pixel8, Statistics};
 use fewstep_model::{Checkpoint, Gaussian, Levels, Predictor};
 use fewstep_sampler::{Normaliser, Schedule};
 
@@ -72,6 +72,12 @@ impl Prepared {
                 Metric::Fid => Box::new(inception(&prepared.sampler.device, device)?),
                 _ => Box::new(Pixel8),
             };
+            if metric == Metric::FdPixel {
+                // Sides that cannot be pooled are found before anything is sampled.
+                let size = prepared.sampler.size;
+                let blank = Images::new(size, size, vec![0; size * size * CHANNELS])?;
+                extractor.features(&blank).map_err(Failure::request)?;
+            }
             let reference = statistics(&path, &extractor.identity())?;
             if let Some(dataset) = &prepared.experiment.dataset
                 && *dataset != reference.dataset

@@ -1,0 +1,27 @@
+# Short forms of the commands in README.md.
+
+# Sample, measure, tabulate and draw an experiment.
+sweep experiment="experiments/quick.toml" *arguments:
+    cargo run --release -- sweep {{experiment}} {{arguments}}
+
+# All tests that need no download.
+test:
+    cargo test --release --workspace
+
+# Fetch CIFAR-10 and the Inception weights (about 230 MB) into the user's cache.
+fetch:
+    cargo run --release -- fetch
+
+# The tests that need the fetched data, and the quick sweep; about eight minutes on two cores.
+test-fetched: fetch
+    cargo test --release --workspace -- --ignored
+
+# Speed: plan, integrator step, U-Net, Inception, Fréchet distance.
+bench:
+    cargo bench -p fewstep-benches
+
+# What CI checks before the tests.
+check:
+    cargo fmt --all --check
+    cargo clippy --release --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --document-private-items
