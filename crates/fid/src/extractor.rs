@@ -49,7 +49,7 @@ impl Extractor for Pixel8 {
 
     fn features(&self, images: &Images) -> Result<Vec<f32>> {
         let (height, width) = (images.height(), images.width());
-        if height % SIDE != 0 || width % SIDE != 0 {
+        if !height.is_multiple_of(SIDE) || !width.is_multiple_of(SIDE) {
             return Err(Error::Values(format!(
                 "images are {width}x{height}; the pixel-8x8 features need sides that are multiples of {SIDE}"
             )));

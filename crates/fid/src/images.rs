@@ -31,7 +31,7 @@ impl Images {
     /// Where the size is zero or the bytes are not a whole number of images.
     pub fn new(height: usize, width: usize, pixels: Vec<u8>) -> Result<Self> {
         let bytes = height * width * 3;
-        if bytes == 0 || pixels.len() % bytes != 0 {
+        if bytes == 0 || !pixels.len().is_multiple_of(bytes) {
             return Err(Error::Values(format!("{} bytes are no RGB images of {width}x{height}", pixels.len())));
         }
         Ok(Images { height, width, pixels })

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, path::Path};
 
 use burn::tensor::{
-    Device, Tensor, TensorData,
+    Device, Slice, Tensor, TensorData,
     activation::relu,
     module::{adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate, max_pool2d},
     ops::{AvgPoolOptions, ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions},
@@ -90,9 +90,9 @@ impl Inception {
 
         let x = self.conv("Conv2d_1a_3x3", x);
         let x = self.conv("Conv2d_2a_3x3", x);
-        let x = max_pool(self.conv("Conv2d_2b_3x3", x), 2, 0);
+        let x = halving_max_pool(self.conv("Conv2d_2b_3x3", x));
         let x = self.conv("Conv2d_3b_1x1", x);
-        let x = max_pool(self.conv("Conv2d_4a_3x3", x), 2, 0);
+        let x = halving_max_pool(self.conv("Conv2d_4a_3x3", x));
         let x = self.block_a("Mixed_5b", x);
         let x = self.block_a("Mixed_5c", x);
         let x = self.block_a("Mixed_5d", x);
@@ -103,7 +103,7 @@ impl Inception {
         let x = self.block_c("Mixed_6e", x);
         let x = self.block_d("Mixed_7a", x);
         let x = self.block_e("Mixed_7b", x, Conv::forward_pooled);
-        let x = self.block_e("Mixed_7c", x, |conv, x| conv.forward(max_pool(x, 1, 1)));
+        let x = self.block_e("Mixed_7c", x, |conv, x| conv.forward(same_max_pool(x)));
         adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3)
     }
 
@@ -127,7 +127,7 @@ impl Inception {
     fn block_b(&self, block: &str, x: Tensor<4>) -> Tensor<4> {
         let three = self.chain(block, &["branch3x3"], &x);
         let double = self.chain(block, &["branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"], &x);
-        Tensor::cat(vec![three, double, max_pool(x, 2, 0)], 1)
+        Tensor::cat(vec![three, double, halving_max_pool(x)], 1)
     }
 
     fn block_c(&self, block: &str, x: Tensor<4>) -> Tensor<4> {
@@ -143,7 +143,7 @@ impl Inception {
         let three = self.chain(block, &["branch3x3_1", "branch3x3_2"], &x);
         let seven = ["branch7x7x3_1", "branch7x7x3_2", "branch7x7x3_3", "branch7x7x3_4"];
         let seven = self.chain(block, &seven, &x);
-        Tensor::cat(vec![three, seven, max_pool(x, 2, 0)], 1)
+        Tensor::cat(vec![three, seven, halving_max_pool(x)], 1)
     }
 
     fn block_e(&self, block: &str, x: Tensor<4>, pool: fn(&Conv, Tensor<4>) -> Tensor<4>) -> Tensor<4> {
@@ -200,7 +200,18 @@ fn avg_pool(x: Tensor<4>) -> Tensor<4> {
     avg_pool2d(x, AvgPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]).with_count_include_pad(false))
 }
 
-/// 3×3 maximum pool.
-fn max_pool(x: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
-    max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([stride; 2]).with_padding([padding; 2]))
+/// 3×3 maximum pool of stride 2 without padding: three rows, then three columns. Several times faster on CPU than
+/// burn's kernel, and exact.
+fn halving_max_pool(x: Tensor<4>) -> Tensor<4> {
+    let [_, _, height, width] = x.dims();
+    let every_second = |start: usize, side: usize| Slice::new(start as isize, Some((side - 2 + start) as isize), 2);
+    let rows = |start| x.clone().slice([Slice::full(), Slice::full(), every_second(start, height), Slice::full()]);
+    let x = rows(0).max_pair(rows(1)).max_pair(rows(2));
+    let columns = |start| x.clone().slice([Slice::full(), Slice::full(), Slice::full(), every_second(start, width)]);
+    columns(0).max_pair(columns(1)).max_pair(columns(2))
+}
+
+/// 3×3 maximum pool of stride 1 that keeps the size.
+fn same_max_pool(x: Tensor<4>) -> Tensor<4> {
+    max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]))
 }

@@ -37,7 +37,7 @@ impl Moments {
     /// # Errors
     /// Where the length is no multiple of `dim`, or a value is not finite.
     pub fn push(&mut self, rows: &[f32]) -> Result<()> {
-        if rows.len() % self.dim != 0 {
+        if !rows.len().is_multiple_of(self.dim) {
             return Err(Error::Values(format!("{} values are no rows of {} features", rows.len(), self.dim)));
         }
         if let Some(index) = rows.iter().position(|value| !value.is_finite()) {

@@ -130,7 +130,7 @@ impl Statistics {
     /// # Errors
     /// Where the file is damaged; what was expected is named.
     pub fn read(path: &Path, assumed: &Identity) -> Result<Self> {
-        if !path.extension().is_some_and(|ending| ending == "safetensors") {
+        if path.extension().is_none_or(|ending| ending != "safetensors") {
             return Self::read_npz(path, assumed);
         }
         let invalid = |reason: String| {

@@ -81,10 +81,10 @@ impl UNetConfig {
         {
             return refuse(format!("channel_mult is {:?}; expected 1 to 8 numbers from 1 to 64", self.channel_mult));
         }
-        if self.model_channels % GROUPS != 0 {
+        if !self.model_channels.is_multiple_of(GROUPS) {
             return refuse(format!("model_channels is {}; expected a multiple of {GROUPS}", self.model_channels));
         }
-        if self.channel_mult.iter().any(|m| m * self.model_channels % self.num_heads != 0) {
+        if self.channel_mult.iter().any(|m| !(m * self.model_channels).is_multiple_of(self.num_heads)) {
             return refuse(format!("num_heads is {}, which does not divide the channels", self.num_heads));
         }
         if !(0.0..1.0).contains(&self.dropout) {

@@ -181,7 +181,7 @@ fn predictor(
         ModelKind::UNet { weights, config, prediction } => {
             let checkpoint = Checkpoint::read(weights, config.clone(), *prediction)?;
             let (multiple, size) = (checkpoint.config.side_multiple(), experiment.model.size);
-            if size % multiple != 0 || checkpoint.config.channels != CHANNELS {
+            if !size.is_multiple_of(multiple) || checkpoint.config.channels != CHANNELS {
                 return Err(Failure::Request(format!(
                     "{}: this network takes {} channels and sides that are multiples of {multiple}; the experiment has {CHANNELS} and size = {size}",
                     weights.display(),

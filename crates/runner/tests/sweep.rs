@@ -138,7 +138,14 @@ fn curve_and_sample_write_pictures() {
     let cwd = folder.path();
     succeed(cwd, &["curve", "gaussian.toml", "--out", "r.csv"]);
     succeed(cwd, &["plan", "--method", "deis-sn", "--nfe", "5", "--normaliser", "r.csv", "--json"]);
-    assert!(cwd.join("r.png").exists() && cwd.join("r.svg").exists());
+    assert!(cwd.join("r.png").exists());
+    assert!(!std::fs::read_to_string(cwd.join("r.svg")).unwrap().contains("published"));
+    // A published curve is drawn beside ours.
+    std::fs::copy(cwd.join("r.csv"), cwd.join("theirs.csv")).unwrap();
+    std::fs::write(cwd.join("overlaid.toml"), GAUSSIAN.replace("clip = 3", "clip = 3\npublished = \"theirs.csv\""))
+        .unwrap();
+    succeed(cwd, &["curve", "overlaid.toml", "--out", "r.csv"]);
+    assert!(std::fs::read_to_string(cwd.join("r.svg")).unwrap().contains("r, published (theirs)"));
     succeed(cwd, &["sample", "gaussian.toml", "--method", "deis", "--nfe", "5", "--samples", "9", "--out", "x.png"]);
     assert_eq!(image::image_dimensions(cwd.join("x.png")).unwrap(), (48, 48));
 }
