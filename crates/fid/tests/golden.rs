@@ -2,7 +2,7 @@
 //! between parts of the CIFAR-10 test set. These tests need `fewstep fetch` first and are ignored without being
 //! asked for (`cargo test --release --workspace -- --ignored`).
 
-use std::path::PathBuf;
+use std::{ops::Range, path::PathBuf};
 
 use burn::tensor::Device;
 use fewstep_fid::{Extractor, ImageSet, Images, Inception, Moments, Split, frechet_distance};
@@ -41,44 +41,38 @@ fn features_of_sixteen_images() {
     assert!(largest < 2e-3 && relative < 1e-4, "largest difference {largest:e}, relative L2 {relative:e}");
 }
 
-fn fid_between(a: std::ops::Range<usize>, b: std::ops::Range<usize>) -> f64 {
+/// Features of the first `count` CIFAR-10 test images.
+fn test_features(count: usize) -> Vec<f32> {
     let (network, images) = (inception(), ImageSet::cifar10(&cache("cifar10"), Split::Test).unwrap());
-    let gaussian = |range: std::ops::Range<usize>| {
-        let mut moments = Moments::new(network.dim());
-        for start in range.clone().step_by(200) {
-            let batch = images.read(start..(start + 200).min(range.end)).unwrap();
-            moments.push(&network.features(&batch).unwrap()).unwrap();
-        }
+    let batch = |start: usize| network.features(&images.read(start..(start + 200).min(count)).unwrap()).unwrap();
+    (0..count).step_by(200).flat_map(batch).collect()
+}
+
+/// Compares the FID between two ranges of the test set with `fid_eigh` of a case in `golden/fid-cifar10-test.json`.
+fn check(case: &str, features: &[f32], a: Range<usize>, b: Range<usize>) {
+    let cases: serde_json::Value = serde_json::from_str(include_str!("golden/fid-cifar10-test.json")).unwrap();
+    let expected = cases["cases"][case]["fid_eigh"].as_f64().unwrap();
+    let gaussian = |range: Range<usize>| {
+        let mut moments = Moments::new(2048);
+        moments.push(&features[range.start * 2048..range.end * 2048]).unwrap();
         moments.gaussian().unwrap()
     };
-    frechet_distance(&gaussian(a), &gaussian(b)).unwrap()
-}
-
-/// `fid_eigh` of a case in `golden/fid-cifar10-test.json`.
-fn expected(case: &str) -> f64 {
-    let cases: serde_json::Value = serde_json::from_str(include_str!("golden/fid-cifar10-test.json")).unwrap();
-    cases["cases"][case]["fid_eigh"].as_f64().unwrap()
-}
-
-fn check(case: &str, a: std::ops::Range<usize>, b: std::ops::Range<usize>) {
-    let (found, expected) = (fid_between(a, b), expected(case));
+    let found = frechet_distance(&gaussian(a), &gaussian(b)).unwrap();
     println!("{case}: {found} (pytorch-fid {expected})");
     assert!((found - expected).abs() < 0.02, "{case}: {found}, expected {expected}");
 }
 
 #[test]
-#[ignore = "needs `fewstep fetch`; minutes"]
+#[ignore = "needs `fewstep fetch`; three minutes"]
 fn fid_1000_against_1000_is_pytorch_fids() {
-    check("test[0:1000] vs test[1000:2000]", 0..1000, 1000..2000);
+    check("test[0:1000] vs test[1000:2000]", &test_features(2000), 0..1000, 1000..2000);
 }
 
-/// The two larger cases; run by hand with `FEWSTEP_LONG_TESTS=1`, about twenty minutes on two cores.
 #[test]
-#[ignore = "needs `fewstep fetch`; about twenty minutes, and FEWSTEP_LONG_TESTS=1"]
-fn fid_of_the_larger_parts_is_pytorch_fids() {
-    if std::env::var_os("FEWSTEP_LONG_TESTS").is_none() {
-        return;
-    }
-    check("test[0:5000] vs test[5000:10000]", 0..5000, 5000..10_000);
-    check("test[0:3000] vs test[0:10000]", 0..3000, 0..10_000);
+#[ignore = "needs `fewstep fetch`; fifteen minutes, which CI leaves out"]
+fn fid_of_larger_parts_is_pytorch_fids() {
+    let features = test_features(10_000);
+    check("test[0:1000] vs test[1000:2000]", &features, 0..1000, 1000..2000);
+    check("test[0:5000] vs test[5000:10000]", &features, 0..5000, 5000..10_000);
+    check("test[0:3000] vs test[0:10000]", &features, 0..3000, 0..10_000);
 }

@@ -4,7 +4,7 @@
 //! dx/dτ = f x + ½ g² ε/σ with f = ½ d ln ᾱ/dτ and g² = −d ln ᾱ/dτ. Every method here is a [`Plan`]: for each
 //! step a number a and numbers c, so that x ← a x + Σ_j c_j ε_{−j} over the noise predictions, newest first.
 //! A [`Schedule`] knows nothing of steps, a [`Grid`] nothing of models, a [`Method`] nothing of tensors; only
-//! [`integrate`] touches them.
+//! [`integrate()`] touches them.
 //!
 //! ```
 //! use fewstep_sampler::{Coefficients, Grid, Method, Request, Schedule};
