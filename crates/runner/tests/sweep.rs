@@ -88,6 +88,30 @@ fn batch_size_and_threads_do_not_change_a_byte() {
 }
 
 #[test]
+fn the_real_network_gives_the_same_bits_whatever_the_batch_and_the_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let solved = |batch: usize, threads: &str| {
+        let cwd = folder.path().join(format!("{batch}-{threads}"));
+        std::fs::create_dir(&cwd).unwrap();
+        let weights = repository().join("models/cifar10-small.safetensors");
+        let text = format!(
+            "samples = 7\nbatch = {batch}\nnfe = [2]\nmetrics = [\"ode_rmse\"]\nmethod = [{{ name = \"deis\" }}]\n\
+             model = {{ kind = \"unet\", size = 32, weights = {weights:?} }}\nsolution = {{ nfe = 3, samples = 7 }}\n"
+        );
+        std::fs::write(cwd.join("network.toml"), text).unwrap();
+        let output = fewstep(&cwd, &["sweep", "network.toml", "--out", "r"]).env("RAYON_NUM_THREADS", threads).output();
+        assert!(output.as_ref().unwrap().status.success(), "{output:?}");
+        // The solution's own bits, and the error measured against it.
+        let mut cells = cwd.join("r/cells").read_dir().unwrap().map(|entry| entry.unwrap().path());
+        let bits = std::fs::read(cells.find(|path| path.extension().is_some_and(|ending| ending == "f32")).unwrap());
+        (bits.unwrap(), metric(&cwd.join("r"), "deis", "2", "ode_rmse"))
+    };
+    let first = solved(16, "2");
+    assert_eq!(first.0.len(), 7 * 3072 * 4);
+    assert!(first == solved(3, "1") && first == solved(2, "5"));
+}
+
+#[test]
 fn a_killed_sweep_continues_and_ends_with_the_same_bytes() {
     let folder = gaussian_folder();
     let cwd = folder.path();
