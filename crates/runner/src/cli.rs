@@ -68,7 +68,7 @@ pub struct Sweep {
     /// Experiment file.
     #[arg(default_value = "experiments/quick.toml")]
     pub experiment: PathBuf,
-    /// Results folder [default: results/<experiment>].
+    /// Results folder (default: results/EXPERIMENT).
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Where to compute.
@@ -87,7 +87,7 @@ pub struct Sweep {
 pub struct Curve {
     /// Experiment file with a [normaliser.collect] table.
     pub experiment: PathBuf,
-    /// CSV to write; the figure goes beside it [default: results/<experiment>/normaliser.csv].
+    /// CSV to write; the figure goes beside it (default: results/EXPERIMENT/normaliser.csv).
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Where to compute.
@@ -104,7 +104,7 @@ pub struct Plan {
     /// Number of network evaluations.
     #[arg(long)]
     pub nfe: usize,
-    /// Degree of the extrapolation, 0 to 3 [default: 2].
+    /// Degree of the extrapolation, 0 to 3 (default: 2).
     #[arg(long)]
     pub order: Option<usize>,
     /// trailing or quadratic.
