@@ -103,13 +103,18 @@ fn lines(records: &[Record], labels: &[String], metric: Metric) -> Vec<Line> {
 
 fn summary(records: &[Record]) -> String {
     let first = &records[0];
+    let several = |field: fn(&Record) -> &str| {
+        let mut values: Vec<&str> = records.iter().map(field).collect();
+        values.sort_unstable();
+        values.dedup();
+        values.join(" and ")
+    };
+    let (grid, coefficients) = (several(|record| &record.grid), several(|record| &record.coefficients));
     let mut text = format!(
-        "{} cells, {} images each, seed {}, {} grid, {} coefficients, on {}.",
+        "{} cells, {} images each, seed {}, {grid} grid, {coefficients} coefficients, on {}.",
         records.len(),
         first.samples,
         first.seed,
-        first.grid,
-        first.coefficients,
         first.device
     );
     if records.iter().any(|record| record.fid.is_some() && record.samples < 50_000) {
