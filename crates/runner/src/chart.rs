@@ -79,7 +79,7 @@ impl Chart {
             .margin(14)
             .x_label_area_size(46)
             .y_label_area_size(76)
-            .build_cartesian_2d(x.0..x.1, (y.0..y.1).log_scale())?;
+            .build_cartesian_2d(x.0..x.1, (y.0..y.1).log_scale().with_key_points(ticks(y)))?;
         chart
             .configure_mesh()
             .x_desc(&self.x)
@@ -134,6 +134,20 @@ impl Chart {
     }
 }
 
+/// Values to label between two positive ones: more per decade where there are fewer decades.
+fn ticks((low, high): (f64, f64)) -> Vec<f64> {
+    let decades = (high / low).log10();
+    let mantissas: &[f64] = match decades {
+        d if d < 0.4 => &[1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0],
+        d if d < 1.2 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
+        d if d < 3.0 => &[1.0, 2.0, 5.0],
+        _ => &[1.0],
+    };
+    let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+    let all = (first..=last).flat_map(|power| mantissas.iter().map(move |mantissa| mantissa * 10f64.powi(power)));
+    all.filter(|value| (low..=high).contains(value)).collect()
+}
+
 /// A number without needless digits.
 fn plain(value: f64) -> String {
     let text = format!("{value:.4}");
@@ -157,4 +171,18 @@ pub fn write_png(path: &Path, (width, height): (u32, u32), pixels: Vec<u8>) -> R
     let mut bytes = std::io::Cursor::new(Vec::new());
     image.write_to(&mut bytes, image::ImageFormat::Png).map_err(Failure::run)?;
     files::write(path, bytes.get_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_range_has_labels() {
+        for (low, high) in [(1.35, 5.2), (74.0, 360.0), (0.0095, 0.41), (0.1, 0.11), (0.3, 120.0), (1e-9, 1.0)] {
+            let ticks = ticks((low, high));
+            assert!((1..=14).contains(&ticks.len()), "{low} to {high}: {ticks:?}");
+        }
+        assert_eq!(ticks((1.35, 5.2)), [1.5, 2.0, 3.0, 4.0, 5.0]);
+    }
 }

@@ -128,3 +128,33 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_its_file_to_the_last_bit() {
+        for seconds in [0.1 + 0.2, 1.5563422900000001, 1.0 / 3.0, 2.5e-17, 1e300] {
+            let record = Record {
+                experiment: "x".into(),
+                method: "deis".into(),
+                order: 2,
+                grid: "quadratic".into(),
+                coefficients: "exact".into(),
+                nfe: 5,
+                nfe_measured: 5.0,
+                seed: 7,
+                samples: 9,
+                fid: None,
+                fd_pixel: Some(seconds * 1.1),
+                ode_rmse: Some(seconds),
+                seconds_sample: seconds,
+                seconds_features: seconds / 7.0,
+                device: "cpu".into(),
+            };
+            let text = toml::to_string(&record).unwrap();
+            assert_eq!(toml::from_str::<Record>(&text).unwrap(), record, "{text}");
+        }
+    }
+}

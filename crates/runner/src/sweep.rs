@@ -27,7 +27,7 @@ use crate::{
 /// Evaluations of a small U-Net that cost as much as one image through Inception: for the time left only.
 const INCEPTION_COST: u64 = 25;
 
-/// A finished cell on disk.
+/// A finished cell on disk, as TOML: its floats come back to the last bit, as serde_json's do not by default.
 #[derive(Serialize, Deserialize)]
 struct Done {
     fingerprint: String,
@@ -74,7 +74,7 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
         let (record, first) = measure(&prepared, cell, solution.as_deref(), &bar)?;
         mosaic::write(&cell.path.with_extension("png"), &first)?;
         let state = Done { fingerprint: cell.fingerprint.clone(), record: record.clone() };
-        files::write(&cell.path, serde_json::to_string_pretty(&state).map_err(Failure::run)?.as_bytes())?;
+        files::write(&cell.path, toml::to_string(&state).map_err(Failure::run)?.as_bytes())?;
         done[i] = Some(record);
         record::write(&folder, &done.iter().flatten().cloned().collect::<Vec<_>>())?;
     }
@@ -100,7 +100,7 @@ fn cells(prepared: &Prepared, normaliser: Option<&Normaliser>, folder: &Path) ->
     let cell = |(entry, nfe): (MethodEntry, usize)| {
         let MethodEntry { method, grid, coefficients } = entry;
         let request = Request { schedule: &prepared.schedule, grid, nfe, coefficients, normaliser: clipped.as_ref() };
-        let file = format!("{}-{}-{}-{nfe}.json", method.label().to_lowercase(), grid.name(), coefficients.name());
+        let file = format!("{}-{}-{}-{nfe}.toml", method.label().to_lowercase(), grid.name(), coefficients.name());
         Ok(Cell {
             entry,
             plan: method.plan(&request)?,
@@ -113,7 +113,7 @@ fn cells(prepared: &Prepared, normaliser: Option<&Normaliser>, folder: &Path) ->
 
 /// The cell's record, where it was measured under the same conditions.
 fn finished(cell: &Cell) -> Option<Record> {
-    let done: Done = serde_json::from_str(&std::fs::read_to_string(&cell.path).ok()?).ok()?;
+    let done: Done = toml::from_str(&std::fs::read_to_string(&cell.path).ok()?).ok()?;
     (done.fingerprint == cell.fingerprint && cell.path.with_extension("png").exists()).then_some(done.record)
 }
 

@@ -120,7 +120,7 @@ fn a_killed_sweep_continues_and_ends_with_the_same_bytes() {
     let mut child = fewstep(cwd, &["sweep", "gaussian.toml", "--out", "killed"]).spawn().unwrap();
     let finished = || {
         let entries = cwd.join("killed/cells").read_dir().into_iter().flatten().flatten();
-        entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "json")).count()
+        entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "toml")).count()
     };
     let start = Instant::now();
     while finished() < 2 {
@@ -131,7 +131,7 @@ fn a_killed_sweep_continues_and_ends_with_the_same_bytes() {
     child.wait().unwrap();
     let before = finished();
     assert!((2..8).contains(&before), "{before} of 8 cells were done when killed");
-    let first = cwd.join("killed/cells/euler-quadratic-exact-5.json");
+    let first = cwd.join("killed/cells/euler-quadratic-exact-5.toml");
     let kept = std::fs::read(&first).unwrap();
 
     succeed(cwd, &["sweep", "gaussian.toml", "--out", "killed"]);
