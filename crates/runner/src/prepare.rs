@@ -14,7 +14,7 @@ use crate::{
     failure::{Failure, Result},
     files,
     metric::Metric,
-    progress,
+    progress, provenance,
     sampling::{CHANNELS, Sampler},
 };
 
@@ -102,7 +102,7 @@ impl Prepared {
         let experiment = &self.experiment;
         let normaliser = normaliser.filter(|_| entry.method.normalises());
         let parts = (
-            (env!("CARGO_PKG_VERSION"), self.device.name(), &self.assets, experiment.model.size),
+            (provenance::CODE, provenance::BURN, self.device.name(), &self.assets, experiment.model.size),
             (entry.method.name(), entry.method.order(), entry.grid, entry.coefficients, nfe),
             (experiment.seed, experiment.samples, &experiment.metrics),
             experiment.solution.map(|solution| (solution.nfe, solution.samples)),
@@ -129,7 +129,7 @@ impl Prepared {
                     collect.grid.name(),
                     curve::LONG_RUN.label()
                 );
-                let comment = format!("{origin}, on {}, fewstep {}", self.device.name(), env!("CARGO_PKG_VERSION"));
+                let comment = format!("{origin}, on {}, code {}", self.device.name(), &provenance::CODE[..16]);
                 let there =
                     std::fs::read_to_string(&path).is_ok_and(|text| text.starts_with(&format!("# {comment}\n")));
                 if there && !fresh {

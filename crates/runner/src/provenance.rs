@@ -16,17 +16,22 @@ pub struct Provenance {
     pub experiment: String,
     /// SHA-256 of its file.
     pub experiment_sha256: String,
-    /// Commit of the repository that the experiment is in, with `-dirty` where files differ from it.
-    pub commit: String,
     /// Where it was computed.
     pub device: String,
     /// Version of this program.
     pub fewstep: &'static str,
+    /// SHA-256 of the sources that decide the figures.
+    pub code: &'static str,
     /// Version of burn.
     pub burn: &'static str,
+    /// How many cells were measured at which commit of the experiment's repository ([`commit`]).
+    pub commits: BTreeMap<String, usize>,
     /// SHA-256 of what was read: weights, statistics, normaliser.
     pub assets: BTreeMap<String, String>,
 }
+
+/// SHA-256 of the sources that decide what a cell's figures are; `build.rs` lists them.
+pub const CODE: &str = env!("FEWSTEP_CODE");
 
 /// The version that the workspace pins.
 pub const BURN: &str = "0.22.1";
@@ -39,7 +44,7 @@ impl Provenance {
     }
 }
 
-/// The commit of the repository around `path`; `unknown` without one.
+/// The commit of the repository around `path`, with `-dirty` where files differ from it; `unknown` without one.
 pub fn commit(path: &Path) -> String {
     let folder = files::parent(path);
     let git = |arguments: &[&str]| {

@@ -1,6 +1,7 @@
 //! `fewstep sweep`: every cell of an experiment, each written when it is done.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -31,6 +32,8 @@ const INCEPTION_COST: u64 = 25;
 #[derive(Serialize, Deserialize)]
 struct Done {
     fingerprint: String,
+    /// Of the experiment's repository when the cell was measured.
+    commit: String,
     record: Record,
 }
 
@@ -57,11 +60,11 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
         prepared.assets.insert("normaliser".into(), files::sha256(normaliser.to_csv(&[]).as_bytes()));
         report::normaliser(&folder, normaliser, &prepared)?;
     }
-    provenance(&prepared, &arguments.experiment).write(&folder)?;
+    let commit = provenance::commit(&arguments.experiment);
 
     let selected = |cell: &Cell| selection.contains(&cell.entry, cell.plan.nfe);
     let kept = |cell: &Cell| finished(cell).filter(|_| !(arguments.fresh && selected(cell)));
-    let mut done: Vec<Option<Record>> = cells.iter().map(kept).collect();
+    let mut done: Vec<Option<Done>> = cells.iter().map(kept).collect();
     let pending: Vec<usize> = (0..cells.len()).filter(|&i| done[i].is_none() && selected(&cells[i])).collect();
     let bar = progress::bar(work(&prepared, &cells, &pending), "evaluations");
     let solution = match prepared.experiment.solution {
@@ -73,18 +76,18 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
         bar.set_message(format!("{} at {} NFE", cell.entry.method.label(), cell.plan.nfe));
         let (record, first) = measure(&prepared, cell, solution.as_deref(), &bar)?;
         mosaic::write(&cell.path.with_extension("png"), &first)?;
-        let state = Done { fingerprint: cell.fingerprint.clone(), record: record.clone() };
+        let state = Done { fingerprint: cell.fingerprint.clone(), commit: commit.clone(), record };
         files::write(&cell.path, toml::to_string(&state).map_err(Failure::run)?.as_bytes())?;
-        done[i] = Some(record);
-        record::write(&folder, &done.iter().flatten().cloned().collect::<Vec<_>>())?;
+        done[i] = Some(state);
+        write_tables(&folder, &prepared, &done)?;
     }
     bar.finish_and_clear();
 
-    record::write(&folder, &done.iter().flatten().cloned().collect::<Vec<_>>())?;
+    write_tables(&folder, &prepared, &done)?;
     let tiles: Vec<(Record, PathBuf)> = done
         .into_iter()
         .zip(&cells)
-        .filter_map(|(record, cell)| Some((record?, cell.path.with_extension("png"))))
+        .filter_map(|(done, cell)| Some((done?.record, cell.path.with_extension("png"))))
         .collect();
     if !tiles.is_empty() {
         mosaic::grid(&folder.join("samples.png"), &tiles)?;
@@ -111,10 +114,21 @@ fn cells(prepared: &Prepared, normaliser: Option<&Normaliser>, folder: &Path) ->
     prepared.experiment.cells().map(cell).collect()
 }
 
-/// The cell's record, where it was measured under the same conditions.
-fn finished(cell: &Cell) -> Option<Record> {
+/// The tables and their provenance, of the cells that are done.
+fn write_tables(folder: &Path, prepared: &Prepared, done: &[Option<Done>]) -> Result<()> {
+    let done = || done.iter().flatten();
+    let mut commits = BTreeMap::new();
+    for cell in done() {
+        *commits.entry(cell.commit.clone()).or_default() += 1;
+    }
+    provenance(prepared, commits).write(folder)?;
+    record::write(folder, &done().map(|cell| cell.record.clone()).collect::<Vec<_>>())
+}
+
+/// What was found of the cell, where it was measured under the same conditions.
+fn finished(cell: &Cell) -> Option<Done> {
     let done: Done = toml::from_str(&std::fs::read_to_string(&cell.path).ok()?).ok()?;
-    (done.fingerprint == cell.fingerprint && cell.path.with_extension("png").exists()).then_some(done.record)
+    (done.fingerprint == cell.fingerprint && cell.path.with_extension("png").exists()).then_some(done)
 }
 
 fn work(prepared: &Prepared, cells: &[Cell], pending: &[usize]) -> u64 {
@@ -243,14 +257,15 @@ fn distance(x: &[f32], y: &[f32]) -> f64 {
     x.iter().zip(y).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum()
 }
 
-fn provenance(prepared: &Prepared, path: &Path) -> Provenance {
+fn provenance(prepared: &Prepared, commits: BTreeMap<String, usize>) -> Provenance {
     Provenance {
         experiment: prepared.experiment.name.clone(),
         experiment_sha256: prepared.experiment.hash.clone(),
-        commit: provenance::commit(path),
         device: prepared.device.name().into(),
         fewstep: env!("CARGO_PKG_VERSION"),
+        code: provenance::CODE,
         burn: provenance::BURN,
+        commits,
         assets: prepared.assets.clone(),
     }
 }
