@@ -16,6 +16,9 @@ pub enum Error {
         /// The tensor or metadata entry, and what was expected.
         reason: String,
     },
+    /// Training cannot go on.
+    #[error("{0}")]
+    Training(String),
     /// A configuration contradicts itself.
     #[error("model configuration: {0}")]
     Config(String),

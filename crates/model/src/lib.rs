@@ -6,14 +6,18 @@
 
 mod error;
 mod gaussian;
+mod layout;
 mod network;
 mod predictor;
+mod train;
 mod unet;
 mod weights;
 
 pub use error::{Error, Result};
 pub use gaussian::Gaussian;
+pub use layout::Selected;
 pub use network::{Checkpoint, Network, Prediction};
 pub use predictor::{Levels, Predictor};
+pub use train::{Rate, Step, TrainSpec, Trainer, TrainingImages};
 pub use unet::{UNet, UNetConfig};
 pub use weights::Weights;

@@ -8,7 +8,10 @@ use std::{
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{Levels, Predictor, Result, UNet, UNetConfig, Weights};
+use crate::{
+    Levels, Predictor, Result, UNet, UNetConfig, Weights,
+    layout::{self, Selected},
+};
 
 /// What a network's output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +19,35 @@ use crate::{Levels, Predictor, Result, UNet, UNetConfig, Weights};
 pub enum Prediction {
     /// The noise ε.
     Epsilon,
+    /// The data x₀.
+    X0,
     /// The velocity v = √ᾱ ε − σ x₀ (Salimans and Ho 2022, arXiv 2202.00512).
     V,
+}
+
+impl Prediction {
+    /// By its name in metadata and experiments.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Prediction::Epsilon, Prediction::X0, Prediction::V].into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The name in metadata and experiments.
+    pub fn name(self) -> &'static str {
+        match self {
+            Prediction::Epsilon => "epsilon",
+            Prediction::X0 => "x0",
+            Prediction::V => "v",
+        }
+    }
+
+    /// ε from what the network gave for x at a level √ᾱ, σ.
+    fn to_epsilon(self, output: Tensor<4>, x: Tensor<4>, (signal, sigma): (f64, f64)) -> Tensor<4> {
+        match self {
+            Prediction::Epsilon => output,
+            Prediction::X0 => (x - output * signal) / sigma,
+            Prediction::V => output * signal + x * sigma,
+        }
+    }
 }
 
 /// A checkpoint, read but not yet on a device.
@@ -26,60 +56,70 @@ pub struct Checkpoint {
     pub config: UNetConfig,
     /// What it predicts.
     pub prediction: Prediction,
+    /// Which of several sets of weights was taken.
+    pub selected: Selected,
     weights: Weights,
 }
 
 impl Checkpoint {
-    /// Reads safetensors with the key names of OpenAI's improved-diffusion.
+    /// Reads a checkpoint: safetensors or a PyTorch file with improved-diffusion's names, a diffusers `UNet2DModel` or
+    /// pipeline folder, or the DEIS-SN authors' pipeline folder.
     ///
-    /// Where `config` or `prediction` is not given, the file's metadata must say it (`config`: JSON;
-    /// `prediction`: `epsilon` or `v`).
+    /// Where `config` or `prediction` is not given, the checkpoint must say it: a safetensors file in its metadata
+    /// (`config`: JSON; `prediction`: `epsilon`, `x0` or `v`), a folder in its `config.json` and the scheduler's.
     ///
     /// # Errors
-    /// Where the file is damaged, or its shape or prediction is said nowhere.
+    /// Where the checkpoint is damaged, or its shape or prediction is said nowhere.
     pub fn read(path: &Path, config: Option<UNetConfig>, prediction: Option<Prediction>) -> Result<Self> {
-        let weights = Weights::read(path)?;
-        let config = match (config, weights.metadata("config")) {
-            (Some(config), _) => config,
-            (None, Some(json)) => {
-                serde_json::from_str(json).map_err(|error| weights.invalid(format!("metadata 'config': {error}")))?
+        let found = layout::open(path)?;
+        let weights = found.weights;
+        let Some(config) = (match (config, found.config) {
+            (Some(_), Some(_)) if path.is_dir() => {
+                return Err(weights.invalid("its folder has a config.json; leave [model.config] out"));
             }
-            (None, None) => {
-                return Err(weights.invalid("no 'config' in the metadata; give a [model.config] table"));
-            }
+            (given, found) => given.or(found),
+        }) else {
+            return Err(weights.invalid("no 'config' in the metadata; give a [model.config] table"));
         };
-        let prediction = match (prediction, weights.metadata("prediction")) {
-            (Some(prediction), _) => prediction,
-            (None, Some("epsilon")) => Prediction::Epsilon,
-            (None, Some("v")) => Prediction::V,
-            (None, Some(other)) => {
-                return Err(weights.invalid(format!("metadata 'prediction' is '{other}'; expected epsilon or v")));
-            }
-            (None, None) => {
-                return Err(weights.invalid("no 'prediction' in the metadata; set prediction = \"epsilon\" or \"v\""));
-            }
+        let Some(prediction) = prediction.or(found.prediction) else {
+            let expected = "set prediction = \"epsilon\", \"x0\" or \"v\"";
+            return Err(weights.invalid(format!("no 'prediction' in the metadata; {expected}")));
         };
         config.check()?;
-        Ok(Checkpoint { config, prediction, weights })
+        Ok(Checkpoint { config, prediction, selected: found.selected, weights })
     }
 
-    /// Builds the network on `device`.
+    /// The file with the weights.
+    pub fn weights_file(&self) -> &Path {
+        self.weights.path()
+    }
+
+    /// Builds the network on `device`, its output as it is.
     ///
     /// # Errors
     /// Where a tensor is missing, misshapen or left over; it is named.
-    pub fn build(mut self, levels: Levels, device: &Device) -> Result<Network> {
+    pub fn unet(mut self, device: &Device) -> Result<UNet> {
         let unet = UNet::new(&self.config, &mut self.weights, device)?;
         self.weights.finish()?;
-        Ok(Network { unet, prediction: self.prediction, levels, evaluated: AtomicU64::new(0) })
+        Ok(unet)
+    }
+
+    /// Builds the network on `device`, its output turned into ε.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::unet`].
+    pub fn build(self, levels: Levels, device: &Device) -> Result<Network> {
+        let prediction = self.prediction;
+        Ok(Network { unet: self.unet(device)?, prediction, levels, evaluated: AtomicU64::new(0) })
     }
 }
 
 /// A U-Net whose output is turned into ε.
 pub struct Network {
-    unet: UNet,
-    prediction: Prediction,
-    levels: Levels,
-    evaluated: AtomicU64,
+    pub(crate) unet: UNet,
+    pub(crate) prediction: Prediction,
+    pub(crate) levels: Levels,
+    pub(crate) evaluated: AtomicU64,
 }
 
 impl Predictor for Network {
@@ -88,13 +128,7 @@ impl Predictor for Network {
         let timestep = tau * self.levels.count as f64 - 1.0;
         let timestep = Tensor::from_floats([timestep as f32], &x.device());
         let output = self.unet.forward(x.clone(), timestep);
-        match self.prediction {
-            Prediction::Epsilon => output,
-            Prediction::V => {
-                let (signal, sigma) = self.levels.signal_and_noise(tau);
-                output * signal + x * sigma
-            }
-        }
+        self.prediction.to_epsilon(output, x, self.levels.signal_and_noise(tau))
     }
 
     fn evaluated(&self) -> u64 {

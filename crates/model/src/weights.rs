@@ -1,46 +1,104 @@
-//! Named tensors of a checkpoint, each taken once.
+//! Named tensors of a checkpoint, whatever container they came in, each taken once.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use pytorch_reader::{ByteOrder, DType, PytorchReader};
+use safetensors::{Dtype, SafeTensors};
 
-use crate::{Error, Result};
+use crate::{Error, Result, unet::Source};
 
-/// The tensors of a safetensors file, as f32, with its metadata.
+/// No checkpoint of a network that this crate builds is larger.
+const MAX_BYTES: u64 = 16 << 30;
+
+/// The tensors of a checkpoint, with the file's metadata.
 pub struct Weights {
     path: PathBuf,
     metadata: HashMap<String, String>,
-    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    /// A safetensors file; empty for the others.
+    bytes: Vec<u8>,
+    tensors: BTreeMap<String, Stored>,
+    /// What the file calls a tensor that is looked for under another name.
+    names: HashMap<String, String>,
+}
+
+/// A tensor in its file.
+struct Stored {
+    shape: Vec<usize>,
+    values: Values,
+}
+
+enum Values {
+    /// A part of [`Weights::bytes`].
+    Safetensors(Dtype, Range<usize>),
+    Torch(pytorch_reader::Tensor),
+    Computed(Vec<f32>),
 }
 
 impl Weights {
-    /// Reads a safetensors file of f16, bf16, f32 or f64 tensors.
+    /// Reads safetensors, or one of PyTorch's containers (`.pt`, `.pth`, `.bin`; the archive of 1.6 and later or the
+    /// older stream) without executing anything.
     ///
     /// # Errors
-    /// Where the file is damaged, or a tensor has another type or holds a value that is not finite.
+    /// Where the file is damaged or of another kind.
     pub fn read(path: &Path) -> Result<Self> {
+        let invalid = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
+        let length = std::fs::metadata(path).map_err(|error| invalid(error.to_string()))?.len();
+        if length > MAX_BYTES {
+            return Err(invalid(format!("{length} bytes; expected at most {MAX_BYTES}")));
+        }
+        let magic = magic(path).map_err(|error| invalid(error.to_string()))?;
+        // A safetensors file begins with a length of eight bytes and the brace of its header.
+        let named = path.extension().is_some_and(|ending| ending == "safetensors");
+        if named || magic.get(8) == Some(&b'{') { Self::safetensors(path) } else { Self::torch(path) }
+    }
+
+    fn safetensors(path: &Path) -> Result<Self> {
         let invalid = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
         let bytes = std::fs::read(path).map_err(|error| invalid(error.to_string()))?;
         let no_file = |error| invalid(format!("not a safetensors file: {error}"));
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(no_file)?;
-        let file = SafeTensors::deserialize(&bytes).map_err(no_file)?;
-        let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
-            let values = floats(&view).ok_or_else(|| {
-                invalid(format!("tensor {name} is {:?}; expected F16, BF16, F32 or F64", view.dtype()))
-            })?;
-            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                return Err(invalid(format!("tensor {name} holds {value}")));
-            }
-            tensors.insert(name.to_owned(), (view.shape().to_vec(), values));
-        }
+        let (start, header) = SafeTensors::read_metadata(&bytes).map_err(no_file)?;
+        SafeTensors::deserialize(&bytes).map_err(no_file)?;
+        let start = 8 + start;
+        let stored = |info: &safetensors::tensor::TensorInfo| {
+            let (from, to) = info.data_offsets;
+            Stored { shape: info.shape.clone(), values: Values::Safetensors(info.dtype, start + from..start + to) }
+        };
+        let tensors = header.tensors().into_iter().map(|(name, info)| (name, stored(info))).collect();
         let metadata = header.metadata().clone().unwrap_or_default();
-        Ok(Weights { path: path.to_owned(), metadata, tensors })
+        Ok(Weights { path: path.to_owned(), metadata, bytes, tensors, names: HashMap::new() })
+    }
+
+    fn torch(path: &Path) -> Result<Self> {
+        let invalid = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
+        let reader = PytorchReader::new(path)
+            .map_err(|error| invalid(format!("neither safetensors nor a PyTorch checkpoint: {error}")))?;
+        if reader.metadata().byte_order == ByteOrder::BigEndian {
+            return Err(invalid("big-endian tensors; expected little-endian ones".into()));
+        }
+        if reader.is_empty() {
+            return Err(invalid("no tensors in this PyTorch file; expected a state dictionary".into()));
+        }
+        let stored =
+            |tensor: pytorch_reader::Tensor| Stored { shape: tensor.shape().to_vec(), values: Values::Torch(tensor) };
+        let tensors = reader.into_tensors().into_iter().map(|(name, tensor)| (name, stored(tensor))).collect();
+        Ok(Weights {
+            path: path.to_owned(),
+            metadata: HashMap::new(),
+            bytes: Vec::new(),
+            tensors,
+            names: HashMap::new(),
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// An entry of the file's metadata.
@@ -48,23 +106,97 @@ impl Weights {
         self.metadata.get(key).map(String::as_str)
     }
 
+    /// Whether there is a tensor `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// What stands before `name` in this file: every prefix under which there is such a tensor.
+    pub(crate) fn prefixes(&self, name: &str) -> BTreeSet<String> {
+        let before = |key: &String| {
+            let prefix = key.strip_suffix(name)?;
+            (prefix.is_empty() || prefix.ends_with('.')).then(|| prefix.to_owned())
+        };
+        self.tensors.keys().filter_map(before).collect()
+    }
+
+    /// Keeps only what begins with `prefix`, without it, and nothing that begins with one of `others`.
+    pub(crate) fn select(&mut self, prefix: &str, others: &BTreeSet<String>) {
+        let longer =
+            |key: &str| others.iter().any(|other| other.len() > prefix.len() && key.starts_with(other.as_str()));
+        for (key, stored) in std::mem::take(&mut self.tensors) {
+            if let Some(name) = key.strip_prefix(prefix)
+                && !longer(&key)
+            {
+                if !prefix.is_empty() {
+                    self.names.insert(name.to_owned(), key.clone());
+                }
+                self.tensors.insert(name.to_owned(), stored);
+            }
+        }
+    }
+
+    /// Has tensor `from` looked for as `to`; errors go on calling it what its file does.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        let original = self.original(from);
+        if let Some(stored) = self.tensors.remove(from) {
+            self.tensors.insert(to.to_owned(), stored);
+        }
+        self.names.insert(to.to_owned(), original);
+    }
+
+    /// Puts a computed tensor in the place of those it was computed from.
+    pub(crate) fn insert(&mut self, name: &str, original: &str, shape: Vec<usize>, values: Vec<f32>) {
+        self.names.insert(name.to_owned(), original.to_owned());
+        self.tensors.insert(name.to_owned(), Stored { shape, values: Values::Computed(values) });
+    }
+
+    /// What the file calls `name`.
+    fn original(&self, name: &str) -> String {
+        self.names.get(name).cloned().unwrap_or_else(|| name.to_owned())
+    }
+
     /// An error about this checkpoint.
     pub fn invalid(&self, reason: impl ToString) -> Error {
         Error::Checkpoint { path: self.path.clone(), reason: reason.to_string() }
     }
 
-    /// Takes tensor `name`.
+    /// Takes the values of tensor `name`, row-major.
     ///
     /// # Errors
-    /// Where it is missing or has another shape.
-    pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D], device: &Device) -> Result<Tensor<D>> {
-        let Some((found, values)) = self.tensors.remove(name) else {
-            return Err(self.invalid(format!("tensor {name} is missing; expected shape {shape:?}")));
+    /// Where it is missing, has another shape or type, or holds a value that is not finite.
+    pub fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let original = self.original(name);
+        let Some(stored) = self.tensors.remove(name) else {
+            return Err(self.invalid(format!("tensor {original} is missing; expected shape {shape:?}")));
         };
-        if found != shape {
-            return Err(self.invalid(format!("tensor {name} has shape {found:?}; expected {shape:?}")));
+        if stored.shape != shape {
+            return Err(self.invalid(format!("tensor {original} has shape {:?}; expected {shape:?}", stored.shape)));
         }
-        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+        let other_type = |found: &dyn std::fmt::Debug| {
+            self.invalid(format!("tensor {original} is {found:?}; expected F16, BF16, F32 or F64"))
+        };
+        let values = match stored.values {
+            Values::Safetensors(dtype, range) => {
+                let float = Float::of_safetensors(dtype).ok_or_else(|| other_type(&dtype))?;
+                float.decode(self.bytes.get(range).unwrap_or_default())
+            }
+            Values::Torch(tensor) => {
+                let float = Float::of_torch(tensor.dtype()).ok_or_else(|| other_type(&tensor.dtype()))?;
+                let bytes = tensor.read().map_err(|error| self.invalid(format!("tensor {original}: {error}")))?;
+                float.decode(&bytes)
+            }
+            Values::Computed(values) => values,
+        };
+        if values.len() != shape.iter().product::<usize>() {
+            return Err(
+                self.invalid(format!("tensor {original} holds {} values; its shape is {shape:?}", values.len()))
+            );
+        }
+        match values.iter().find(|value| !value.is_finite()) {
+            Some(value) => Err(self.invalid(format!("tensor {original} holds {value}"))),
+            None => Ok(values),
+        }
     }
 
     /// Checks that every tensor was taken.
@@ -74,7 +206,7 @@ impl Weights {
     pub fn finish(self) -> Result<()> {
         match self.tensors.keys().next() {
             Some(name) => {
-                let others = self.tensors.len() - 1;
+                let (name, others) = (self.original(name), self.tensors.len() - 1);
                 Err(self.invalid(format!("tensor {name} (and {others} more) is not part of the configured network")))
             }
             None => Ok(()),
@@ -82,16 +214,55 @@ impl Weights {
     }
 }
 
-fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let data = view.data();
-    Some(match view.dtype() {
-        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::F16 => data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        Dtype::BF16 => data.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        Dtype::F64 => data
-            .chunks_exact(8)
-            .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
-            .collect(),
-        _ => return None,
-    })
+impl Source for Weights {
+    fn take<const D: usize>(&mut self, name: &str, shape: [usize; D], device: &Device) -> Result<Tensor<D>> {
+        Ok(Tensor::from_data(TensorData::new(self.values(name, &shape)?, shape), device))
+    }
+}
+
+fn magic(path: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut magic = Vec::new();
+    std::fs::File::open(path)?.take(9).read_to_end(&mut magic)?;
+    Ok(magic)
+}
+
+/// Floating-point types of checkpoints, little-endian.
+#[derive(Clone, Copy)]
+enum Float {
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+impl Float {
+    fn of_safetensors(dtype: Dtype) -> Option<Float> {
+        Some(match dtype {
+            Dtype::F16 => Float::F16,
+            Dtype::BF16 => Float::Bf16,
+            Dtype::F32 => Float::F32,
+            Dtype::F64 => Float::F64,
+            _ => return None,
+        })
+    }
+
+    fn of_torch(dtype: DType) -> Option<Float> {
+        Some(match dtype {
+            DType::F16 => Float::F16,
+            DType::BF16 => Float::Bf16,
+            DType::F32 => Float::F32,
+            DType::F64 => Float::F64,
+            _ => return None,
+        })
+    }
+
+    fn decode(self, bytes: &[u8]) -> Vec<f32> {
+        match self {
+            Float::F16 => bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
+            Float::Bf16 => bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),
+            Float::F32 => bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+            Float::F64 => bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect(),
+        }
+    }
 }

@@ -29,6 +29,7 @@ fn config(name: &str) -> UNetConfig {
         num_heads: number("num_heads"),
         scale_shift: json["use_scale_shift_norm"].as_bool().unwrap(),
         dropout: json["dropout"].as_f64().unwrap(),
+        ..UNetConfig::default()
     }
 }
 

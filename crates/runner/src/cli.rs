@@ -28,6 +28,8 @@ pub enum Command {
     Stats(Stats),
     /// Draw some samples of one cell.
     Sample(Sample),
+    /// Train a network from a training file; a killed run goes on where it was.
+    Train(Train),
     /// Fetch and check data and weights: cifar10, inception.
     Fetch {
         /// What to fetch; everything if nothing is named.
@@ -181,4 +183,20 @@ pub struct Sample {
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceName,
+}
+
+/// `fewstep train`.
+#[derive(Args)]
+pub struct Train {
+    /// Training file.
+    pub experiment: PathBuf,
+    /// Folder for weights, loss curve and samples (default: results/EXPERIMENT).
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub device: DeviceName,
+    /// Begin again, whatever state is there.
+    #[arg(long)]
+    pub fresh: bool,
 }

@@ -14,7 +14,7 @@ use crate::{
     failure::{Failure, Result},
     files, mosaic,
     prepare::{self, Prepared},
-    progress, report, sampling, sweep,
+    progress, report, sampling, sweep, training,
 };
 
 /// Images that go through a feature extractor together.
@@ -29,6 +29,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Fid(arguments) => fid(&arguments),
         Command::Stats(arguments) => stats(&arguments),
         Command::Sample(arguments) => sample(&arguments),
+        Command::Train(arguments) => training::run(&arguments),
         Command::Fetch { assets } => fetch(&assets),
         Command::Report { results } => {
             let name = results.canonicalize().map_err(Failure::file(&results))?;

@@ -13,11 +13,7 @@ use fewstep_sampler::{Coefficients, Grid, Method};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{
-    failure::{Failure, Result},
-    files,
-    metric::Metric,
-};
+use crate::{failure::Result, files, metric::Metric, source::Source};
 
 /// A checked experiment.
 #[derive(Debug, Clone)]
@@ -224,9 +220,7 @@ impl Experiment {
     pub fn read(path: &Path) -> Result<Self> {
         let text = files::text(path)?;
         let source = Source { path, text: &text };
-        let raw: Raw = toml::from_str(&text)
-            .map_err(|error| source.error(error.span().unwrap_or(0..0), error.message().replace('\n', " ")))?;
-        source.check(raw)
+        source.check(source.parse()?)
     }
 
     /// Every cell, methods within numbers of evaluations.
@@ -235,36 +229,9 @@ impl Experiment {
     }
 }
 
-/// The file, for messages with line and column.
-struct Source<'a> {
-    path: &'a Path,
-    text: &'a str,
-}
-
 impl Source<'_> {
-    fn error(&self, span: Range<usize>, message: impl std::fmt::Display) -> Failure {
-        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-        let column = 1 + before.iter().rev().take_while(|&&byte| byte != b'\n').count();
-        Failure::Request(format!("{}:{line}:{column}: {message}", self.path.display()))
-    }
-
-    fn within(&self, name: &str, value: &Spanned<usize>, limits: Range<usize>) -> Result<usize> {
-        let number = *value.get_ref();
-        if limits.contains(&number) {
-            return Ok(number);
-        }
-        let message = format!("{name} is {number}; expected {} to {}", limits.start, limits.end - 1);
-        Err(self.error(value.span(), message))
-    }
-
-    /// Paths in an experiment are relative to its file.
-    fn beside(&self, path: PathBuf) -> PathBuf {
-        files::parent(self.path).join(path)
-    }
-
     fn check(&self, raw: Raw) -> Result<Experiment> {
-        let name = self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = self.name();
         let samples = self.within("samples", &raw.samples, 2..MAX_SAMPLES + 1)?;
         let batch = raw.batch.as_ref().map_or(Ok(16), |batch| self.within("batch", batch, 1..MAX_BATCH + 1))?;
         let nfe = self.nfe(&raw.nfe)?;

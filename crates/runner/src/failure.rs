@@ -58,7 +58,10 @@ impl From<fewstep_fid::Error> for Failure {
 
 impl From<fewstep_model::Error> for Failure {
     fn from(error: fewstep_model::Error) -> Self {
-        Failure::request(error)
+        match error {
+            fewstep_model::Error::Training(message) => Failure::Run(message),
+            other => Failure::request(other),
+        }
     }
 }
 

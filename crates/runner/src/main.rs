@@ -21,7 +21,9 @@ mod provenance;
 mod record;
 mod report;
 mod sampling;
+mod source;
 mod sweep;
+mod training;
 
 use std::process::ExitCode;
 

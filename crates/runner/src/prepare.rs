@@ -188,11 +188,12 @@ fn predictor(
                     checkpoint.config.channels
                 )));
             }
-            assets.insert("model".into(), files::sha256_of(weights)?);
+            assets.insert("model".into(), files::sha256_of(checkpoint.weights_file())?);
+            assets.insert("model-weights".into(), checkpoint.selected.name().into());
             if let Some(config) = config {
                 assets.insert("model-config".into(), format!("{config:?}"));
             }
-            assets.insert("model-prediction".into(), format!("{:?}", checkpoint.prediction));
+            assets.insert("model-prediction".into(), checkpoint.prediction.name().into());
             Ok(Box::new(checkpoint.build(levels, device)?))
         }
     }

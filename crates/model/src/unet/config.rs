@@ -1,0 +1,162 @@
+//! Shape of a U-Net.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Shape of a [`UNet`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UNetConfig {
+    /// Factor of the pixel-unshuffle in front of the network and the shuffle behind it; 1 for none.
+    #[serde(default = "one")]
+    pub patch: usize,
+    /// Channels of the images.
+    #[serde(default = "three")]
+    pub channels: usize,
+    /// Channels of the first level; the others are multiples.
+    pub model_channels: usize,
+    /// Multiple of `model_channels` on each level.
+    pub channel_mult: Vec<usize>,
+    /// Residual blocks on each level.
+    pub num_res_blocks: usize,
+    /// Down-sampling factors, counted after `patch`, at which there is attention; the middle always has it.
+    pub attention_ds: Vec<usize>,
+    /// Attention heads.
+    #[serde(default = "one")]
+    pub num_heads: usize,
+    /// Channels of an attention head, which then says how many there are; `num_heads` is not used.
+    #[serde(default)]
+    pub head_channels: Option<usize>,
+    /// Whether the time embedding scales and shifts the normalised features, or is added to them.
+    pub scale_shift: bool,
+    /// Dropout in training.
+    #[serde(default)]
+    pub dropout: f64,
+    /// Whether the network gives a variance behind its prediction: twice the channels, of which the first half counts.
+    #[serde(default)]
+    pub learn_sigma: bool,
+    /// Groups of every group normalisation.
+    #[serde(default = "thirty_two")]
+    pub norm_groups: usize,
+    /// ε of every group normalisation.
+    #[serde(default = "openai_epsilon")]
+    pub norm_epsilon: f64,
+    /// Whether the time embedding is (sin, cos), as diffusers has it, or (cos, sin), as OpenAI.
+    #[serde(default)]
+    pub sin_first: bool,
+    /// The frequencies of the time embedding fall to 1/10000 over half its width minus this.
+    #[serde(default)]
+    pub frequency_shift: usize,
+    /// Whether the attention in the middle is not normalised, as diffusers has it beside scale-shift norm.
+    #[serde(default)]
+    pub bare_middle: bool,
+    /// Whether down-sampling pads on the right and below only, or on all sides.
+    #[serde(default)]
+    pub pad_after: bool,
+}
+
+impl Default for UNetConfig {
+    /// What improved-diffusion calls its defaults, for images of 32×32.
+    fn default() -> Self {
+        UNetConfig {
+            patch: 1,
+            channels: 3,
+            model_channels: 128,
+            channel_mult: vec![1, 2, 2, 2],
+            num_res_blocks: 2,
+            attention_ds: vec![2, 4],
+            num_heads: 4,
+            head_channels: None,
+            scale_shift: true,
+            dropout: 0.0,
+            learn_sigma: false,
+            norm_groups: thirty_two(),
+            norm_epsilon: openai_epsilon(),
+            sin_first: false,
+            frequency_shift: 0,
+            bare_middle: false,
+            pad_after: false,
+        }
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+fn three() -> usize {
+    3
+}
+
+fn thirty_two() -> usize {
+    32
+}
+
+fn openai_epsilon() -> f64 {
+    1e-5
+}
+
+impl UNetConfig {
+    /// Checks that such a network can be built.
+    ///
+    /// # Errors
+    /// Naming the field.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |reason: String| Err(Error::Config(reason));
+        let limits = [
+            ("patch", self.patch, 16),
+            ("channels", self.channels, 16),
+            ("model_channels", self.model_channels, 4096),
+            ("num_res_blocks", self.num_res_blocks, 64),
+            ("num_heads", self.num_heads, 256),
+            ("norm_groups", self.norm_groups, 1024),
+            ("head_channels", self.head_channels.unwrap_or(1), 4096),
+        ];
+        if let Some((name, value, limit)) = limits.into_iter().find(|&(_, value, limit)| value == 0 || value > limit) {
+            return refuse(format!("{name} is {value}; expected 1 to {limit}"));
+        }
+        if self.channel_mult.is_empty()
+            || self.channel_mult.len() > 8
+            || self.channel_mult.iter().any(|&m| m == 0 || m > 64)
+        {
+            return refuse(format!("channel_mult is {:?}; expected 1 to 8 numbers from 1 to 64", self.channel_mult));
+        }
+        if !self.model_channels.is_multiple_of(self.norm_groups) {
+            let (channels, groups) = (self.model_channels, self.norm_groups);
+            return refuse(format!("model_channels is {channels}; expected a multiple of {groups}"));
+        }
+        if !self.model_channels.is_multiple_of(2) || self.frequency_shift >= self.model_channels / 2 {
+            return refuse("model_channels is too small or odd for a time embedding".into());
+        }
+        let (name, divisor) = match self.head_channels {
+            Some(channels) => ("head_channels", channels),
+            None => ("num_heads", self.num_heads),
+        };
+        if self.channel_mult.iter().any(|m| !(m * self.model_channels).is_multiple_of(divisor)) {
+            return refuse(format!("{name} is {divisor}, which does not divide the channels"));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return refuse(format!("dropout is {}; expected 0 to 1", self.dropout));
+        }
+        if !(self.norm_epsilon > 0.0 && self.norm_epsilon < 1.0) {
+            return refuse(format!("norm_epsilon is {}; expected a small positive number", self.norm_epsilon));
+        }
+        Ok(())
+    }
+
+    /// Attention heads over `channels`.
+    pub(crate) fn heads(&self, channels: usize) -> usize {
+        self.head_channels.map_or(self.num_heads, |width| channels / width)
+    }
+
+    /// Channels that the network gives, patched.
+    pub(crate) fn outputs(&self) -> usize {
+        self.channels * self.patch * self.patch * if self.learn_sigma { 2 } else { 1 }
+    }
+
+    /// What the image sides must be multiples of.
+    pub fn side_multiple(&self) -> usize {
+        self.patch << (self.channel_mult.len() - 1)
+    }
+}

@@ -1,0 +1,229 @@
+//! The U-Net of improved-diffusion (Nichol and Dhariwal 2021, arXiv 2102.09672), which the DEIS-SN authors use, and of
+//! DDPM (Ho et al. 2020, arXiv 2006.11239) as diffusers keeps it, which differs in a few constants.
+
+mod build;
+mod config;
+mod dropout;
+
+use std::f64::consts::LN_10;
+
+use burn::{
+    module::Module,
+    nn::{
+        GroupNorm, Linear,
+        conv::{Conv1d, Conv2d},
+    },
+    tensor::{
+        Device, Tensor,
+        activation::{silu, softmax},
+        module::interpolate,
+        ops::{InterpolateMode, InterpolateOptions, PadMode},
+    },
+};
+
+use crate::{Result, Weights};
+use build::Builder;
+pub(crate) use build::{Parameter, Source};
+pub use config::UNetConfig;
+pub(crate) use dropout::Dropout;
+
+/// The network: x `[batch, channels, height, width]`, timesteps → output of the shape of x.
+#[derive(Module, Debug)]
+pub struct UNet {
+    time_embed: Vec<Linear>,
+    input_blocks: Vec<Block>,
+    middle_block: Block,
+    output_blocks: Vec<Block>,
+    out_norm: GroupNorm,
+    out_conv: Conv2d,
+    embedding: Embedding,
+    patch: usize,
+    channels: usize,
+}
+
+/// cos and sin of the timestep at falling frequencies.
+#[derive(Module, Debug)]
+struct Embedding {
+    width: usize,
+    sin_first: bool,
+    frequency_shift: usize,
+}
+
+/// Layers that run one after another.
+#[derive(Module, Debug)]
+struct Block {
+    layers: Vec<Layer>,
+}
+
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // a handful of layers, built once
+enum Layer {
+    Conv(Conv2d),
+    Residual(Residual),
+    Attention(Attention),
+    Down(Conv2d),
+    /// Padded on the right and below only.
+    DownAfter(Conv2d),
+    Up(Conv2d),
+}
+
+#[derive(Module, Debug)]
+struct Residual {
+    in_norm: GroupNorm,
+    in_conv: Conv2d,
+    embedding: Linear,
+    out_norm: GroupNorm,
+    out_conv: Conv2d,
+    skip: Option<Conv2d>,
+    scale_shift: bool,
+}
+
+#[derive(Module, Debug)]
+struct Attention {
+    norm: Option<GroupNorm>,
+    qkv: Conv1d,
+    projection: Conv1d,
+    heads: usize,
+}
+
+impl UNet {
+    /// Builds the network of `config` from tensors with improved-diffusion's names.
+    ///
+    /// # Errors
+    /// Where a tensor is missing or misshapen.
+    pub fn new(config: &UNetConfig, weights: &mut Weights, device: &Device) -> Result<Self> {
+        Ok(Builder::new(config, weights, device).unet()?.0)
+    }
+
+    /// Builds the network of `config` from any source of tensors, with the list of its parameters.
+    pub(crate) fn with_parameters(
+        config: &UNetConfig,
+        source: &mut impl Source,
+        device: &Device,
+    ) -> Result<(Self, Vec<Parameter>)> {
+        Builder::new(config, source, device).unet()
+    }
+
+    /// Output for x at `timesteps` `[batch]`, or `[1]` where all images share one.
+    pub fn forward(&self, x: Tensor<4>, timesteps: Tensor<1>) -> Tensor<4> {
+        self.forward_with(x, timesteps, &Dropout::none())
+    }
+
+    /// As [`UNet::forward`], with activations dropped.
+    pub(crate) fn forward_with(&self, x: Tensor<4>, timesteps: Tensor<1>, dropout: &Dropout) -> Tensor<4> {
+        let embedding = self.time_embed[0].forward(self.embedding.forward(timesteps));
+        let embedding = self.time_embed[1].forward(silu(embedding));
+        // Every residual block begins with the same activation of the embedding.
+        let context = Context { embedding: silu(embedding), dropout };
+
+        let mut x = pixel_unshuffle(x, self.patch);
+        let mut skips = Vec::with_capacity(self.input_blocks.len());
+        for block in &self.input_blocks {
+            x = block.forward(x, &context);
+            skips.push(x.clone());
+        }
+        x = self.middle_block.forward(x, &context);
+        for (block, skip) in self.output_blocks.iter().zip(skips.into_iter().rev()) {
+            x = block.forward(Tensor::cat(vec![x, skip], 1), &context);
+        }
+        let x = self.out_conv.forward(silu(self.out_norm.forward(x)));
+        // A learned variance lies behind the prediction.
+        pixel_shuffle(x, self.patch).narrow(1, 0, self.channels)
+    }
+}
+
+/// What every layer sees beside its input.
+struct Context<'a> {
+    embedding: Tensor<2>,
+    dropout: &'a Dropout,
+}
+
+impl Block {
+    fn forward(&self, x: Tensor<4>, context: &Context<'_>) -> Tensor<4> {
+        self.layers.iter().fold(x, |x, layer| layer.forward(x, context))
+    }
+}
+
+impl Layer {
+    fn forward(&self, x: Tensor<4>, context: &Context<'_>) -> Tensor<4> {
+        match self {
+            Layer::Conv(conv) | Layer::Down(conv) => conv.forward(x),
+            Layer::DownAfter(conv) => conv.forward(x.pad([(0, 1), (0, 1)], PadMode::Constant(0.0))),
+            Layer::Residual(residual) => residual.forward(x, context),
+            Layer::Attention(attention) => attention.forward(x),
+            Layer::Up(conv) => {
+                let nearest = InterpolateOptions::new(InterpolateMode::Nearest).with_scale_factor([2.0, 2.0]);
+                conv.forward(interpolate(x, nearest))
+            }
+        }
+    }
+}
+
+impl Residual {
+    fn forward(&self, x: Tensor<4>, context: &Context<'_>) -> Tensor<4> {
+        let h = self.in_conv.forward(silu(self.in_norm.forward(x.clone())));
+        let embedding = self.embedding.forward(context.embedding.clone());
+        let embedding: Tensor<4> = embedding.unsqueeze_dims(&[2, 3]);
+        let h = if self.scale_shift {
+            let [scale, shift] = halves(embedding);
+            self.out_norm.forward(h) * (scale + 1.0) + shift
+        } else {
+            self.out_norm.forward(h + embedding)
+        };
+        let h = self.out_conv.forward(context.dropout.forward(silu(h)));
+        match &self.skip {
+            Some(skip) => skip.forward(x) + h,
+            None => x + h,
+        }
+    }
+}
+
+impl Attention {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [batch, channels, height, width] = x.dims();
+        let (dim, positions) = (channels / self.heads, height * width);
+        let y: Tensor<3> = x.clone().reshape([batch, channels, positions]);
+        // Channels of qkv: per head the query, then the key, then the value.
+        let y = self.norm.as_ref().map_or(y.clone(), |norm| norm.forward(y));
+        let qkv = self.qkv.forward(y).reshape([batch * self.heads, 3, dim, positions]);
+        let part =
+            |k: usize| -> Tensor<3> { qkv.clone().narrow(1, k, 1).reshape([batch * self.heads, dim, positions]) };
+        let scale = (dim as f64).powf(-0.25);
+        let scores = (part(0) * scale).transpose().matmul(part(1) * scale);
+        let y = part(2).matmul(softmax(scores, 2).transpose());
+        let y = self.projection.forward(y.reshape([batch, channels, positions]));
+        x + y.reshape([batch, channels, height, width])
+    }
+}
+
+impl Embedding {
+    /// `[batch]` → `[batch, width]`.
+    fn forward(&self, timesteps: Tensor<1>) -> Tensor<2> {
+        let half = self.width / 2;
+        let span = (half - self.frequency_shift) as f64;
+        let frequencies: Vec<f32> = (0..half).map(|i| (-4.0 * LN_10 * i as f64 / span).exp() as f32).collect();
+        let frequencies = Tensor::<1>::from_floats(frequencies.as_slice(), &timesteps.device());
+        let angles = timesteps.unsqueeze_dim::<2>(1) * frequencies.unsqueeze_dim::<2>(0);
+        let (cos, sin) = (angles.clone().cos(), angles.sin());
+        Tensor::cat(if self.sin_first { vec![sin, cos] } else { vec![cos, sin] }, 1)
+    }
+}
+
+fn halves(x: Tensor<4>) -> [Tensor<4>; 2] {
+    let channels = x.dims()[1] / 2;
+    [x.clone().narrow(1, 0, channels), x.narrow(1, channels, channels)]
+}
+
+/// `[b, c, h·r, w·r]` → `[b, c·r², h, w]`.
+fn pixel_unshuffle(x: Tensor<4>, r: usize) -> Tensor<4> {
+    let [batch, channels, height, width] = x.dims();
+    let (h, w) = (height / r, width / r);
+    x.reshape([batch, channels, h, r, w, r]).permute([0, 1, 3, 5, 2, 4]).reshape([batch, channels * r * r, h, w])
+}
+
+/// The inverse of [`pixel_unshuffle`].
+fn pixel_shuffle(x: Tensor<4>, r: usize) -> Tensor<4> {
+    let [batch, channels, h, w] = x.dims();
+    let channels = channels / (r * r);
+    x.reshape([batch, channels, r, r, h, w]).permute([0, 1, 4, 2, 5, 3]).reshape([batch, channels, h * r, w * r])
+}
