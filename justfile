@@ -18,7 +18,7 @@ test-fetched: fetch
 
 # Speed: plan, integrator step, U-Net, Inception, Fréchet distance.
 bench:
-    cargo bench --workspace --bench sampler --bench networks --bench frechet
+    cargo bench --workspace --bench sampler --bench networks --bench frechet --bench oracle
 
 # What CI checks before the tests.
 check:

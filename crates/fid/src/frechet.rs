@@ -38,6 +38,18 @@ impl Gaussian {
         Ok(Gaussian { mean, covariance, factor: Default::default() })
     }
 
+    /// As [`Gaussian::new`], the covariance row after row.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_rows(mean: Vec<f64>, covariance: &[f64]) -> Result<Self> {
+        let dim = mean.len();
+        if covariance.len() != dim * dim {
+            return Err(Error::Values(format!("mean has {dim} entries but the covariance has {}", covariance.len())));
+        }
+        Gaussian::new(mean, Mat::from_fn(dim, dim, |i, j| covariance[i * dim + j]))
+    }
+
     /// The mean, `[dim]`.
     pub fn mean(&self) -> &[f64] {
         &self.mean

@@ -9,7 +9,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Result, crop, lmdb::Lmdb};
 
 /// The file endings that pytorch-fid takes for images.
 const ENDINGS: [&str; 9] = ["bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp"];
@@ -97,6 +97,8 @@ impl Split {
 pub struct ImageSet {
     height: usize,
     width: usize,
+    /// Whether images of any size are cropped and resized to this one.
+    crop: bool,
     store: Store,
 }
 
@@ -104,17 +106,28 @@ pub struct ImageSet {
 enum Store {
     Memory(Images),
     Files(Vec<PathBuf>),
+    /// Encoded images.
+    Database(Lmdb),
 }
 
 impl ImageSet {
     /// Opens a folder of images (as pytorch-fid does: the files directly in it, sorted by name), an `.npz` with
-    /// `arr_0` (u8, `[n, height, width, 3]`), or a folder with CIFAR-10's `data_batch_*`, which gives the
-    /// training images.
+    /// `arr_0` (u8, `[n, height, width, 3]`), an LMDB database of encoded images as LSUN's are (in the order of their
+    /// keys), or a folder with CIFAR-10's `data_batch_*`, which gives the training images.
     ///
     /// # Errors
     /// Where there is no image, or a file cannot be read, or sizes differ.
     pub fn open(path: &Path) -> Result<Self> {
         let metadata = path.metadata().map_err(Error::io(path))?;
+        if Lmdb::is(path) {
+            let database = Lmdb::open(path)?;
+            if database.len() == 0 {
+                return Err(Error::invalid(database.path(), "no images in this database"));
+            }
+            let first = decode_bytes(&database.value(0)?).map_err(|reason| value_error(&database, 0, reason))?;
+            let (height, width) = (first.height() as usize, first.width() as usize);
+            return Ok(ImageSet { height, width, crop: false, store: Store::Database(database) });
+        }
         if metadata.is_file() {
             return Ok(read_npz(path)?.into());
         }
@@ -135,7 +148,7 @@ impl ImageSet {
         };
         let (width, height) = image::image_dimensions(first)
             .map_err(|error| Error::invalid(first, format!("not a readable image: {error}")))?;
-        Ok(ImageSet { height: height as usize, width: width as usize, store: Store::Files(files) })
+        Ok(ImageSet { height: height as usize, width: width as usize, crop: false, store: Store::Files(files) })
     }
 
     /// CIFAR-10 from a folder with the binary release's `.bin` files or with one-image-per-row `.png` sheets.
@@ -157,6 +170,7 @@ impl ImageSet {
         match &self.store {
             Store::Memory(images) => images.len(),
             Store::Files(files) => files.len(),
+            Store::Database(database) => database.len(),
         }
     }
 
@@ -175,24 +189,42 @@ impl ImageSet {
         self.width
     }
 
+    /// The same images, each one's centre square resized to `size`×`size` by area.
+    pub fn cropped(self, size: usize) -> Self {
+        ImageSet { height: size, width: size, crop: true, store: self.store }
+    }
+
     /// Images `range`.
     ///
     /// # Errors
-    /// Where a file cannot be decoded or has another size than the first.
+    /// Where an image cannot be decoded, or has another size than the first and is not cropped.
     pub fn read(&self, range: Range<usize>) -> Result<Images> {
-        let files = match &self.store {
-            Store::Memory(images) => return Ok(images.slice(range)),
-            Store::Files(files) => &files[range],
-        };
-        let mut pixels = Vec::with_capacity(files.len() * self.height * self.width * 3);
-        for file in files {
-            let image = decode(file)?;
-            if (image.height() as usize, image.width() as usize) != (self.height, self.width) {
-                let (width, height) = (image.width(), image.height());
-                let expected = format!("{}x{} like the folder's first image", self.width, self.height);
-                return Err(Error::invalid(file, format!("is {width}x{height}; expected {expected}")));
+        if let Store::Memory(images) = &self.store
+            && (!self.crop || (images.height, images.width) == (self.height, self.width))
+        {
+            return Ok(images.slice(range));
+        }
+        let mut pixels = Vec::with_capacity(range.len() * self.height * self.width * 3);
+        for i in range {
+            let (path, height, width, image) = match &self.store {
+                Store::Memory(images) => {
+                    let image = images.slice(i..i + 1);
+                    (Path::new("images"), image.height, image.width, image.pixels)
+                }
+                Store::Files(files) => raw(&files[i], decode(&files[i])?),
+                Store::Database(database) => {
+                    let image = decode_bytes(&database.value(i)?).map_err(|reason| value_error(database, i, reason))?;
+                    raw(database.path(), image)
+                }
+            };
+            if self.crop {
+                pixels.extend(crop::centre(&image, height, width, self.height));
+            } else if (height, width) == (self.height, self.width) {
+                pixels.extend(image);
+            } else {
+                let expected = format!("{}x{} like the first image, or images to be cropped", self.width, self.height);
+                return Err(Error::invalid(path, format!("image {i} is {width}x{height}; expected {expected}")));
             }
-            pixels.extend_from_slice(image.as_raw());
         }
         Images::new(self.height, self.width, pixels)
     }
@@ -215,7 +247,7 @@ impl ImageSet {
 
 impl From<Images> for ImageSet {
     fn from(images: Images) -> Self {
-        ImageSet { height: images.height, width: images.width, store: Store::Memory(images) }
+        ImageSet { height: images.height, width: images.width, crop: false, store: Store::Memory(images) }
     }
 }
 
@@ -223,6 +255,18 @@ fn decode(file: &Path) -> Result<image::RgbImage> {
     let reader = image::ImageReader::open(file).map_err(Error::io(file))?;
     let image = reader.with_guessed_format().map_err(Error::io(file))?.decode();
     Ok(image.map_err(|error| Error::invalid(file, format!("not a readable image: {error}")))?.to_rgb8())
+}
+
+fn raw(path: &Path, image: image::RgbImage) -> (&Path, usize, usize, Vec<u8>) {
+    (path, image.height() as usize, image.width() as usize, image.into_raw())
+}
+
+fn decode_bytes(bytes: &[u8]) -> std::result::Result<image::RgbImage, image::ImageError> {
+    Ok(image::load_from_memory(bytes)?.to_rgb8())
+}
+
+fn value_error(database: &Lmdb, i: usize, reason: image::ImageError) -> Error {
+    Error::invalid(database.path(), format!("value {i} is not a readable image: {reason}"))
 }
 
 /// 10 000 records of a label byte and three 32×32 planes.

@@ -11,6 +11,25 @@ pub trait Predictor: Send + Sync {
 
     /// Images evaluated so far: what NFE is counted from.
     fn evaluated(&self) -> u64;
+
+    /// The exact solution at τ = 0 of the probability-flow ODE from x at τ = 1, where there is a formula for it.
+    fn solution(&self, _x: Tensor<4>) -> Option<Tensor<4>> {
+        None
+    }
+
+    /// Exact moments of the data, where they are known.
+    fn moments(&self) -> Option<DataMoments> {
+        None
+    }
+}
+
+/// Mean and covariance of data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataMoments {
+    /// `[channels · height · width]`.
+    pub mean: Vec<f64>,
+    /// Square, row-major.
+    pub covariance: Vec<f64>,
 }
 
 /// What a predictor needs of the noise schedule it was made for.

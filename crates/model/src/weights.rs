@@ -170,19 +170,20 @@ impl Weights {
         let Some(stored) = self.tensors.remove(name) else {
             return Err(self.invalid(format!("tensor {original} is missing; expected shape {shape:?}")));
         };
-        if stored.shape != shape {
-            return Err(self.invalid(format!("tensor {original} has shape {:?}; expected {shape:?}", stored.shape)));
-        }
         let other_type = |found: &dyn std::fmt::Debug| {
             self.invalid(format!("tensor {original} is {found:?}; expected F16, BF16, F32 or F64"))
         };
+        let float = match &stored.values {
+            Values::Safetensors(dtype, _) => Float::of_safetensors(*dtype).ok_or_else(|| other_type(dtype))?,
+            Values::Torch(tensor) => Float::of_torch(tensor.dtype()).ok_or_else(|| other_type(&tensor.dtype()))?,
+            Values::Computed(_) => Float::F32,
+        };
+        if stored.shape != shape {
+            return Err(self.invalid(format!("tensor {original} has shape {:?}; expected {shape:?}", stored.shape)));
+        }
         let values = match stored.values {
-            Values::Safetensors(dtype, range) => {
-                let float = Float::of_safetensors(dtype).ok_or_else(|| other_type(&dtype))?;
-                float.decode(self.bytes.get(range).unwrap_or_default())
-            }
+            Values::Safetensors(_, range) => float.decode(self.bytes.get(range).unwrap_or_default()),
             Values::Torch(tensor) => {
-                let float = Float::of_torch(tensor.dtype()).ok_or_else(|| other_type(&tensor.dtype()))?;
                 let bytes = tensor.read().map_err(|error| self.invalid(format!("tensor {original}: {error}")))?;
                 float.decode(&bytes)
             }

@@ -59,8 +59,26 @@ pub fn inception() -> Result<PathBuf> {
     })
 }
 
-/// The images that an argument names: `cifar10:train`, `cifar10:test`, or a path.
-pub fn images(argument: &Path) -> Result<ImageSet> {
+/// The images that an argument names: `cifar10:train`, `cifar10:test`, or a path; `crop` to squares of that side.
+pub fn images(argument: &Path, crop: Option<usize>) -> Result<ImageSet> {
+    let set = open(argument)?;
+    Ok(match crop {
+        Some(size) => set.cropped(size),
+        None => set,
+    })
+}
+
+/// The images that an experiment names, `size`×`size`: of that size already, or cropped to it.
+pub fn images_of_size(argument: &Path, size: usize, crop: bool) -> Result<ImageSet> {
+    let set = images(argument, crop.then_some(size))?;
+    if (set.height(), set.width()) == (size, size) {
+        return Ok(set);
+    }
+    let (found, path) = (format!("{}x{}", set.width(), set.height()), argument.display());
+    Err(Failure::Request(format!("{path}: images of {found}; the experiment has size = {size}; crop = true resizes")))
+}
+
+fn open(argument: &Path) -> Result<ImageSet> {
     let split = match argument.to_str() {
         Some("cifar10:train") => Split::Train,
         Some("cifar10:test") => Split::Test,

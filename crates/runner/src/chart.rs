@@ -2,7 +2,14 @@
 
 use std::{path::Path, sync::Once};
 
-use plotters::{coord::Shift, prelude::*, style::register_font};
+use plotters::{
+    coord::{
+        Shift,
+        ranged1d::{Ranged, ValueFormatter},
+    },
+    prelude::*,
+    style::register_font,
+};
 
 use crate::{
     failure::{Failure, Result},
@@ -44,6 +51,8 @@ pub struct Chart {
     pub lines: Vec<Line>,
     /// Whether single points are marked.
     pub marks: bool,
+    /// Whether the horizontal axis is logarithmic too.
+    pub log_x: bool,
 }
 
 impl Chart {
@@ -74,12 +83,30 @@ impl Chart {
     {
         let (x, y) = self.ranges();
         area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&area)
-            .caption(&self.title, ("sans-serif", 22))
-            .margin(14)
-            .x_label_area_size(46)
-            .y_label_area_size(76)
-            .build_cartesian_2d(x.0..x.1, (y.0..y.1).log_scale().with_key_points(ticks(y)))?;
+        let mut builder = ChartBuilder::on(&area);
+        builder.caption(&self.title, ("sans-serif", 22)).margin(14).x_label_area_size(46).y_label_area_size(76);
+        let vertical = (y.0..y.1).log_scale().with_key_points(ticks(y));
+        if self.log_x {
+            let mut keys: Vec<f64> =
+                self.lines.iter().flat_map(|line| line.points.iter().map(|point| point.0)).collect();
+            keys.sort_by(f64::total_cmp);
+            keys.dedup();
+            self.fill(builder.build_cartesian_2d((x.0..x.1).log_scale().with_key_points(keys), vertical)?)?;
+        } else {
+            self.fill(builder.build_cartesian_2d(x.0..x.1, vertical)?)?;
+        }
+        area.present()
+    }
+
+    fn fill<'a, B: DrawingBackend + 'a, X, Y>(
+        &self,
+        mut chart: ChartContext<'a, B, Cartesian2d<X, Y>>,
+    ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>>
+    where
+        B::ErrorType: 'static,
+        X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
         chart
             .configure_mesh()
             .x_desc(&self.x)
@@ -111,12 +138,11 @@ impl Chart {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
+            .position(if self.log_x { SeriesLabelPosition::LowerLeft } else { SeriesLabelPosition::UpperRight })
             .background_style(WHITE.mix(0.85))
             .border_style(BLACK.mix(0.3))
             .label_font(("sans-serif", 16))
-            .draw()?;
-        area.present()
+            .draw()
     }
 
     /// Ranges of both axes with some room.
@@ -130,7 +156,8 @@ impl Chart {
             return ((0.0, 1.0), (0.1, 1.0));
         }
         let margin = 0.03 * (x.1 - x.0).max(1e-3);
-        ((x.0 - margin, x.1 + margin), (y.0 / 1.15, y.1 * 1.15))
+        let x = if self.log_x { (x.0 / 1.05, x.1 * 1.05) } else { (x.0 - margin, x.1 + margin) };
+        (x, (y.0 / 1.15, y.1 * 1.15))
     }
 }
 
@@ -150,6 +177,9 @@ fn ticks((low, high): (f64, f64)) -> Vec<f64> {
 
 /// A number without needless digits.
 fn plain(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-3 {
+        return format!("{value:e}");
+    }
     let text = format!("{value:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

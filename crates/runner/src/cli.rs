@@ -129,10 +129,13 @@ pub struct Plan {
 /// `fewstep fid`.
 #[derive(Args)]
 pub struct Fid {
-    /// Folder of images, `.npz` of images or of statistics, statistics file, or cifar10:train, cifar10:test.
+    /// Folder of images, `.npz` of images or of statistics, LMDB of images, statistics file, or cifar10:train, cifar10:test.
     pub images: PathBuf,
     /// What to compare with; the same kinds.
     pub reference: PathBuf,
+    /// Take the centre square of every image, resized by area to this side.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub crop: Option<u16>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -144,11 +147,14 @@ pub struct Fid {
 /// `fewstep stats`.
 #[derive(Args)]
 pub struct Stats {
-    /// Folder of images, `.npz`, or cifar10:train, cifar10:test.
+    /// Folder of images, `.npz`, LMDB, or cifar10:train, cifar10:test.
     pub images: PathBuf,
     /// Statistics file to write (`.safetensors`).
     #[arg(long)]
     pub out: PathBuf,
+    /// Take the centre square of every image, resized by area to this side: 64 for LSUN-Church 64×64.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub crop: Option<u16>,
     /// fid-inception-pool3 or pixel-8x8.
     #[arg(long, default_value = "fid-inception-pool3")]
     pub features: String,

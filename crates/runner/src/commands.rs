@@ -106,7 +106,9 @@ fn fid(arguments: &cli::Fid) -> Result<()> {
     let images = both
         .iter()
         .zip(&given)
-        .map(|(path, &statistics)| if statistics { Ok(None) } else { assets::images(path).map(Some) })
+        .map(|(path, &statistics)| {
+            if statistics { Ok(None) } else { assets::images(path, arguments.crop.map(|crop| crop as usize)).map(Some) }
+        })
         .collect::<Result<Vec<_>>>()?;
     let extractor = prepare::inception(&device::open(arguments.device)?, arguments.device)?;
     let mut statistics = Vec::new();
@@ -153,7 +155,7 @@ fn stats(arguments: &cli::Stats) -> Result<()> {
         )));
     }
     assets::check_writable(&arguments.out)?;
-    let images = assets::images(&arguments.images)?;
+    let images = assets::images(&arguments.images, arguments.crop.map(|crop| crop as usize))?;
     let extractor: Box<dyn Extractor> = match arguments.features.as_str() {
         "fid-inception-pool3" => Box::new(prepare::inception(&device::open(arguments.device)?, arguments.device)?),
         "pixel-8x8" if arguments.device == DeviceName::Cpu => Box::new(Pixel8),

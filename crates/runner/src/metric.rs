@@ -10,19 +10,22 @@ pub enum Metric {
     Fid,
     /// Fréchet distance between pixels pooled to 8×8.
     FdPixel,
+    /// Fréchet distance between samples as the sampler left them and an oracle's exact moments.
+    FdData,
     /// Root-mean-square pixel distance to the many-step solution from the same noise.
     OdeRmse,
 }
 
 impl Metric {
     /// All metrics, in the order of the columns.
-    pub const ALL: [Metric; 3] = [Metric::Fid, Metric::FdPixel, Metric::OdeRmse];
+    pub const ALL: [Metric; 4] = [Metric::Fid, Metric::FdPixel, Metric::FdData, Metric::OdeRmse];
 
     /// The column's name.
     pub fn name(self) -> &'static str {
         match self {
             Metric::Fid => "fid",
             Metric::FdPixel => "fd_pixel",
+            Metric::FdData => "fd_data",
             Metric::OdeRmse => "ode_rmse",
         }
     }
@@ -32,6 +35,7 @@ impl Metric {
         match self {
             Metric::Fid => "FID (pytorch-fid's Inception, pool3)",
             Metric::FdPixel => "Fréchet distance of 8×8 pixels",
+            Metric::FdData => "Fréchet distance to the data's exact moments",
             Metric::OdeRmse => "RMS distance to the ODE's solution",
         }
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use fewstep_fid::{Extractor, Identity, Images, Inception, Pixel8, Statistics};
-use fewstep_model::{Checkpoint, Gaussian, Levels, Predictor};
+use fewstep_model::{Checkpoint, Ideal, Levels, Mixture, Predictor};
 use fewstep_sampler::{Normaliser, Schedule};
 
 use crate::{
@@ -174,9 +174,22 @@ fn predictor(
         Levels { count: schedule.levels(), alpha_bar: Box::new(move |tau| schedule.alpha_bar(tau)) }
     };
     match &experiment.model.kind {
-        ModelKind::Gaussian { mean, variance } => {
-            assets.insert("model".into(), format!("gaussian mean {mean} variance {variance}"));
-            Ok(Box::new(Gaussian::new(*mean, *variance, levels)))
+        ModelKind::Mixture(components) => {
+            assets.insert("model".into(), files::sha256(format!("{components:?}").as_bytes()));
+            let size = experiment.model.size;
+            Ok(Box::new(Mixture::new(components.clone(), [CHANNELS, size, size], levels)?))
+        }
+        ModelKind::Ideal { data, images, crop } => {
+            let size = experiment.model.size;
+            let set = assets::images_of_size(data, size, *crop)?;
+            let count = images.unwrap_or(set.len());
+            if count > set.len() {
+                let (path, found) = (data.display(), set.len());
+                return Err(Failure::Request(format!("{path}: {found} images; the experiment asks for {count}")));
+            }
+            let images = set.read(0..count)?;
+            assets.insert("model".into(), format!("ideal denoiser of {}", files::sha256(images.pixels())));
+            Ok(Box::new(Ideal::new(images.pixels(), size, CHANNELS, levels)?))
         }
         ModelKind::UNet { weights, config, prediction } => {
             let checkpoint = Checkpoint::read(weights, config.clone(), *prediction)?;

@@ -37,6 +37,9 @@ pub struct Record {
     pub fid: Option<f64>,
     /// Empty where not measured.
     pub fd_pixel: Option<f64>,
+    /// Empty where not measured; not there in tables from before it was measured.
+    #[serde(default)]
+    pub fd_data: Option<f64>,
     /// Empty where not measured.
     pub ode_rmse: Option<f64>,
     /// Time in the sampler, all threads' work divided by their number.
@@ -53,6 +56,7 @@ impl Record {
         match metric {
             Metric::Fid => self.fid,
             Metric::FdPixel => self.fd_pixel,
+            Metric::FdData => self.fd_data,
             Metric::OdeRmse => self.ode_rmse,
         }
     }
@@ -62,6 +66,7 @@ impl Record {
         let field = match metric {
             Metric::Fid => &mut self.fid,
             Metric::FdPixel => &mut self.fd_pixel,
+            Metric::FdData => &mut self.fd_data,
             Metric::OdeRmse => &mut self.ode_rmse,
         };
         *field = Some(value);
@@ -104,6 +109,7 @@ fn frame(records: &[Record]) -> PolarsResult<DataFrame> {
         samples,
         fid,
         fd_pixel,
+        fd_data,
         ode_rmse,
         seconds_sample,
         seconds_features,
@@ -148,6 +154,7 @@ mod tests {
                 samples: 9,
                 fid: None,
                 fd_pixel: Some(seconds * 1.1),
+                fd_data: None,
                 ode_rmse: Some(seconds),
                 seconds_sample: seconds,
                 seconds_features: seconds / 7.0,

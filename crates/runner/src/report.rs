@@ -29,13 +29,53 @@ pub fn write(folder: &Path, title: &str) -> Result<()> {
         }
         text.push('\n');
         text.push_str(&table(&records, &labels, metric, &lines));
-        let chart =
-            chart::Chart { title: title.to_owned(), x: "NFE".into(), y: metric.title().into(), lines, marks: true };
+        if metric == Metric::OdeRmse
+            && let Some(chart) = convergence(title, &lines)
+        {
+            chart.write(&folder.join("convergence"))?;
+        }
+        let chart = chart::Chart {
+            title: title.to_owned(),
+            x: "NFE".into(),
+            y: metric.title().into(),
+            lines,
+            marks: true,
+            log_x: false,
+        };
         chart.write(&folder.join(metric.name()))?;
     }
     files::write(&folder.join("table.md"), text.as_bytes())?;
     print!("{text}");
     Ok(())
+}
+
+/// Error against NFE, both logarithmic, each method's slope over its last points in the legend: its order of convergence
+/// where those lie on a line. None with fewer points than that.
+fn convergence(title: &str, lines: &[Line]) -> Option<chart::Chart> {
+    let labelled = |line: &Line| {
+        let last = &line.points[line.points.len().checked_sub(SLOPE_POINTS)?..];
+        let label = format!("{}: slope {:.2}", line.label, slope(last));
+        Some(Line { label, points: line.points.clone() })
+    };
+    Some(chart::Chart {
+        title: format!("Convergence: {title}"),
+        x: "NFE".into(),
+        y: Metric::OdeRmse.title().into(),
+        lines: lines.iter().map(labelled).collect::<Option<_>>()?,
+        marks: true,
+        log_x: true,
+    })
+}
+
+/// Points that a slope is measured over.
+const SLOPE_POINTS: usize = 3;
+
+/// Slope of the least-squares line through the logarithms.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let n = points.len() as f64;
+    let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
+    let (x, y) = (logs.iter().map(|p| p.0).sum::<f64>() / n, logs.iter().map(|p| p.1).sum::<f64>() / n);
+    logs.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>() / logs.iter().map(|p| (p.0 - x).powi(2)).sum::<f64>()
 }
 
 /// The figure of mean absolute scores against τ, as in the paper: |s| = r/σ, σ|s| = r, and ε over the normaliser
@@ -65,7 +105,14 @@ pub fn normaliser(folder: &Path, normaliser: &Normaliser, prepared: &Prepared) -
         NormaliserSource::Collect(collect) => format!("{} images, {} NFE", collect.samples, collect.nfe),
     };
     let title = format!("Mean absolute score, {} ({source})", prepared.experiment.name);
-    let chart = chart::Chart { title, x: "τ".into(), y: "mean over pixels and images".into(), lines, marks: false };
+    let chart = chart::Chart {
+        title,
+        x: "τ".into(),
+        y: "mean over pixels and images".into(),
+        lines,
+        marks: false,
+        log_x: false,
+    };
     chart.write(&folder.join("normaliser"))
 }
 
@@ -195,4 +242,19 @@ fn number(value: f64) -> String {
 fn signed(value: f64) -> String {
     let sign = if value < 0.0 { "−" } else { "+" };
     format!("{sign}{}", number(value.abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_power_law_has_its_exponent_as_slope() {
+        let points: Vec<(f64, f64)> = [8.0, 20.0, 50.0].iter().map(|&n: &f64| (n, 3.0 * n.powf(-2.5))).collect();
+        assert!((slope(&points) + 2.5).abs() < 1e-12);
+        let line = Line { label: "DEIS-2".into(), points };
+        assert_eq!(convergence("x", std::slice::from_ref(&line)).unwrap().lines[0].label, "DEIS-2: slope -2.50");
+        let short = Line { points: line.points[..2].to_vec(), ..line };
+        assert!(convergence("x", &[short]).is_none());
+    }
 }

@@ -45,6 +45,11 @@ impl Source<'_> {
         files::parent(self.path).join(path)
     }
 
+    /// Images that a file names: `cifar10:train` and the like as they are, paths relative to the file.
+    pub fn data(&self, name: &str) -> PathBuf {
+        if name.starts_with("cifar10:") { name.into() } else { self.beside(name.into()) }
+    }
+
     /// Parses the file; the rest of the checks are its reader's.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         toml::from_str(self.text)

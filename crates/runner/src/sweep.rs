@@ -6,7 +6,8 @@ use std::{
     time::Instant,
 };
 
-use fewstep_fid::{Images, Moments, frechet_distance};
+use fewstep_fid::{Gaussian, Images, Moments, frechet_distance};
+use fewstep_model::DataMoments;
 use fewstep_sampler::{Coefficients, Grid, Normaliser, Plan, Request};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -134,11 +135,11 @@ fn finished(cell: &Cell) -> Option<Done> {
 fn work(prepared: &Prepared, cells: &[Cell], pending: &[usize]) -> u64 {
     let samples = prepared.experiment.samples as u64;
     let features = if prepared.experiment.metrics.contains(&Metric::Fid) { INCEPTION_COST } else { 0 };
-    let solution = prepared.experiment.solution.map_or(0, |spec| (spec.nfe * spec.samples) as u64);
+    let solution = prepared.experiment.solution.map_or(0, |spec| (spec.nfe.unwrap_or(0) * spec.samples) as u64);
     pending.iter().map(|&i| samples * (cells[i].plan.nfe as u64 + features)).sum::<u64>() + solution
 }
 
-/// x_0 of the first images by the many-step run, from disk where it is there.
+/// x_0 of the first images: exact where the model knows it, else by the many-step run, from disk where it is there.
 fn solution(
     prepared: &Prepared,
     spec: &SolutionSpec,
@@ -146,21 +147,27 @@ fn solution(
     fresh: bool,
     bar: &ProgressBar,
 ) -> Result<Vec<f32>> {
+    let Prepared { sampler, experiment, .. } = prepared;
+    let Some(nfe) = spec.nfe else {
+        let exact = sampler.predictor.solution(sampler.noise(experiment.seed, 0..spec.samples));
+        let exact = exact.ok_or_else(|| Failure::request("[solution] needs nfe: this model has no exact solution"))?;
+        return sampling::values(exact);
+    };
     let entry = MethodEntry { method: curve::LONG_RUN, grid: Grid::Quadratic, coefficients: Coefficients::Exact };
-    let path = folder.join(format!("solution-{}.f32", &prepared.fingerprint(&entry, spec.nfe, None)[..16]));
-    let total = spec.samples * prepared.sampler.len();
+    let path = folder.join(format!("solution-{}.f32", &prepared.fingerprint(&entry, nfe, None)[..16]));
+    let total = spec.samples * sampler.len();
     if let Ok(bytes) = std::fs::read(&path)
         && bytes.len() == 4 * total
         && !fresh
     {
-        bar.inc((spec.nfe * spec.samples) as u64);
-        return Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect());
+        bar.inc((nfe * spec.samples) as u64);
+        return Ok(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect());
     }
-    bar.set_message(format!("solution with {} evaluations", spec.nfe));
+    bar.set_message(format!("solution with {nfe} evaluations"));
     let request = Request {
         schedule: &prepared.schedule,
         grid: entry.grid,
-        nfe: spec.nfe,
+        nfe,
         coefficients: entry.coefficients,
         normaliser: None,
     };
@@ -168,9 +175,9 @@ fn solution(
     let mut x = Vec::with_capacity(total);
     let run = |range: std::ops::Range<usize>| {
         let n = range.len() as u64;
-        prepared.sampler.run(&plan, prepared.experiment.seed, range, |_, _| bar.inc(n))
+        sampler.run(&plan, experiment.seed, range, |_, _| bar.inc(n))
     };
-    prepared.sampler.batches(spec.samples, run, |_, part| {
+    sampler.batches(spec.samples, run, |_, part| {
         x.extend(part);
         Ok(())
     })?;
@@ -183,6 +190,8 @@ fn solution(
 struct Batch {
     images: Images,
     features: Vec<Vec<f32>>,
+    /// The samples themselves, where they are measured.
+    x: Vec<f32>,
     squared_error: Vec<f64>,
     seconds: [f64; 2],
 }
@@ -192,6 +201,8 @@ fn measure(prepared: &Prepared, cell: &Cell, solution: Option<&[f32]>, bar: &Pro
     let len = sampler.len();
     let before = sampler.predictor.evaluated();
     let mut moments: Vec<Moments> = measures.iter().map(|measure| Moments::new(measure.extractor.dim())).collect();
+    let data = experiment.metrics.contains(&Metric::FdData).then(|| sampler.predictor.moments()).flatten();
+    let mut data_moments = data.as_ref().map(|_| Moments::new(len));
     let (mut squared_error, mut compared) = (0.0, 0);
     let mut seconds = [0.0; 2];
     let mut first = Vec::new();
@@ -208,11 +219,15 @@ fn measure(prepared: &Prepared, cell: &Cell, solution: Option<&[f32]>, bar: &Pro
         }
         let solved = solution.map_or(&[][..], |solution| solution.get(range.start * len..).unwrap_or_default());
         let squared_error = x.chunks(len).zip(solved.chunks(len)).map(|(x, solved)| distance(x, solved)).collect();
-        Ok(Batch { images, features, squared_error, seconds: [sampled, start.elapsed().as_secs_f64() - sampled] })
+        let x = if data.is_some() { x } else { Vec::new() };
+        Ok(Batch { images, features, x, squared_error, seconds: [sampled, start.elapsed().as_secs_f64() - sampled] })
     };
     sampler.batches(experiment.samples, work, |_, batch| {
         for (moments, rows) in moments.iter_mut().zip(&batch.features) {
             moments.push(rows)?;
+        }
+        if let Some(moments) = &mut data_moments {
+            moments.push(&batch.x)?;
         }
         // Image by image, so that the batch size does not change the last bits.
         batch.squared_error.iter().for_each(|error| squared_error += error);
@@ -236,6 +251,7 @@ fn measure(prepared: &Prepared, cell: &Cell, solution: Option<&[f32]>, bar: &Pro
         samples: experiment.samples as u64,
         fid: None,
         fd_pixel: None,
+        fd_data: None,
         ode_rmse: None,
         seconds_sample: 0.0,
         seconds_features: 0.0,
@@ -244,6 +260,9 @@ fn measure(prepared: &Prepared, cell: &Cell, solution: Option<&[f32]>, bar: &Pro
     let start = Instant::now();
     for (measure, moments) in measures.iter().zip(moments) {
         record.set(measure.metric, frechet_distance(&moments.gaussian()?, &measure.reference.gaussian)?);
+    }
+    if let (Some(DataMoments { mean, covariance }), Some(moments)) = (data, data_moments) {
+        record.set(Metric::FdData, frechet_distance(&moments.gaussian()?, &Gaussian::from_rows(mean, &covariance)?)?);
     }
     if experiment.metrics.contains(&Metric::OdeRmse) {
         record.set(Metric::OdeRmse, (squared_error / (compared * len) as f64).sqrt());

@@ -31,6 +31,7 @@ struct Training {
     hash: String,
     data: PathBuf,
     size: usize,
+    crop: bool,
     spec: TrainSpec,
     output: Output,
 }
@@ -55,6 +56,8 @@ struct Raw {
     seed: u64,
     data: String,
     size: Spanned<usize>,
+    #[serde(default)]
+    crop: bool,
     prediction: Prediction,
     model: Spanned<UNetConfig>,
     training: RawTraining,
@@ -169,11 +172,10 @@ impl Training {
             nfe: optional("nfe", &raw.output.nfe, 20, 1000)?,
             half: raw.output.half,
         };
-        // The names of what `fetch` brings are no paths.
-        let data = if raw.data.starts_with("cifar10:") { raw.data.into() } else { source.beside(raw.data.into()) };
+        let data = source.data(&raw.data);
         let name = source.name();
         let title = raw.title.unwrap_or_else(|| name.clone());
-        Ok(Training { name, title, hash: files::sha256(text.as_bytes()), data, size, spec, output })
+        Ok(Training { name, title, hash: files::sha256(text.as_bytes()), data, size, crop: raw.crop, spec, output })
     }
 }
 
@@ -211,14 +213,7 @@ pub fn run(arguments: &cli::Train) -> Result<()> {
     let training = Training::read(&arguments.experiment)?;
     let folder = arguments.out.clone().unwrap_or_else(|| Path::new("results").join(&training.name));
     std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
-    let set = assets::images(&training.data)?;
-    if (set.height(), set.width()) != (training.size, training.size) {
-        let (found, path) = (format!("{}x{}", set.width(), set.height()), training.data.display());
-        return Err(Failure::Request(format!(
-            "{path}: images of {found}; the experiment has size = {}",
-            training.size
-        )));
-    }
+    let set = assets::images_of_size(&training.data, training.size, training.crop)?;
     if set.len() < training.spec.batch {
         let (path, images, batch) = (training.data.display(), set.len(), training.spec.batch);
         return Err(Failure::Request(format!("{path}: {images} images; expected at least a batch of {batch}")));
@@ -324,6 +319,7 @@ impl Run {
                 Line { label: format!("mean of the last {WINDOW}"), points: of(&|row| smooth(&self.rows, row.step)) },
             ],
             marks: false,
+            log_x: false,
         }
     }
 

@@ -61,7 +61,12 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "samples-huge.toml", "samples = 40", "samples = 99999999999");
     experiment(cwd, "batch-0.toml", "batch = 16", "batch = 0");
     experiment(cwd, "variance.toml", "variance = 0.25", "variance = -0.25");
-    experiment(cwd, "no-weights.toml", "kind = \"gaussian\"", "kind = \"unet\"");
+    experiment(
+        cwd,
+        "no-weights.toml",
+        "kind = \"gaussian\"\nsize = 16\nmean = -0.1\nvariance = 0.25",
+        "kind = \"unet\"\nsize = 16",
+    );
     experiment(cwd, "no-solution.toml", "[solution]\nnfe = 200\nsamples = 24\n", "");
     experiment(cwd, "no-reference.toml", "fd_pixel = \"pixels.safetensors\"", "");
     experiment(cwd, "solution-samples.toml", "samples = 24", "samples = 41");
@@ -105,7 +110,10 @@ fn write_inputs(cwd: &Path) {
     nan[end - 2..].copy_from_slice(&[0x00, 0x7e]); // f16 NaN
     with_weights("w-nan", &nan);
     with_weights("w-few", &safetensors(r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, &[0; 4]));
-    with_weights("w-integers", &safetensors(r#"{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#, &[0; 8]));
+    with_weights(
+        "w-integers",
+        &safetensors(r#"{"time_embed.0.weight":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#, &[0; 8]),
+    );
     let shape = NETWORK.replace("WEIGHTS", "w-good.safetensors");
     write("w-shape.toml", shape.replace("num_res_blocks = 2", "num_res_blocks = 1").as_bytes());
     write("w-heads.toml", shape.replace("num_heads = 4", "num_heads = 5").as_bytes());

@@ -16,6 +16,9 @@ use crate::{
 };
 use burn::module::Module;
 
+/// Shape and values of a tensor, row-major.
+type Stored = (Vec<usize>, Vec<f32>);
+
 /// In the metadata of a state file.
 const KIND: &str = "fewstep training state";
 
@@ -101,7 +104,7 @@ impl Trainer {
 
 impl Slot {
     /// The values of this parameter's tensor as PyTorch keeps it.
-    fn stored(&self, flat: Tensor<1>) -> Result<(Vec<usize>, Vec<f32>)> {
+    fn stored(&self, flat: Tensor<1>) -> Result<Stored> {
         let shape = &self.parameter.shape;
         let flat = match shape.as_slice() {
             &[rows, columns] if self.parameter.transposed => {
@@ -138,11 +141,7 @@ impl Source for Part<'_> {
     }
 }
 
-fn serialize(
-    tensors: Vec<(String, (Vec<usize>, Vec<f32>))>,
-    metadata: HashMap<String, String>,
-    half: bool,
-) -> Result<Vec<u8>> {
+fn serialize(tensors: Vec<(String, Stored)>, metadata: HashMap<String, String>, half: bool) -> Result<Vec<u8>> {
     let failed = |error: safetensors::SafeTensorError| Error::Training(error.to_string());
     let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
         .into_iter()

@@ -3,17 +3,20 @@
 //! Once an [`Experiment`] exists, its values are in range and its names mean something; what is left to go wrong
 //! lies in the files it names.
 
+mod model;
+
 use std::{
     ops::Range,
     path::{Path, PathBuf},
 };
 
-use fewstep_model::{Prediction, UNetConfig};
 use fewstep_sampler::{Coefficients, Grid, Method};
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{failure::Result, files, metric::Metric, source::Source};
+use model::RawModel;
+pub use model::{ModelKind, ModelSpec};
 
 /// A checked experiment.
 #[derive(Debug, Clone)]
@@ -59,36 +62,6 @@ pub struct MethodEntry {
     pub coefficients: Coefficients,
 }
 
-/// The model of an experiment.
-#[derive(Debug, Clone)]
-pub struct ModelSpec {
-    /// Height and width of the images.
-    pub size: usize,
-    /// What predicts the noise.
-    pub kind: ModelKind,
-}
-
-/// What predicts the noise.
-#[derive(Debug, Clone)]
-pub enum ModelKind {
-    /// A U-Net checkpoint.
-    UNet {
-        /// Safetensors file.
-        weights: PathBuf,
-        /// Where the file's metadata does not say.
-        config: Option<UNetConfig>,
-        /// Where the file's metadata does not say.
-        prediction: Option<Prediction>,
-    },
-    /// Independent Gaussian pixels, solved exactly.
-    Gaussian {
-        /// Mean of a pixel in [−1, 1].
-        mean: f64,
-        /// Variance of a pixel.
-        variance: f64,
-    },
-}
-
 /// Where the normaliser comes from.
 #[derive(Debug, Clone)]
 pub struct NormaliserSpec {
@@ -125,8 +98,8 @@ pub struct CollectSpec {
 /// The solution that `ode_rmse` measures against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SolutionSpec {
-    /// Evaluations.
-    pub nfe: usize,
+    /// Evaluations; none where the model has an exact solution.
+    pub nfe: Option<usize>,
     /// Its first images are compared.
     pub samples: usize,
 }
@@ -148,18 +121,6 @@ struct Raw {
     method: Vec<Spanned<RawMethod>>,
     reference: Option<RawReference>,
     solution: Option<RawSolution>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawModel {
-    kind: Spanned<String>,
-    size: Spanned<usize>,
-    weights: Option<PathBuf>,
-    config: Option<UNetConfig>,
-    prediction: Option<Prediction>,
-    mean: Option<f64>,
-    variance: Option<Spanned<f64>>,
 }
 
 #[derive(Deserialize)]
@@ -202,7 +163,7 @@ struct RawReference {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawSolution {
-    nfe: Spanned<usize>,
+    nfe: Option<Spanned<usize>>,
     samples: Spanned<usize>,
 }
 
@@ -210,10 +171,10 @@ struct RawSolution {
 const MAX_SAMPLES: usize = 10_000_000;
 /// Evaluations of one run: the levels of the schedule.
 const MAX_NFE: usize = 1000;
+/// Numbers of a sample whose covariance is kept.
+const MAX_MOMENTS: usize = 1024;
 /// Images that go through the model together.
 const MAX_BATCH: usize = 4096;
-/// Sides of the images.
-const MAX_SIZE: usize = 1024;
 
 impl Experiment {
     /// Reads and checks an experiment file.
@@ -244,13 +205,19 @@ impl Source<'_> {
             return Err(self.error(table.span(), message));
         }
         let model = self.model(raw.model)?;
+        let exact = matches!(&model.kind, ModelKind::Mixture(components) if components.len() == 1);
         let normaliser = raw.normaliser.map(|normaliser| self.normaliser(normaliser)).transpose()?;
 
         let solution = match raw.solution {
-            Some(raw) => Some(SolutionSpec {
-                nfe: self.within("nfe", &raw.nfe, 1..MAX_NFE + 1)?,
-                samples: self.within("samples", &raw.samples, 1..samples + 1)?,
-            }),
+            Some(raw) => {
+                let compared = self.within("samples", &raw.samples, 1..samples + 1)?;
+                let nfe = raw.nfe.as_ref().map(|nfe| self.within("nfe", nfe, 1..MAX_NFE + 1)).transpose()?;
+                if nfe.is_none() && !exact {
+                    let message = "[solution] needs nfe: only kind 'gaussian' has an exact solution";
+                    return Err(self.error(raw.samples.span(), message));
+                }
+                Some(SolutionSpec { nfe, samples: compared })
+            }
             None => None,
         };
         let (dataset, fid, fd_pixel) =
@@ -261,6 +228,10 @@ impl Source<'_> {
         for (metric, span) in &metrics {
             let missing = match metric {
                 Metric::OdeRmse => solution.is_none().then_some("a [solution] table".to_owned()),
+                Metric::FdData => match &model.kind {
+                    ModelKind::Mixture(components) if components[0].mean.len() <= MAX_MOMENTS => None,
+                    _ => Some(format!("kind 'gaussian' or 'mixture' of at most {MAX_MOMENTS} numbers")),
+                },
                 _ => references
                     .iter()
                     .all(|(other, _)| other != metric)
@@ -346,42 +317,17 @@ impl Source<'_> {
         Ok(metrics)
     }
 
-    fn model(&self, raw: RawModel) -> Result<ModelSpec> {
-        let size = self.within("size", &raw.size, 1..MAX_SIZE + 1)?;
-        let span = raw.kind.span();
-        let kind = match raw.kind.get_ref().as_str() {
-            "unet" => {
-                let weights = raw.weights.ok_or_else(|| self.error(span.clone(), "model kind 'unet' needs weights"))?;
-                if raw.mean.is_some() || raw.variance.is_some() {
-                    return Err(self.error(span, "model kind 'unet' takes no mean or variance"));
-                }
-                ModelKind::UNet { weights: self.beside(weights), config: raw.config, prediction: raw.prediction }
-            }
-            "gaussian" => {
-                if raw.weights.is_some() || raw.config.is_some() || raw.prediction.is_some() {
-                    return Err(self.error(span, "model kind 'gaussian' takes no weights, config or prediction"));
-                }
-                let (Some(mean), Some(variance)) = (raw.mean, raw.variance) else {
-                    return Err(self.error(span, "model kind 'gaussian' needs mean and variance"));
-                };
-                if !(variance.get_ref().is_finite() && *variance.get_ref() > 0.0 && mean.is_finite()) {
-                    let message = format!("variance is {}; expected a positive number", variance.get_ref());
-                    return Err(self.error(variance.span(), message));
-                }
-                ModelKind::Gaussian { mean, variance: variance.into_inner() }
-            }
-            other => return Err(self.error(span, format!("no model kind '{other}'; expected unet or gaussian"))),
-        };
-        Ok(ModelSpec { size, kind })
-    }
-
     fn normaliser(&self, raw: Spanned<RawNormaliser>) -> Result<NormaliserSpec> {
         let span = raw.span();
         let raw = raw.into_inner();
         let source = match (raw.file, raw.collect) {
             (Some(file), None) => NormaliserSource::File(self.beside(file)),
             (None, Some(collect)) => NormaliserSource::Collect(CollectSpec {
-                nfe: self.within("nfe", &collect.nfe, 20..MAX_NFE + 1)?,
+                // So many that no gap between times is wider than a normaliser may have: a grid's first step is its longest.
+                nfe: match collect.grid {
+                    Grid::Trailing => self.within("nfe", &collect.nfe, 20..MAX_NFE + 1)?,
+                    Grid::Quadratic => self.within("nfe", &collect.nfe, 40..MAX_NFE + 1)?,
+                },
                 samples: self.within("samples", &collect.samples, 1..MAX_SAMPLES + 1)?,
                 seed: collect.seed,
                 grid: collect.grid,
