@@ -16,7 +16,15 @@ fetch:
 test-fetched: fetch
     cargo test --release --workspace -- --ignored --skip larger_parts
 
-# Speed: plan, integrator step, U-Net, Inception, Fréchet distance.
+# The wgpu backend against the same goldens; needs a Vulkan driver (Mesa's software one will do) and fetched weights.
+test-wgpu: fetch
+    cargo test --release --workspace --features fewstep-runner/wgpu --test wgpu -- --include-ignored
+
+# Train a network.
+train training="experiments/train-cifar10.toml" *arguments:
+    cargo run --release -- train {{training}} {{arguments}}
+
+# Speed: plan, integrator step, U-Net, Inception, Fréchet distance, ideal denoiser.
 bench:
     cargo bench --workspace --bench sampler --bench networks --bench frechet --bench oracle
 

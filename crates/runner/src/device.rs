@@ -17,10 +17,17 @@ pub fn open(name: DeviceName) -> Result<Device> {
         DeviceName::Cuda => guarded(name, || Device::cuda(0)),
         #[allow(unreachable_patterns)] // with every feature on
         other => Err(Failure::Request(format!(
-            "--device {0}: this build has no {0} support; build with `--features {0}`",
-            other.name()
+            "--device {0}: this build has {1}; build with `--features {0}` for it",
+            other.name(),
+            built()
         ))),
     }
+}
+
+/// The devices that this build has.
+fn built() -> String {
+    let all = [("cpu", true), ("wgpu", cfg!(feature = "wgpu")), ("cuda", cfg!(feature = "cuda"))];
+    all.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect::<Vec<_>>().join(", ")
 }
 
 /// burn panics where a driver is missing; a first small computation finds out.
@@ -36,6 +43,10 @@ fn guarded(name: DeviceName, open: impl FnOnce() -> Device + std::panic::UnwindS
     std::panic::set_hook(hook);
     match opened {
         Ok((device, 2.0)) => Ok(device),
-        _ => Err(Failure::Request(format!("--device {}: no such device or driver on this machine", name.name()))),
+        _ => Err(Failure::Request(format!(
+            "--device {}: no such device or driver on this machine (this build has {})",
+            name.name(),
+            built()
+        ))),
     }
 }

@@ -286,7 +286,11 @@ fn cases() -> Vec<Case> {
         ("results under a file", &["a-file"], vec!["sweep", "gaussian.toml", "--out", "a-file/x"]),
         ("unknown only key", &["no key 'color'"], vec!["sweep", "gaussian.toml", "--only", "color=red"]),
         ("only selects nothing", &["nfe = 7"], vec!["sweep", "gaussian.toml", "--only", "nfe=7"]),
-        ("device not built in", &["--device cuda"], vec!["sweep", "gaussian.toml", "--device", "cuda"]),
+        (
+            "device not built in",
+            &["--device cuda", "this build has cpu", "--features cuda"],
+            vec!["sweep", "gaussian.toml", "--device", "cuda"],
+        ),
         ("unknown device", &["tpu"], vec!["sweep", "gaussian.toml", "--device", "tpu"]),
         ("unknown asset", &["no asset 'imagenet'"], vec!["fetch", "imagenet"]),
         ("report of nothing", &["cells.csv"], vec!["report", "no-cells"]),
