@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -70,18 +70,33 @@ pub struct Sweep {
     /// Experiment file.
     #[arg(default_value = "experiments/quick.toml")]
     pub experiment: PathBuf,
+    /// Where results go, and on what device.
+    #[command(flatten)]
+    pub run: Run,
+    /// Only cells with these values, for example `method=deis-sn,nfe=10`.
+    #[arg(long)]
+    pub only: Option<String>,
+}
+
+/// What long runs have in common.
+#[derive(Args)]
+pub struct Run {
     /// Results folder (default: results/EXPERIMENT).
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceName,
-    /// Only cells with these values, for example `method=deis-sn,nfe=10`.
-    #[arg(long)]
-    pub only: Option<String>,
-    /// Measure every cell again, also those already done.
+    /// Begin again, whatever is already done.
     #[arg(long)]
     pub fresh: bool,
+}
+
+impl Run {
+    /// The results folder of the experiment `name`.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| Path::new("results").join(name))
+    }
 }
 
 /// `fewstep curve`.
@@ -196,13 +211,7 @@ pub struct Sample {
 pub struct Train {
     /// Training file.
     pub experiment: PathBuf,
-    /// Folder for weights, loss curve and samples (default: results/EXPERIMENT).
-    #[arg(long)]
-    pub out: Option<PathBuf>,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value = "cpu")]
-    pub device: DeviceName,
-    /// Begin again, whatever state is there.
-    #[arg(long)]
-    pub fresh: bool,
+    /// Where weights, loss curve and samples go, and on what device.
+    #[command(flatten)]
+    pub run: Run,
 }

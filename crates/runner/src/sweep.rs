@@ -50,12 +50,12 @@ struct Cell {
 pub fn run(arguments: &cli::Sweep) -> Result<()> {
     let experiment = Experiment::read(&arguments.experiment)?;
     let selection = Selection::parse(arguments.only.as_deref().unwrap_or_default(), &experiment)?;
-    let folder = arguments.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
-    let mut prepared = Prepared::all(experiment, arguments.device)?;
+    let folder = arguments.run.folder(&experiment.name);
+    let mut prepared = Prepared::all(experiment, arguments.run.device)?;
     let cells_folder = folder.join("cells");
     std::fs::create_dir_all(&cells_folder).map_err(Failure::file(&cells_folder))?;
 
-    let normaliser = prepared.normaliser(&folder, arguments.fresh)?;
+    let normaliser = prepared.normaliser(&folder, arguments.run.fresh)?;
     let cells = cells(&prepared, normaliser.as_ref(), &cells_folder)?;
     if let Some(normaliser) = &normaliser {
         prepared.assets.insert("normaliser".into(), files::sha256(normaliser.to_csv(&[]).as_bytes()));
@@ -64,12 +64,14 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
     let commit = provenance::commit(&arguments.experiment);
 
     let selected = |cell: &Cell| selection.contains(&cell.entry, cell.plan.nfe);
-    let kept = |cell: &Cell| finished(cell).filter(|_| !(arguments.fresh && selected(cell)));
+    let kept = |cell: &Cell| finished(cell).filter(|_| !(arguments.run.fresh && selected(cell)));
     let mut done: Vec<Option<Done>> = cells.iter().map(kept).collect();
     let pending: Vec<usize> = (0..cells.len()).filter(|&i| done[i].is_none() && selected(&cells[i])).collect();
     let bar = progress::bar(work(&prepared, &cells, &pending), "evaluations");
     let solution = match prepared.experiment.solution {
-        Some(spec) if !pending.is_empty() => Some(solution(&prepared, &spec, &cells_folder, arguments.fresh, &bar)?),
+        Some(spec) if !pending.is_empty() => {
+            Some(solution(&prepared, &spec, &cells_folder, arguments.run.fresh, &bar)?)
+        }
         _ => None,
     };
     for i in pending {

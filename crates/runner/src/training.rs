@@ -211,7 +211,7 @@ struct Provenance {
 /// Trains.
 pub fn run(arguments: &cli::Train) -> Result<()> {
     let training = Training::read(&arguments.experiment)?;
-    let folder = arguments.out.clone().unwrap_or_else(|| Path::new("results").join(&training.name));
+    let folder = arguments.run.folder(&training.name);
     std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     let set = assets::images_of_size(&training.data, training.size, training.crop)?;
     if set.len() < training.spec.batch {
@@ -220,11 +220,11 @@ pub fn run(arguments: &cli::Train) -> Result<()> {
     }
     let dataset = set.hash()?;
     let images = set.read(0..set.len())?;
-    let on = device::open(arguments.device)?;
-    let cpu = arguments.device == DeviceName::Cpu;
+    let on = device::open(arguments.run.device)?;
+    let cpu = arguments.run.device == DeviceName::Cpu;
     let identity = files::sha256(format!("{} {dataset}", training.hash).as_bytes());
     let state_path = folder.join("state.safetensors");
-    let resumes = state_path.exists() && !arguments.fresh;
+    let resumes = state_path.exists() && !arguments.run.fresh;
     let trainer = if resumes {
         Trainer::resume(&state_path, &identity, training.spec.clone(), &on, cpu)?
     } else {
@@ -232,7 +232,7 @@ pub fn run(arguments: &cli::Train) -> Result<()> {
     };
     let rows = if resumes { read_rows(&folder, trainer.step_count())? } else { Vec::new() };
     let commit = provenance::commit(&arguments.experiment);
-    let mut run = Run { training, folder, trainer, rows, on, device: arguments.device, identity, dataset, commit };
+    let mut run = Run { training, folder, trainer, rows, on, device: arguments.run.device, identity, dataset, commit };
     run.train(&images)?;
     println!("{}", run.folder.display());
     Ok(())

@@ -7,11 +7,8 @@ mod database;
 
 use std::{fs, path::Path};
 
-use common::{npz, pixels, repository, run, succeed};
+use common::{Case, expect_refusals, npz, pixels, repository, run, succeed};
 use lmdb::DatabaseFlags;
-
-/// A case: its name, what the message must hold, and the arguments.
-type Case = (&'static str, &'static [&'static str], Vec<&'static str>);
 
 const SWEEP: &str = "samples = 2\nnfe = [2]\nmetrics = [\"ode_rmse\"]\nmethod = [{ name = \"ddim\" }]\nsolution = { nfe = 4, samples = 2 }\n";
 
@@ -329,19 +326,7 @@ fn broken_checkpoints_and_training_files_are_refused() {
 
     let cases = cases();
     assert!(cases.len() >= 60, "{}", cases.len());
-    let mut wrong = Vec::new();
-    for (name, expected, arguments) in cases {
-        let output = run(cwd, &arguments);
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        let clear = output.status.code() == Some(2)
-            && expected.iter().all(|part| message.contains(part))
-            && !message.contains("panicked")
-            && message.lines().filter(|line| line.starts_with("error:")).count() == 1;
-        if !clear {
-            wrong.push(format!("{name}: status {:?}, expected {expected:?} in: {message}", output.status.code()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    expect_refusals(cwd, cases);
     assert!(!cwd.join("pwned").exists(), "a pickle was executed");
     assert!(before == fs::read(cwd.join("run/state.safetensors")).unwrap(), "a state was touched");
     assert!(!cwd.join("s.safetensors").exists(), "statistics of a broken database were written");

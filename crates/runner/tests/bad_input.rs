@@ -5,10 +5,9 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::{GAUSSIAN, authors_pt, fewstep, gaussian_folder, npz, pixels, repository, run, succeed, zip};
-
-/// A case: its name, what the message must hold, and the arguments. Files are written by [`write_inputs`].
-type Case = (&'static str, &'static [&'static str], Vec<&'static str>);
+use common::{
+    Case, GAUSSIAN, authors_pt, expect_refusals, fewstep, gaussian_folder, npz, pixels, repository, succeed, zip,
+};
 
 const NETWORK: &str = r#"samples = 2
 nfe = [2]
@@ -334,19 +333,7 @@ fn broken_inputs_are_refused_with_one_clear_message() {
 
     let cases = cases();
     assert!(cases.len() >= 65, "{}", cases.len());
-    let mut wrong = Vec::new();
-    for (name, expected, arguments) in cases {
-        let output = run(cwd, &arguments);
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        let clear = output.status.code() == Some(2)
-            && expected.iter().all(|part| message.contains(part))
-            && !message.contains("panicked")
-            && message.lines().filter(|line| line.starts_with("error:")).count() == 1;
-        if !clear {
-            wrong.push(format!("{name}: status {:?}, expected {expected:?} in: {message}", output.status.code()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    expect_refusals(cwd, cases);
     assert!(before == snapshot(), "earlier results were touched");
 }
 

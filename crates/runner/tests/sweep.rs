@@ -54,7 +54,7 @@ fn a_sweep_writes_tables_charts_and_provenance() {
     assert!(printed.contains("| DEIS-SN-2 |") && printed.contains("| *DEIS-SN-2 − DEIS-2* |"), "{printed}");
     assert_eq!(cells(&results).len(), 8);
     for (method, nfe) in [("euler", "5"), ("ddim", "10"), ("deis", "10"), ("deis-sn", "5")] {
-        assert_eq!(metric(&results, method, nfe, "nfe_measured"), nfe.parse().unwrap());
+        assert_eq!(metric(&results, method, nfe, "nfe_measured"), nfe.parse::<f64>().unwrap());
     }
     // The ODE of Gaussian data is solved better by better methods.
     let error = |method| metric(&results, method, "10", "ode_rmse");
@@ -195,4 +195,38 @@ fn the_quick_sweep_gives_the_committed_figures() {
             }
         }
     }
+}
+
+#[test]
+fn methods_converge_on_gaussian_data_with_their_orders() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(repository().join("experiments/gaussian.toml")).unwrap();
+    let text = text.replace("samples = 10000", "samples = 64").replace("samples = 256", "samples = 64");
+    std::fs::write(folder.path().join("gaussian.toml"), text).unwrap();
+    succeed(folder.path(), &["sweep", "gaussian.toml"]);
+    let results = folder.path().join("results/gaussian");
+    let mut reader = csv::Reader::from_path(results.join("cells.csv")).unwrap();
+    let headers = reader.headers().unwrap().clone();
+    let column = |name: &str| headers.iter().position(|header| header == name).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let error = |method: &str, order: &str, nfe: &str| -> f64 {
+        let row = rows
+            .iter()
+            .find(|row| (&row[column("method")], &row[column("order")], &row[column("nfe")]) == (method, order, nfe));
+        row.unwrap()[column("ode_rmse")].parse().unwrap()
+    };
+    // The schedule is piecewise, so that high orders fall a little short of order + 1.
+    for (method, order, lowest) in
+        [("euler", "0", 0.9), ("ddim", "0", 0.9), ("deis", "1", 1.8), ("deis", "2", 2.5), ("deis", "3", 2.6)]
+    {
+        let slope = (error(method, order, "20") / error(method, order, "50")).ln() / 2.5f64.ln();
+        assert!(slope > lowest && slope < lowest + 0.6, "{method} {order}: {slope}");
+    }
+    // Here ε over its mean magnitude hardly depends on τ.
+    assert!(error("deis-sn", "2", "10") < 0.1 * error("deis", "2", "10"));
+    assert!(rows.iter().all(|row| row[column("fd_data")].parse::<f64>().unwrap() > 0.0));
+    assert!(std::fs::read_to_string(results.join("convergence.svg")).unwrap().contains("slope"));
+    let provenance: toml::Table = std::fs::read_to_string(results.join("provenance.toml")).unwrap().parse().unwrap();
+    let commits = provenance["commits"].as_table().unwrap();
+    assert_eq!(commits.values().map(|count| count.as_integer().unwrap()).sum::<i64>(), rows.len() as i64);
 }

@@ -128,3 +128,23 @@ pub fn authors_pt(score: &[f32], sigma: &[f32]) -> Vec<u8> {
     pickle.extend(b"u.");
     zip(&[("n/data.pkl", &pickle), ("n/data/0", &bytes(score)), ("n/data/1", &bytes(sigma)), ("n/version", b"3\n")])
 }
+
+/// A broken input: its name, what the message must hold, and the arguments.
+pub type Case = (&'static str, &'static [&'static str], Vec<&'static str>);
+
+/// Runs every case and expects exit status 2 with one clear message.
+pub fn expect_refusals(cwd: &Path, cases: Vec<Case>) {
+    let mut wrong = Vec::new();
+    for (name, expected, arguments) in cases {
+        let output = run(cwd, &arguments);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        let clear = output.status.code() == Some(2)
+            && expected.iter().all(|part| message.contains(part))
+            && !message.contains("panicked")
+            && message.lines().filter(|line| line.starts_with("error:")).count() == 1;
+        if !clear {
+            wrong.push(format!("{name}: status {:?}, expected {expected:?} in: {message}", output.status.code()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
