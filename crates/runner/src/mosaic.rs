@@ -16,8 +16,8 @@ use crate::{
 pub const TILE_IMAGES: usize = 4;
 /// Columns of a cell's images.
 const TILE_COLUMNS: usize = 2;
-/// Enlargement of the grid, so that 32×32 images can be seen.
-const SCALE: u32 = 2;
+/// Pixels of a cell in the grid at least, so that small images can be seen and labels have room.
+const TILE: u32 = 112;
 /// Room for labels.
 const LEFT: u32 = 190;
 const TOP: u32 = 40;
@@ -54,7 +54,8 @@ pub fn grid(path: &Path, tiles: &[(Record, PathBuf)]) -> Result<()> {
     columns.sort_unstable();
     let pictures: Vec<image::RgbImage> = tiles.iter().map(|(_, file)| open(file)).collect::<Result<_>>()?;
     let (tile_w, tile_h) = pictures.iter().fold((1, 1), |(w, h), p| (w.max(p.width()), h.max(p.height())));
-    let (tile_w, tile_h) = (tile_w * SCALE, tile_h * SCALE);
+    let scale = TILE.div_ceil(tile_w);
+    let (tile_w, tile_h) = (tile_w * scale, tile_h * scale);
     let size = (LEFT + columns.len() as u32 * (tile_w + GAP), TOP + rows.len() as u32 * (tile_h + GAP));
 
     let left = |column: usize| LEFT + column as u32 * (tile_w + GAP);
@@ -64,9 +65,9 @@ pub fn grid(path: &Path, tiles: &[(Record, PathBuf)]) -> Result<()> {
     for ((record, _), picture) in tiles.iter().zip(&pictures) {
         let row = rows.iter().position(|row| *row == row_label(record)).unwrap_or_default();
         let column = columns.iter().position(|nfe| *nfe == record.nfe).unwrap_or_default();
-        for (x, y) in (0..picture.width() * SCALE).flat_map(|x| (0..picture.height() * SCALE).map(move |y| (x, y))) {
+        for (x, y) in (0..picture.width() * scale).flat_map(|x| (0..picture.height() * scale).map(move |y| (x, y))) {
             let at = (((top(row) + y) * size.0 + left(column) + x) * 3) as usize;
-            pixels[at..at + 3].copy_from_slice(&picture.get_pixel(x / SCALE, y / SCALE).0);
+            pixels[at..at + 3].copy_from_slice(&picture.get_pixel(x / scale, y / scale).0);
         }
     }
     chart::write_png(path, size, pixels)
