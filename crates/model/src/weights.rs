@@ -267,3 +267,39 @@ impl Float {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_floating_point_type_is_read() {
+        let bytes: Vec<u8> = [1.5f64, -0.1].iter().flat_map(|value| value.to_le_bytes()).collect();
+        assert_eq!(Float::F64.decode(&bytes), [1.5, -0.1]);
+        let bytes: Vec<u8> = [1.5f32, -0.1].iter().flat_map(|value| value.to_le_bytes()).collect();
+        assert_eq!(Float::F32.decode(&bytes), [1.5, -0.1]);
+        // −0.1 rounds to −0.099976 in f16 and to −0.100098 in bf16.
+        assert_eq!(Float::F16.decode(&[0x00, 0x3e, 0x66, 0xae]), [1.5, -0.099_975_586]);
+        assert_eq!(Float::Bf16.decode(&[0xc0, 0x3f, 0xcd, 0xbd]), [1.5, -0.100_097_656]);
+    }
+
+    #[test]
+    fn the_average_is_told_from_the_rest() {
+        let path = std::env::temp_dir().join(format!("fewstep-weights-{}.safetensors", std::process::id()));
+        let names = ["ema.a.weight", "model.a.weight", "ema.b", "optimizer.ema.b"];
+        let values = [1.0f64, 2.0, 3.0, 4.0].map(f64::to_le_bytes);
+        let view = |i: usize| safetensors::tensor::TensorView::new(Dtype::F64, vec![1], &values[i]).unwrap();
+        let tensors: Vec<_> = names.iter().enumerate().map(|(i, name)| (*name, view(i))).collect();
+        std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+        let mut weights = Weights::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let prefixes = weights.prefixes("a.weight");
+        assert_eq!(prefixes.iter().collect::<Vec<_>>(), ["ema.", "model."]);
+        weights.select("ema.", &prefixes);
+        assert_eq!(weights.values("a.weight", &[1]).unwrap(), [1.0]);
+        let missing = weights.values("c", &[1]).unwrap_err().to_string();
+        assert!(missing.contains("tensor c is missing"), "{missing}");
+        assert_eq!(weights.values("b", &[1]).unwrap(), [3.0]);
+        weights.finish().unwrap();
+    }
+}

@@ -33,10 +33,11 @@ pub fn run(command: Command) -> Result<()> {
         Command::Fetch { assets } => fetch(&assets),
         Command::Report { results } => {
             let name = results.canonicalize().map_err(Failure::file(&results))?;
-            report::write(
-                &results,
-                &name.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-            )
+            let name = name.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            // The title that the sweep gave, where its table is still there.
+            let table = std::fs::read_to_string(results.join("table.md")).unwrap_or_default();
+            let title = table.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or(&name);
+            report::write(&results, title)
         }
     }
 }

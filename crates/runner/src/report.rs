@@ -235,6 +235,9 @@ fn normalised_pairs(records: &[Record], labels: &[String]) -> Vec<(String, Strin
 
 /// Four significant digits.
 fn number(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-5 {
+        return format!("{value:.2e}");
+    }
     let digits = if value == 0.0 { 0 } else { (3 - value.abs().log10().floor() as i32).clamp(0, 8) as usize };
     format!("{value:.digits$}")
 }
@@ -247,6 +250,12 @@ fn signed(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_have_four_digits_or_an_exponent() {
+        assert_eq!([346.333, 0.0541, 0.0, 4.64e-6].map(number), ["346.3", "0.05410", "0", "4.64e-6"]);
+        assert_eq!(signed(-4.64e-6), "−4.64e-6");
+    }
 
     #[test]
     fn a_power_law_has_its_exponent_as_slope() {
