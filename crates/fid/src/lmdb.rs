@@ -38,6 +38,8 @@ pub(crate) struct Lmdb {
     file: Mutex<File>,
     length: u64,
     page: usize,
+    /// Pages of the tree seen so far: no more than the file has, or one is named twice.
+    seen: u64,
     values: Vec<(u64, usize)>,
 }
 
@@ -53,7 +55,7 @@ impl Lmdb {
         let path = if inside.is_file() { inside } else { path.to_owned() };
         let file = File::open(&path).map_err(Error::io(&path))?;
         let length = file.metadata().map_err(Error::io(&path))?.len();
-        let mut lmdb = Lmdb { path, file: Mutex::new(file), length, page: 4096, values: Vec::new() };
+        let mut lmdb = Lmdb { path, file: Mutex::new(file), length, page: 4096, seen: 0, values: Vec::new() };
         let (first, page) = lmdb.meta(0)?;
         if !page.is_power_of_two() || !(256..=65536).contains(&page) {
             return Err(lmdb.invalid(format!("page size {page}; expected a power of two from 256 to 65536")));
@@ -130,7 +132,8 @@ impl Lmdb {
     }
 
     fn walk(&mut self, page: u64, depth: usize) -> Result<()> {
-        if depth >= MAX_DEPTH {
+        self.seen += 1;
+        if depth >= MAX_DEPTH || self.seen > self.length / self.page as u64 {
             return Err(self.invalid("a tree without end"));
         }
         let start = self.at(page)?;
@@ -174,10 +177,6 @@ impl Lmdb {
             };
             if offset + length as u64 > self.length {
                 return Err(self.invalid(format!("a value of {length} bytes at {offset}; the file is cut short")));
-            }
-            // More values than pages could hold nodes of: a tree that names a page twice.
-            if self.values.len() as u64 > self.length / NODE as u64 {
-                return Err(self.invalid("more values than the file has room for"));
             }
             self.values.push((offset, length));
         }

@@ -148,16 +148,8 @@ impl Statistics {
         let values = |name: &str| -> Result<Vec<f64>> {
             let tensor = tensors.tensor(name).map_err(|error| invalid(format!("tensor {name}: {error}")))?;
             match tensor.dtype() {
-                Dtype::F64 => Ok(tensor
-                    .data()
-                    .chunks_exact(8)
-                    .map(|b| f64::from_le_bytes(b.try_into().expect("8 bytes")))
-                    .collect()),
-                Dtype::F32 => Ok(tensor
-                    .data()
-                    .chunks_exact(4)
-                    .map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("4 bytes"))))
-                    .collect()),
+                Dtype::F64 => Ok(tensor.data().as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect()),
+                Dtype::F32 => Ok(tensor.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b).into()).collect()),
                 other => Err(invalid(format!("tensor {name} is {other:?}"))),
             }
         };

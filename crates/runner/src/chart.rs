@@ -158,7 +158,7 @@ impl Chart {
         let margin = 0.03 * (x.1 - x.0).max(1e-3);
         let x = if self.log_x { (x.0 / 1.05, x.1 * 1.05) } else { (x.0 - margin, x.1 + margin) };
         // The legend in the upper corner gets room of its own: lines may run along the whole width there.
-        let legend = if self.log_x { 0.0 } else { 0.05 * self.lines.len() as f64 };
+        let legend = if self.log_x { 0.0 } else { (0.05 * self.lines.len() as f64).min(0.4) };
         let room = 1.15 * (y.1 / y.0).powf(legend);
         (x, (y.0 / 1.15, y.1 * room))
     }

@@ -77,8 +77,7 @@ struct RawTraining {
     rate: RawRate,
     #[serde(default = "betas")]
     betas: Spanned<[f32; 2]>,
-    #[serde(default)]
-    weight_decay: f32,
+    weight_decay: Option<Spanned<f64>>,
     clip_norm: Option<Spanned<f64>>,
     ema: Spanned<f64>,
     #[serde(default)]
@@ -144,6 +143,11 @@ impl Training {
         let batch = source.within("batch", &training.batch, 1..65_537)?;
         let part = training.part.as_ref().map_or(Ok(PART), |part| source.within("part", part, 1..65_537))?;
         let clip = training.clip_norm.as_ref().map(|clip| number("clip_norm", clip, positive, "expected above 0"));
+        let not_negative = |value: f64| value >= 0.0 && value.is_finite();
+        let decay = training
+            .weight_decay
+            .as_ref()
+            .map(|decay| number("weight_decay", decay, not_negative, "expected 0 or more"));
         let spec = TrainSpec {
             config,
             prediction: raw.prediction,
@@ -157,7 +161,7 @@ impl Training {
                 RawRate::Cosine => Rate::Cosine,
             },
             betas,
-            weight_decay: training.weight_decay,
+            weight_decay: decay.transpose()?.unwrap_or(0.0) as f32,
             clip_norm: clip.transpose()?,
             ema: number("ema", &training.ema, |ema| (0.0..1.0).contains(&ema), "expected 0 to below 1")?,
             flip: training.flip,

@@ -85,7 +85,7 @@ fn attention(json: &Value, key: &str, kinds: [&str; 2]) -> std::result::Result<V
 
 /// Gives every tensor improved-diffusion's name, walking the architecture as its constructor does.
 pub(super) fn rename(config: &UNetConfig, weights: &mut Weights) -> Result<()> {
-    let mut names = Names { weights, model_channels: config.model_channels, config };
+    let mut names = Names { weights, config };
     for (from, to) in [
         ("time_embedding.linear_1", "time_embed.0"),
         ("time_embedding.linear_2", "time_embed.2"),
@@ -127,7 +127,6 @@ pub(super) fn rename(config: &UNetConfig, weights: &mut Weights) -> Result<()> {
 struct Names<'a> {
     weights: &'a mut Weights,
     config: &'a UNetConfig,
-    model_channels: usize,
 }
 
 impl Names<'_> {
@@ -162,7 +161,7 @@ impl Names<'_> {
 
     /// Joins query, key and value: per head its query, key and value, as improved-diffusion has them.
     fn attention(&mut self, from: &str, to: &str, level: usize) -> Result<()> {
-        let channels = self.model_channels * self.config.channel_mult[level];
+        let channels = self.config.model_channels * self.config.channel_mult[level];
         let width = channels / self.config.heads(channels);
         // The names before diffusers 0.12, which published checkpoints carry, and those since.
         let old = self.weights.contains(&format!("{from}.query.weight"));
