@@ -1,13 +1,14 @@
 //! Against PyTorch: `golden/` holds two small networks in the authors' layout with one input and output each.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use fewstep_model::{Checkpoint, Levels, Prediction, Predictor, UNet, UNetConfig, Weights};
 use safetensors::SafeTensors;
 
+/// Asked when it runs: checkouts that share a target directory share this binary.
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("tests/golden").join(name)
 }
 
 /// The configuration in improved-diffusion's words.
@@ -65,7 +66,8 @@ fn the_authors_layout_with_added_embedding() {
 
 /// The project's network, whose configuration is in its metadata.
 fn carried() -> fewstep_model::Network {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/cifar10-small.safetensors");
+    let path =
+        PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../../models/cifar10-small.safetensors");
     let checkpoint = Checkpoint::read(&path, None, None).unwrap();
     assert_eq!((checkpoint.prediction, checkpoint.config.patch), (Prediction::V, 2));
     // ᾱ of the linear schedule is not needed exactly here.

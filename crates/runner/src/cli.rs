@@ -115,16 +115,16 @@ pub struct Curve {
 /// `fewstep plan`.
 #[derive(Args)]
 pub struct Plan {
-    /// euler, ddim, deis or deis-sn.
+    /// Such as ddim, deis, unipc-bh2; with -sn behind it for score normalisation.
     #[arg(long)]
     pub method: String,
     /// Number of network evaluations.
     #[arg(long)]
     pub nfe: usize,
-    /// Degree of the extrapolation, 0 to 3 (default: 2).
+    /// Order, where the method comes in several (default: 2).
     #[arg(long)]
     pub order: Option<usize>,
-    /// trailing or quadratic.
+    /// Such as trailing, quadratic, edm, log-snr-to-0.001, or a list of times with commas between.
     #[arg(long, default_value = "quadratic")]
     pub grid: String,
     /// Normaliser: CSV, or the authors' `.pt`.
@@ -136,6 +136,12 @@ pub struct Plan {
     /// exact or reference.
     #[arg(long, default_value = "exact")]
     pub coefficients: String,
+    /// linear, scaled-linear, cosine, simple-diffusion (of 32×32 images) or continuous.
+    #[arg(long, default_value = "linear")]
+    pub schedule: String,
+    /// none, clip, dynamic or dynamic-P.
+    #[arg(long, default_value = "none")]
+    pub threshold: String,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -186,7 +192,7 @@ pub struct Stats {
 pub struct Sample {
     /// Experiment file.
     pub experiment: PathBuf,
-    /// One of the experiment's methods.
+    /// One of the experiment's methods, by its name.
     #[arg(long)]
     pub method: String,
     /// Number of network evaluations.

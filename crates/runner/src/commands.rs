@@ -10,13 +10,15 @@ use crate::{
     assets,
     cli::{self, Command, DeviceName},
     device,
-    experiment::{Experiment, NormaliserSource},
+    experiment::{Experiment, MethodEntry, NormaliserSource},
     failure::{Failure, Result},
     files, mosaic,
     prepare::{self, Prepared},
     progress, report, sampling, sweep, training,
 };
 
+/// Side of the images that `plan` takes for granted where a schedule depends on it: CIFAR-10's.
+const PLAN_SIZE: usize = 32;
 /// Images that go through a feature extractor together.
 const BATCH: usize = 64;
 
@@ -70,9 +72,11 @@ fn curve(arguments: &cli::Curve) -> Result<()> {
 
 fn plan(arguments: &cli::Plan) -> Result<()> {
     let method = Method::new(&arguments.method, arguments.order)?;
-    let grid = Grid::ALL.into_iter().find(|grid| grid.name() == arguments.grid);
-    let grid =
-        grid.ok_or_else(|| Failure::Request(format!("no grid '{}'; expected trailing or quadratic", arguments.grid)))?;
+    let grid: Grid = arguments.grid.parse()?;
+    let Some(schedule) = Schedule::named(&arguments.schedule, PLAN_SIZE) else {
+        let known = Schedule::NAMES.join(", ");
+        return Err(Failure::Request(format!("no schedule '{}'; expected {known}", arguments.schedule)));
+    };
     let coefficients =
         [Coefficients::Exact, Coefficients::Reference].into_iter().find(|c| c.name() == arguments.coefficients);
     let coefficients = coefficients.ok_or_else(|| {
@@ -83,20 +87,36 @@ fn plan(arguments: &cli::Plan) -> Result<()> {
         None if arguments.clip.is_some() => return Err(Failure::request("--clip needs --normaliser")),
         None => None,
     };
-    let schedule = Schedule::linear();
-    let request =
-        Request { schedule: &schedule, grid, nfe: arguments.nfe, coefficients, normaliser: normaliser.as_ref() };
+    let threshold = arguments.threshold.parse()?;
+    let request = Request {
+        coefficients,
+        normaliser: normaliser.as_ref(),
+        threshold,
+        ..Request::new(&schedule, &grid, arguments.nfe)
+    };
     let plan = method.plan(&request)?;
     if arguments.json {
         println!("{}", serde_json::to_string(&plan).map_err(Failure::run)?);
         return Ok(());
     }
     println!("{} with {} NFE on the {} grid", method.label(), plan.nfe, plan.grid);
-    println!("{:>4} {:>10} {:>10} {:>14}  c (newest first)", "step", "tau", "timestep", "a");
-    for (i, step) in plan.steps.iter().enumerate() {
-        let c: Vec<String> = step.c.iter().map(|c| format!("{c:.9}")).collect();
-        println!("{i:>4} {:>10.6} {:>10.3} {:>14.9}  {}", plan.tau[i], plan.timestep[i], step.a, c.join(" "));
+    if plan.nfe < arguments.nfe {
+        println!("(asked for {}: this method cannot spend more of them here)", arguments.nfe);
     }
+    println!("{:>4} {:>10} {:>10} {:>14}  c (newest first)", "step", "tau", "timestep", "a");
+    let numbers = |values: &[f64]| values.iter().map(|c| format!("{c:.9}")).collect::<Vec<_>>().join(" ");
+    for (i, step) in plan.steps.iter().enumerate() {
+        let mut line = format!("{i:>4} {:>10.6} {:>10.3} {:>14.9}  ", plan.tau[i], plan.timestep[i], step.a);
+        line.push_str(&numbers(&step.c));
+        if !step.b.is_empty() {
+            line.push_str(&format!("   earlier states {}", numbers(&step.b)));
+        }
+        if step.noise != 0.0 {
+            line.push_str(&format!("   noise {:.9}", step.noise));
+        }
+        println!("{line}");
+    }
+    println!("{:>4} {:>10.6}", "end", plan.tau[plan.nfe]);
     Ok(())
 }
 
@@ -174,10 +194,10 @@ fn stats(arguments: &cli::Stats) -> Result<()> {
 fn sample(arguments: &cli::Sample) -> Result<()> {
     mosaic::check_png(&arguments.out)?;
     let mut experiment = Experiment::read(&arguments.experiment)?;
-    let asked = |entry: &&crate::experiment::MethodEntry| {
+    let asked = |entry: &&MethodEntry| {
         entry.method.name() == arguments.method && arguments.order.is_none_or(|order| order == entry.method.order())
     };
-    let Some(entry) = experiment.methods.iter().find(asked).copied() else {
+    let Some(entry) = experiment.methods.iter().find(asked).cloned() else {
         let known: Vec<String> = experiment.methods.iter().map(|entry| entry.method.label()).collect();
         let order = arguments.order.map_or(String::new(), |order| format!(" of order {order}"));
         return Err(Failure::Request(format!(
@@ -190,28 +210,26 @@ fn sample(arguments: &cli::Sample) -> Result<()> {
     if !(1..=10_000).contains(&arguments.samples) {
         return Err(Failure::Request(format!("--samples is {}; expected 1 to 10000", arguments.samples)));
     }
-    if !entry.method.normalises() {
+    if !entry.method.normalise {
         experiment.normaliser = None;
     }
     let clip = experiment.normaliser.as_ref().map_or(0, |spec| spec.clip);
     let folder = Path::new("results").join(&experiment.name);
     let prepared = Prepared::model(experiment, arguments.device)?;
     // A request that cannot be planned is refused before a normaliser is collected for it.
-    entry.grid.times(arguments.nfe, prepared.schedule.levels())?;
+    MethodEntry { method: Method::plain(entry.method.solver), ..entry.clone() }.plan(
+        &prepared.sampler.schedule,
+        arguments.nfe,
+        None,
+    )?;
     let normaliser = prepared.normaliser(&folder, false)?.map(|normaliser| normaliser.with_clip(clip)).transpose()?;
-    let plan = entry.method.plan(&Request {
-        schedule: &prepared.schedule,
-        grid: entry.grid,
-        nfe: arguments.nfe,
-        coefficients: entry.coefficients,
-        normaliser: normaliser.as_ref(),
-    })?;
-    let bar = progress::bar((arguments.samples * arguments.nfe) as u64, "evaluations");
+    let plan = entry.plan(&prepared.sampler.schedule, arguments.nfe, normaliser.as_ref())?;
+    let bar = progress::bar((arguments.samples * plan.nfe) as u64, "evaluations");
     let mut x = Vec::new();
     let sampler = &prepared.sampler;
     sampler.batches(
         arguments.samples,
-        |range| sampler.run(&plan, prepared.experiment.seed, range.clone(), |_, _| bar.inc(range.len() as u64)),
+        |range| sampler.run(&plan, prepared.experiment.seeds[0], range.clone(), |_, _| bar.inc(range.len() as u64)),
         |_, part| {
             x.extend(part);
             Ok(())

@@ -1,6 +1,6 @@
 //! Collecting the normaliser: mean over pixels and images of |ε(x_τ, τ)| along a run with many evaluations.
 
-use fewstep_sampler::{Coefficients, Method, Normaliser, Request, Schedule};
+use fewstep_sampler::{Method, Normaliser, Request};
 use indicatif::ProgressBar;
 
 use crate::{
@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// The method of long runs, whose own error is far below what they are used for.
-pub const LONG_RUN: Method = Method::Deis { order: 2 };
+pub fn long_run() -> Method {
+    Method::deis(2)
+}
 
-/// Runs [`LONG_RUN`] as `spec` says and averages.
-pub fn collect(sampler: &Sampler, schedule: &Schedule, spec: &CollectSpec, bar: &ProgressBar) -> Result<Normaliser> {
-    let request =
-        Request { schedule, grid: spec.grid, nfe: spec.nfe, coefficients: Coefficients::Exact, normaliser: None };
-    let plan = LONG_RUN.plan(&request)?;
+/// Runs [`long_run`] as `spec` says and averages.
+pub fn collect(sampler: &Sampler, spec: &CollectSpec, bar: &ProgressBar) -> Result<Normaliser> {
+    let plan = long_run().plan(&Request::new(&sampler.schedule, &spec.grid, spec.nfe))?;
     let mut sums = vec![0.0; spec.nfe];
     sampler.batches(
         spec.samples,

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, path::Path};
 
 use fewstep_fid::{Extractor, Identity, Images, Inception, Pixel8, Statistics};
 use fewstep_model::{Checkpoint, Ideal, Levels, Mixture, Predictor};
-use fewstep_sampler::{Normaliser, Schedule};
+use fewstep_sampler::{Normaliser, Plan, Schedule};
 
 use crate::{
     assets,
     cli::DeviceName,
     curve, device,
-    experiment::{Experiment, MethodEntry, ModelKind, NormaliserSource},
+    experiment::{Experiment, ModelKind, NormaliserSource},
     failure::{Failure, Result},
     files,
     metric::Metric,
@@ -32,9 +32,7 @@ pub struct Measure {
 pub struct Prepared {
     /// The experiment.
     pub experiment: Experiment,
-    /// τ → ᾱ.
-    pub schedule: Schedule,
-    /// The model.
+    /// The model and its schedule.
     pub sampler: Sampler,
     /// Feature spaces.
     pub measures: Vec<Measure>,
@@ -47,18 +45,19 @@ pub struct Prepared {
 impl Prepared {
     /// Loads the model alone.
     pub fn model(experiment: Experiment, device: DeviceName) -> Result<Self> {
-        let schedule = Schedule::linear();
+        let schedule = experiment.model.schedule.clone();
         let on = device::open(device)?;
-        let mut assets = BTreeMap::new();
+        let mut assets = BTreeMap::from([("schedule".to_owned(), experiment.model.schedule_name.clone())]);
         let predictor = predictor(&experiment, &schedule, &on, &mut assets)?;
         let sampler = Sampler {
             predictor,
+            schedule,
             device: on,
             cpu: device == DeviceName::Cpu,
             size: experiment.model.size,
             batch: experiment.batch,
         };
-        Ok(Prepared { experiment, schedule, sampler, measures: Vec::new(), device, assets })
+        Ok(Prepared { experiment, sampler, measures: Vec::new(), device, assets })
     }
 
     /// Loads everything.
@@ -97,17 +96,14 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// What a cell's outcome depends on, as one hash.
-    pub fn fingerprint(&self, entry: &MethodEntry, nfe: usize, normaliser: Option<&Normaliser>) -> String {
+    /// What a cell's outcome depends on, as one hash. Of the method that is its numbers, whatever code worked them out.
+    pub fn fingerprint(&self, plan: &Plan, seed: u64) -> String {
         let experiment = &self.experiment;
-        let normaliser = normaliser.filter(|_| entry.method.normalises());
         let parts = (
             (provenance::CODE, provenance::BURN, self.device.name(), &self.assets, experiment.model.size),
-            (entry.method.name(), entry.method.order(), entry.grid, entry.coefficients, nfe),
-            (experiment.seed, experiment.samples, &experiment.metrics),
+            (&plan.tau, &plan.steps, plan.threshold),
+            (seed, experiment.samples, &experiment.metrics),
             experiment.solution.map(|solution| (solution.nfe, solution.samples)),
-            normaliser.map(|normaliser| normaliser.to_csv(&[])),
-            experiment.normaliser.as_ref().filter(|_| normaliser.is_some()).map(|spec| spec.clip),
         );
         // Strings and numbers always have a JSON form.
         files::sha256(serde_json::to_string(&parts).unwrap_or_default().as_bytes())
@@ -127,7 +123,7 @@ impl Prepared {
                     collect.seed,
                     collect.nfe,
                     collect.grid.name(),
-                    curve::LONG_RUN.label()
+                    curve::long_run().label()
                 );
                 let comment = format!("{origin}, on {}, code {}", self.device.name(), &provenance::CODE[..16]);
                 let there =
@@ -137,7 +133,7 @@ impl Prepared {
                 } else {
                     let bar = progress::bar((collect.nfe * collect.samples) as u64, "evaluations");
                     bar.set_message("normaliser");
-                    let normaliser = curve::collect(&self.sampler, &self.schedule, collect, &bar)?;
+                    let normaliser = curve::collect(&self.sampler, collect, &bar)?;
                     bar.finish_and_clear();
                     files::write(&path, normaliser.to_csv(&[comment]).as_bytes())?;
                     // What is used is what was written.

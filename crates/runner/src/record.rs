@@ -2,7 +2,7 @@
 
 use std::{io::Cursor, path::Path};
 
-use fewstep_sampler::Method;
+use fewstep_sampler::{Method, Threshold};
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,9 @@ pub struct Record {
     pub grid: String,
     /// How its integrals were computed.
     pub coefficients: String,
+    /// What was done to its data predictions; not there in tables from before anything was.
+    #[serde(default = "no_threshold")]
+    pub threshold: String,
     /// Evaluations asked for.
     pub nfe: u32,
     /// Evaluations per image that the model counted.
@@ -48,6 +51,10 @@ pub struct Record {
     pub seconds_features: f64,
     /// Where it was computed.
     pub device: String,
+}
+
+fn no_threshold() -> String {
+    Threshold::None.to_string()
 }
 
 impl Record {
@@ -74,7 +81,7 @@ impl Record {
 
     /// The method as charts and tables call it.
     pub fn label(&self) -> String {
-        let order = self.method.starts_with("deis").then_some(self.order as usize);
+        let order = (self.order > 0 || self.method.starts_with("deis")).then_some(self.order as usize);
         Method::new(&self.method, order).map_or_else(|_| self.method.clone(), Method::label)
     }
 }
@@ -103,6 +110,7 @@ fn frame(records: &[Record]) -> PolarsResult<DataFrame> {
         order,
         grid,
         coefficients,
+        threshold,
         nfe,
         nfe_measured,
         seed,
@@ -148,6 +156,7 @@ mod tests {
                 order: 2,
                 grid: "quadratic".into(),
                 coefficients: "exact".into(),
+                threshold: "none".into(),
                 nfe: 5,
                 nfe_measured: 5.0,
                 seed: 7,

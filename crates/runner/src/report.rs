@@ -88,7 +88,7 @@ pub fn normaliser(folder: &Path, normaliser: &Normaliser, prepared: &Prepared) -
         points: normaliser.tau().iter().zip(normaliser.values()).map(|(&tau, &r)| (tau, value(tau, r))).collect(),
     };
     let mut lines = vec![
-        curve("|s|", &|tau, r| r / prepared.schedule.sigma(tau)),
+        curve("|s|", &|tau, r| r / prepared.sampler.schedule.sigma(tau)),
         curve("σ|s| = mean |ε| = r", &|_, r| r),
         curve("σ|s| / r as used", &|tau, r| r / used.at(tau)),
     ];

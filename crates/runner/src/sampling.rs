@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor, TensorData};
 use fewstep_fid::Images;
 use fewstep_model::Predictor;
-use fewstep_sampler::{Plan, integrate};
+use fewstep_sampler::{Plan, Schedule, integrate};
 use rayon::prelude::*;
 
 use crate::{
@@ -20,7 +20,9 @@ pub const CHANNELS: usize = 3;
 pub struct Sampler {
     /// The model.
     pub predictor: Box<dyn Predictor>,
-    /// Where it is.
+    /// τ → ᾱ.
+    pub schedule: Schedule,
+    /// Where the model is.
     pub device: Device,
     /// Whether that is this machine's cores: then batches run side by side, else one after another.
     pub cpu: bool,
@@ -43,8 +45,12 @@ impl Sampler {
 
     /// x_T of images `range`, `[n, 3, size, size]`.
     pub fn noise(&self, seed: u64, range: Range<usize>) -> Tensor<4> {
+        self.draw(seed, 0, range)
+    }
+
+    fn draw(&self, seed: u64, draw: u64, range: Range<usize>) -> Tensor<4> {
         let shape = [range.len(), CHANNELS, self.size, self.size];
-        let values: Vec<f32> = range.flat_map(|k| noise::image(seed, k as u64, self.len())).collect();
+        let values: Vec<f32> = range.flat_map(|k| noise::image(seed, draw, k as u64, self.len())).collect();
         Tensor::from_data(TensorData::new(values, shape), &self.device)
     }
 
@@ -57,12 +63,14 @@ impl Sampler {
         mut observe: impl FnMut(usize, &Tensor<4>),
     ) -> Result<Vec<f32>> {
         let mut step = 0;
-        let solution = integrate(plan, self.noise(seed, range.clone()), |x, tau| {
+        let epsilon = |x, tau| {
             let epsilon = self.predictor.epsilon(x, tau);
             observe(step, &epsilon);
             step += 1;
             Ok::<_, Failure>(epsilon)
-        })?;
+        };
+        let fresh = |step| self.draw(seed, step as u64 + 1, range.clone());
+        let solution = integrate(plan, &self.schedule, self.noise(seed, range.clone()), epsilon, fresh)?;
         let values: Vec<f32> = values(solution.x)?;
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
             let image = range.start + index / self.len();

@@ -8,7 +8,7 @@ use std::{
 
 use fewstep_fid::{Gaussian, Images, Moments, frechet_distance};
 use fewstep_model::DataMoments;
-use fewstep_sampler::{Coefficients, Grid, Normaliser, Plan, Request};
+use fewstep_sampler::{Grid, Normaliser, Plan, Request};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,9 @@ struct Done {
 /// A cell to measure.
 struct Cell {
     entry: MethodEntry,
+    /// Evaluations asked for; the plan's may be fewer.
+    nfe: usize,
+    seed: u64,
     plan: Plan,
     fingerprint: String,
     path: PathBuf,
@@ -63,21 +66,23 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
     }
     let commit = provenance::commit(&arguments.experiment);
 
-    let selected = |cell: &Cell| selection.contains(&cell.entry, cell.plan.nfe);
+    let selected = |cell: &Cell| selection.contains(&cell.entry, cell.nfe, cell.seed);
     let kept = |cell: &Cell| finished(cell).filter(|_| !(arguments.run.fresh && selected(cell)));
     let mut done: Vec<Option<Done>> = cells.iter().map(kept).collect();
     let pending: Vec<usize> = (0..cells.len()).filter(|&i| done[i].is_none() && selected(&cells[i])).collect();
     let bar = progress::bar(work(&prepared, &cells, &pending), "evaluations");
-    let solution = match prepared.experiment.solution {
-        Some(spec) if !pending.is_empty() => {
-            Some(solution(&prepared, &spec, &cells_folder, arguments.run.fresh, &bar)?)
-        }
-        _ => None,
-    };
+    let mut solutions: BTreeMap<u64, Vec<f32>> = BTreeMap::new();
     for i in pending {
         let cell = &cells[i];
-        bar.set_message(format!("{} at {} NFE", cell.entry.method.label(), cell.plan.nfe));
-        let (record, first) = measure(&prepared, cell, solution.as_deref(), &bar)?;
+        if let Some(spec) = &prepared.experiment.solution
+            && !solutions.contains_key(&cell.seed)
+        {
+            let solved = solution(&prepared, spec, cell.seed, &cells_folder, arguments.run.fresh, &bar)?;
+            solutions.insert(cell.seed, solved);
+        }
+        let solution = solutions.get(&cell.seed).filter(|_| !cell.entry.method.is_stochastic());
+        bar.set_message(format!("{} at {} NFE", cell.entry.method.label(), cell.nfe));
+        let (record, first) = measure(&prepared, cell, solution.map(Vec::as_slice), &bar)?;
         mosaic::write(&cell.path.with_extension("png"), &first)?;
         let state = Done { fingerprint: cell.fingerprint.clone(), commit: commit.clone(), record };
         files::write(&cell.path, toml::to_string(&state).map_err(Failure::run)?.as_bytes())?;
@@ -90,6 +95,7 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
     let tiles: Vec<(Record, PathBuf)> = done
         .into_iter()
         .zip(&cells)
+        .filter(|(_, cell)| cell.seed == prepared.experiment.seeds[0])
         .filter_map(|(done, cell)| Some((done?.record, cell.path.with_extension("png"))))
         .collect();
     if !tiles.is_empty() {
@@ -103,18 +109,22 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
 fn cells(prepared: &Prepared, normaliser: Option<&Normaliser>, folder: &Path) -> Result<Vec<Cell>> {
     let clip = prepared.experiment.normaliser.as_ref().map_or(0, |spec| spec.clip);
     let clipped = normaliser.map(|normaliser| normaliser.clone().with_clip(clip)).transpose()?;
-    let cell = |(entry, nfe): (MethodEntry, usize)| {
-        let MethodEntry { method, grid, coefficients } = entry;
-        let request = Request { schedule: &prepared.schedule, grid, nfe, coefficients, normaliser: clipped.as_ref() };
-        let file = format!("{}-{}-{}-{nfe}.toml", method.label().to_lowercase(), grid.name(), coefficients.name());
-        Ok(Cell {
-            entry,
-            plan: method.plan(&request)?,
-            fingerprint: prepared.fingerprint(&entry, nfe, normaliser),
-            path: folder.join(file),
-        })
+    let cell = |(entry, nfe, seed): (&MethodEntry, usize, u64)| {
+        let plan = entry.plan(&prepared.sampler.schedule, nfe, clipped.as_ref())?;
+        let fingerprint = prepared.fingerprint(&plan, seed);
+        Ok(Cell { entry: entry.clone(), nfe, seed, fingerprint, path: folder.join(file_name(entry, nfe, seed)), plan })
     };
     prepared.experiment.cells().map(cell).collect()
+}
+
+/// A name that no other cell of an experiment has, short enough for a list of times.
+fn file_name(entry: &MethodEntry, nfe: usize, seed: u64) -> String {
+    let MethodEntry { method, grid, coefficients, threshold } = entry;
+    let mut grid = grid.name().replace(' ', "-");
+    if grid.len() > 60 {
+        grid = files::sha256(grid.as_bytes())[..16].to_owned();
+    }
+    format!("{}-{}-{grid}-{}-{threshold}-{nfe}-seed-{seed}.toml", method.name(), method.order(), coefficients.name())
 }
 
 /// The tables and their provenance, of the cells that are done.
@@ -137,7 +147,10 @@ fn finished(cell: &Cell) -> Option<Done> {
 fn work(prepared: &Prepared, cells: &[Cell], pending: &[usize]) -> u64 {
     let samples = prepared.experiment.samples as u64;
     let features = if prepared.experiment.metrics.contains(&Metric::Fid) { INCEPTION_COST } else { 0 };
-    let solution = prepared.experiment.solution.map_or(0, |spec| (spec.nfe.unwrap_or(0) * spec.samples) as u64);
+    let mut seeds: Vec<u64> = pending.iter().map(|&i| cells[i].seed).collect();
+    seeds.dedup();
+    let solution =
+        prepared.experiment.solution.map_or(0, |spec| (spec.nfe.unwrap_or(0) * spec.samples * seeds.len()) as u64);
     pending.iter().map(|&i| samples * (cells[i].plan.nfe as u64 + features)).sum::<u64>() + solution
 }
 
@@ -145,18 +158,19 @@ fn work(prepared: &Prepared, cells: &[Cell], pending: &[usize]) -> u64 {
 fn solution(
     prepared: &Prepared,
     spec: &SolutionSpec,
+    seed: u64,
     folder: &Path,
     fresh: bool,
     bar: &ProgressBar,
 ) -> Result<Vec<f32>> {
-    let Prepared { sampler, experiment, .. } = prepared;
+    let sampler = &prepared.sampler;
     let Some(nfe) = spec.nfe else {
-        let exact = sampler.predictor.solution(sampler.noise(experiment.seed, 0..spec.samples));
+        let exact = sampler.predictor.solution(sampler.noise(seed, 0..spec.samples));
         let exact = exact.ok_or_else(|| Failure::request("[solution] needs nfe: this model has no exact solution"))?;
         return sampling::values(exact);
     };
-    let entry = MethodEntry { method: curve::LONG_RUN, grid: Grid::Quadratic, coefficients: Coefficients::Exact };
-    let path = folder.join(format!("solution-{}.f32", &prepared.fingerprint(&entry, nfe, None)[..16]));
+    let plan = curve::long_run().plan(&Request::new(&sampler.schedule, &Grid::quadratic(), nfe))?;
+    let path = folder.join(format!("solution-{}.f32", &prepared.fingerprint(&plan, seed)[..16]));
     let total = spec.samples * sampler.len();
     if let Ok(bytes) = std::fs::read(&path)
         && bytes.len() == 4 * total
@@ -166,18 +180,10 @@ fn solution(
         return Ok(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect());
     }
     bar.set_message(format!("solution with {nfe} evaluations"));
-    let request = Request {
-        schedule: &prepared.schedule,
-        grid: entry.grid,
-        nfe,
-        coefficients: entry.coefficients,
-        normaliser: None,
-    };
-    let plan = entry.method.plan(&request)?;
     let mut x = Vec::with_capacity(total);
     let run = |range: std::ops::Range<usize>| {
         let n = range.len() as u64;
-        sampler.run(&plan, experiment.seed, range, |_, _| bar.inc(n))
+        sampler.run(&plan, seed, range, |_, _| bar.inc(n))
     };
     sampler.batches(spec.samples, run, |_, part| {
         x.extend(part);
@@ -211,7 +217,7 @@ fn measure(prepared: &Prepared, cell: &Cell, solution: Option<&[f32]>, bar: &Pro
 
     let work = |range: std::ops::Range<usize>| {
         let start = Instant::now();
-        let x = sampler.run(&cell.plan, experiment.seed, range.clone(), |_, _| bar.inc(range.len() as u64))?;
+        let x = sampler.run(&cell.plan, cell.seed, range.clone(), |_, _| bar.inc(range.len() as u64))?;
         let sampled = start.elapsed().as_secs_f64();
         let images = sampling::to_images(&x, sampler.size)?;
         let rows = measures.iter().map(|measure| Ok(measure.extractor.features(&images)?));
@@ -247,9 +253,10 @@ fn measure(prepared: &Prepared, cell: &Cell, solution: Option<&[f32]>, bar: &Pro
         order: cell.plan.order as u32,
         grid: cell.plan.grid.clone(),
         coefficients: cell.entry.coefficients.name().into(),
-        nfe: cell.plan.nfe as u32,
+        threshold: cell.plan.threshold.to_string(),
+        nfe: cell.nfe as u32,
         nfe_measured: evaluated as f64 / experiment.samples as f64,
-        seed: experiment.seed,
+        seed: cell.seed,
         samples: experiment.samples as u64,
         fid: None,
         fd_pixel: None,
@@ -266,7 +273,8 @@ fn measure(prepared: &Prepared, cell: &Cell, solution: Option<&[f32]>, bar: &Pro
     if let (Some(DataMoments { mean, covariance }), Some(moments)) = (data, data_moments) {
         record.set(Metric::FdData, frechet_distance(&moments.gaussian()?, &Gaussian::from_rows(mean, &covariance)?)?);
     }
-    if experiment.metrics.contains(&Metric::OdeRmse) {
+    // A stochastic method solves no ODE.
+    if experiment.metrics.contains(&Metric::OdeRmse) && compared > 0 {
         record.set(Metric::OdeRmse, (squared_error / (compared * len) as f64).sqrt());
     }
     record.seconds_sample = seconds[0];
@@ -303,11 +311,11 @@ impl Selection {
             let Some((key, value)) = pair.split_once('=') else {
                 return Err(Failure::Request(format!("--only: '{pair}' is not key=value")));
             };
-            let known = ["method", "order", "grid", "coefficients", "nfe"];
+            let known = ["method", "order", "grid", "coefficients", "threshold", "nfe", "seed"];
             if !known.contains(&key) {
                 return Err(Failure::Request(format!("--only: no key '{key}'; expected {}", known.join(", "))));
             }
-            if !experiment.cells().any(|(entry, nfe)| value_of(key, &entry, nfe) == value) {
+            if !experiment.cells().any(|(entry, nfe, seed)| value_of(key, entry, nfe, seed) == value) {
                 return Err(Failure::Request(format!("--only: no cell of this experiment has {key} = {value}")));
             }
             pairs.push((key.to_owned(), value.to_owned()));
@@ -315,19 +323,21 @@ impl Selection {
         Ok(Selection(pairs))
     }
 
-    fn contains(&self, entry: &MethodEntry, nfe: usize) -> bool {
+    fn contains(&self, entry: &MethodEntry, nfe: usize, seed: u64) -> bool {
         self.0.iter().all(|(key, _)| {
-            let asked = |(other, value): &(String, String)| other == key && *value == value_of(key, entry, nfe);
+            let asked = |(other, value): &(String, String)| other == key && *value == value_of(key, entry, nfe, seed);
             self.0.iter().any(asked)
         })
     }
 }
 
-fn value_of(key: &str, entry: &MethodEntry, nfe: usize) -> String {
+fn value_of(key: &str, entry: &MethodEntry, nfe: usize, seed: u64) -> String {
     match key {
-        "method" => entry.method.name().into(),
+        "method" => entry.method.name(),
         "order" => entry.method.order().to_string(),
-        "grid" => entry.grid.name().into(),
+        "grid" => entry.grid.name(),
+        "threshold" => entry.threshold.to_string(),
+        "seed" => seed.to_string(),
         "coefficients" => entry.coefficients.name().into(),
         _ => nfe.to_string(),
     }

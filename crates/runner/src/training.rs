@@ -8,7 +8,7 @@ use std::{
 
 use fewstep_fid::Images;
 use fewstep_model::{Levels, Prediction, Rate, Step, TrainSpec, Trainer, TrainingImages, UNetConfig};
-use fewstep_sampler::{Coefficients, Grid, Request, Schedule};
+use fewstep_sampler::{Grid, Request, Schedule};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -330,15 +330,10 @@ impl Run {
     fn samples(&self, path: &Path) -> Result<()> {
         let Output { samples, nfe, .. } = self.training.output;
         let schedule = Schedule::linear();
-        let plan = curve::LONG_RUN.plan(&Request {
-            schedule: &schedule,
-            grid: Grid::Quadratic,
-            nfe,
-            coefficients: Coefficients::Exact,
-            normaliser: None,
-        })?;
+        let plan = curve::long_run().plan(&Request::new(&schedule, &Grid::quadratic(), nfe))?;
         let sampler = Sampler {
             predictor: Box::new(self.trainer.averaged(levels())),
+            schedule,
             device: self.on.clone(),
             cpu: self.device == DeviceName::Cpu,
             size: self.training.size,

@@ -4,37 +4,52 @@ use std::collections::VecDeque;
 
 use burn::tensor::Tensor;
 
-use crate::Plan;
+use crate::{Plan, Schedule, Threshold};
 
 /// Where a run ended.
 #[derive(Debug, Clone)]
 pub struct Solution<const D: usize> {
-    /// x at τ = 0, of the shape of the start.
+    /// x at the end of the grid, of the shape of the start.
     pub x: Tensor<D>,
     /// How often the noise predictor was called.
     pub evaluations: usize,
 }
 
-/// Runs `plan` from x_T: x ← a x + Σ_j c_j ε_{−j}.
+/// Runs `plan` from x_T: x ← a x + Σ_j b_j x_{−1−j} + Σ_j c_j ε_{−j} + noise · z.
 ///
-/// `epsilon` is the noise predictor (x, τ) → ε, of the same shape as x. Its error ends the run. Nothing outlives
-/// the call.
+/// `epsilon` is the noise predictor (x, τ) → ε, of the same shape as x. Its error ends the run. `noise` gives z for the step
+/// with this number; deterministic plans never ask. `schedule` is the one that the plan was made for. Nothing outlives the
+/// call.
 ///
 /// # Errors
 /// The predictor's own.
 pub fn integrate<const D: usize, E>(
     plan: &Plan,
+    schedule: &Schedule,
     start: Tensor<D>,
     mut epsilon: impl FnMut(Tensor<D>, f64) -> Result<Tensor<D>, E>,
+    mut noise: impl FnMut(usize) -> Tensor<D>,
 ) -> Result<Solution<D>, E> {
-    let mut x = start;
-    let mut history = VecDeque::new();
-    let mut evaluations = 0;
-    for (step, &tau) in plan.steps.iter().zip(&plan.tau) {
-        history.push_front(epsilon(x.clone(), tau)?);
-        evaluations += 1;
-        history.truncate(step.c.len());
-        x = step.c.iter().zip(&history).fold(x * step.a, |x, (&c, epsilon)| x + epsilon.clone() * c);
+    let (states, predictions) = (longest(plan, |step| step.b.len()), longest(plan, |step| step.c.len()));
+    let (mut x, mut older, mut history) = (start, VecDeque::new(), VecDeque::new());
+    for (k, (step, &tau)) in plan.steps.iter().zip(&plan.tau).enumerate() {
+        let mut predicted = epsilon(x.clone(), tau)?;
+        if plan.threshold != Threshold::None {
+            predicted = plan.threshold.apply(x.clone(), predicted, schedule.alpha_bar(tau));
+        }
+        history.push_front(predicted);
+        history.truncate(predictions);
+        let terms = step.b.iter().zip(&older).chain(step.c.iter().zip(&history)).filter(|(factor, _)| **factor != 0.0);
+        let mut next = terms.fold(x.clone() * step.a, |sum, (&factor, term)| sum + term.clone() * factor);
+        if step.noise != 0.0 {
+            next = next + noise(k) * step.noise;
+        }
+        older.push_front(std::mem::replace(&mut x, next));
+        older.truncate(states);
     }
-    Ok(Solution { x, evaluations })
+    Ok(Solution { x, evaluations: plan.steps.len() })
+}
+
+fn longest(plan: &Plan, length: impl Fn(&crate::Step) -> usize) -> usize {
+    plan.steps.iter().map(length).max().unwrap_or(0)
 }

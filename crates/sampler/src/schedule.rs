@@ -12,15 +12,63 @@ pub enum Schedule {
         /// Rate at τ = 1.
         beta_max: f64,
     },
+    /// ρ(τ) = tan(θτ)/shift with ρ(1) = e^7.5/shift (Hoogeboom et al. 2023, "simple diffusion", arXiv 2301.11093, section 3.1:
+    /// log-SNR −2 ln tan(πτ/2) + 2 ln shift, cut off at −15 + 2 ln shift). Their shift for images of side d is 64/d.
+    ShiftedCosine {
+        /// 1 for images of 64×64.
+        shift: f64,
+    },
 }
 
 /// Steps of the discrete schedule; the continuous one is cut into as many pieces for integration.
 const T: usize = 1000;
 
+/// θ of the cosine schedule: ρ(1) = tan θ = e^7.5, half of simple diffusion's least log-SNR of −15.
+fn last_angle() -> f64 {
+    7.5f64.exp().atan()
+}
+
 impl Schedule {
+    /// The names that [`Schedule::named`] knows.
+    pub const NAMES: [&str; 5] = ["linear", "scaled-linear", "cosine", "simple-diffusion", "continuous"];
+
     /// The schedule of DDPM (Ho et al., arXiv 2006.11239): T = 1000, β linear from 1e-4 to 0.02.
     pub fn linear() -> Self {
-        let beta = |s: usize| 1e-4 + (0.02 - 1e-4) * s as f64 / (T - 1) as f64;
+        Schedule::of_beta(|s| 1e-4 + (0.02 - 1e-4) * s as f64 / (T - 1) as f64)
+    }
+
+    /// The schedule of latent diffusion (Rombach et al., arXiv 2112.10752): √β linear from √8.5e-4 to √0.012.
+    pub fn scaled_linear() -> Self {
+        let (first, last) = (8.5e-4f64.sqrt(), 0.012f64.sqrt());
+        Schedule::of_beta(|s| (first + (last - first) * s as f64 / (T - 1) as f64).powi(2))
+    }
+
+    /// The schedule of improved diffusion (Nichol and Dhariwal, arXiv 2102.09672, equation 17): ᾱ by the squared cosine with
+    /// offset 0.008, β at most 0.999.
+    pub fn cosine() -> Self {
+        let f = |s: usize| ((s as f64 / T as f64 + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2);
+        Schedule::of_beta(|s| (1.0 - f(s + 1) / f(s)).min(0.999))
+    }
+
+    /// One of [`Schedule::NAMES`]; `size` is the images' side, for simple diffusion's shift. `continuous` is Song et al.'s
+    /// variance-preserving process with rates 0.1 and 20.
+    pub fn named(name: &str, size: usize) -> Option<Self> {
+        match name {
+            "linear" => Some(Schedule::linear()),
+            "scaled-linear" => Some(Schedule::scaled_linear()),
+            "cosine" => Some(Schedule::cosine()),
+            "simple-diffusion" => Some(Schedule::ShiftedCosine { shift: 64.0 / size as f64 }),
+            "continuous" => Some(Schedule::Continuous { beta_min: 0.1, beta_max: 20.0 }),
+            _ => None,
+        }
+    }
+
+    /// One of each, for tests.
+    pub fn examples() -> Vec<Schedule> {
+        Schedule::NAMES.into_iter().filter_map(|name| Schedule::named(name, 32)).collect()
+    }
+
+    fn of_beta(beta: impl Fn(usize) -> f64) -> Self {
         let mut alpha_bar = vec![1.0];
         for s in 0..T {
             alpha_bar.push(alpha_bar[s] * (1.0 - beta(s)));
@@ -32,7 +80,7 @@ impl Schedule {
     pub fn levels(&self) -> usize {
         match self {
             Schedule::Discrete(alpha_bar) => alpha_bar.len() - 1,
-            Schedule::Continuous { .. } => T,
+            Schedule::Continuous { .. } | Schedule::ShiftedCosine { .. } => T,
         }
     }
 
@@ -51,6 +99,7 @@ impl Schedule {
             Schedule::Continuous { beta_min, beta_max } => {
                 (-beta_min * tau - 0.5 * (beta_max - beta_min) * tau * tau).exp()
             }
+            Schedule::ShiftedCosine { .. } => 1.0 / (1.0 + self.rho(tau).powi(2)),
         }
     }
 
@@ -61,6 +110,9 @@ impl Schedule {
 
     /// ρ(τ) = σ/√ᾱ: the noise level in units of the data, in which the ODE reads d(x/√ᾱ) = ε dρ.
     pub fn rho(&self, tau: f64) -> f64 {
+        if let Schedule::ShiftedCosine { shift } = self {
+            return (last_angle() * tau).tan() / shift;
+        }
         let alpha_bar = self.alpha_bar(tau);
         ((1.0 - alpha_bar) / alpha_bar).sqrt()
     }
@@ -78,6 +130,7 @@ impl Schedule {
                 // The positive root of ½ (β_max − β_min) τ² + β_min τ = ln (1 + ρ²), without cancellation.
                 2.0 * log / (beta_min + (beta_min * beta_min + 2.0 * (beta_max - beta_min) * log).sqrt())
             }
+            Schedule::ShiftedCosine { shift } => (rho * shift).atan() / last_angle(),
         }
     }
 
@@ -89,6 +142,11 @@ impl Schedule {
                 (alpha_bar[k] - alpha_bar[k + 1]) * self.levels() as f64 / self.alpha_bar(tau)
             }
             Schedule::Continuous { beta_min, beta_max } => beta_min + (beta_max - beta_min) * tau,
+            // −d ln ᾱ = 2 ρ dρ/(1 + ρ²), and dρ/dτ = θ (1 + tan²)/shift.
+            Schedule::ShiftedCosine { shift } => {
+                let rho = self.rho(tau);
+                2.0 * rho / (1.0 + rho * rho) * last_angle() * (1.0 + (rho * shift).powi(2)) / shift
+            }
         }
     }
 
@@ -100,7 +158,7 @@ impl Schedule {
                 let k = ((position + 1e-9) as usize).min(self.levels() - 1);
                 (alpha_bar[k] - alpha_bar[k + 1]) * self.levels() as f64 / self.alpha_bar(tau)
             }
-            Schedule::Continuous { .. } => self.g_squared(tau),
+            _ => self.g_squared(tau),
         }
     }
 
@@ -137,7 +195,7 @@ mod tests {
 
     #[test]
     fn tau_of_rho_inverts_rho() {
-        for schedule in [Schedule::linear(), Schedule::Continuous { beta_min: 0.1, beta_max: 20.0 }] {
+        for schedule in Schedule::examples() {
             for tau in [0.0, 1e-4, 0.0137, 0.3, 0.5, 0.7771, 1.0] {
                 let back = schedule.tau_of_rho(schedule.rho(tau));
                 assert!((back - tau).abs() < 1e-12, "{tau} became {back}");
@@ -147,7 +205,7 @@ mod tests {
 
     #[test]
     fn g_squared_is_the_derivative_of_minus_ln_alpha_bar() {
-        for schedule in [Schedule::linear(), Schedule::Continuous { beta_min: 0.1, beta_max: 20.0 }] {
+        for schedule in Schedule::examples() {
             for tau in [0.00045, 0.21345, 0.9876] {
                 let h = 1e-7;
                 let slope = (schedule.alpha_bar(tau - h).ln() - schedule.alpha_bar(tau + h).ln()) / (2.0 * h);

@@ -29,16 +29,10 @@ fn reference_coefficients_are_the_authors() {
             .as_u64()
             .map(|clip| Normaliser::new(tau.clone(), curve.clone()).unwrap().with_clip(clip as usize).unwrap());
         let method = Method::new(case["method"].as_str().unwrap(), case["order"].as_u64().map(|n| n as usize)).unwrap();
-        let grid = Grid::ALL.into_iter().find(|grid| Some(grid.name()) == case["grid"].as_str()).unwrap();
-        let plan = method
-            .plan(&Request {
-                schedule: &schedule,
-                grid,
-                nfe: case["nfe"].as_u64().unwrap() as usize,
-                coefficients: Coefficients::Reference,
-                normaliser: normaliser.as_ref(),
-            })
-            .unwrap();
+        let grid: Grid = case["grid"].as_str().unwrap().parse().unwrap();
+        let request = Request::new(&schedule, &grid, case["nfe"].as_u64().unwrap() as usize);
+        let (coefficients, normaliser) = (Coefficients::Reference, normaliser.as_ref());
+        let plan = method.plan(&Request { coefficients, normaliser, ..request }).unwrap();
 
         // Their trailing times are single precision.
         assert!(plan.tau.iter().zip(numbers(&case["tau"])).all(|(a, b)| (a - b).abs() < 1e-7));
@@ -61,12 +55,12 @@ fn reference_coefficients_are_the_authors() {
             Tensor::<2>::from_data(TensorData::new(values, [1, 4]), &device)
         };
         let start = Tensor::<2>::from_data(TensorData::new(flat("x_T"), [2, 4]), &device);
-        let solution = integrate(&plan, start, |x, tau| {
+        let epsilon = |x, tau| {
             let (alpha_bar, sigma) = (schedule.alpha_bar(tau), schedule.sigma(tau));
             let variance: Vec<f64> = v.iter().map(|v| alpha_bar * v + sigma * sigma).collect();
             Ok::<_, std::convert::Infallible>((x - row(&m) * alpha_bar.sqrt()) / row(&variance) * sigma)
-        })
-        .unwrap();
+        };
+        let solution = integrate(&plan, &schedule, start, epsilon, |_| unreachable!("no noise")).unwrap();
         assert_eq!(solution.evaluations, plan.nfe);
         let end: Vec<f32> = solution.x.into_data().try_to_vec().unwrap();
         for (found, expected) in end.iter().zip(flat("x_0")) {

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fewstep_sampler::{Coefficients, Grid, Method};
+use fewstep_sampler::{Coefficients, Grid, Method, Normaliser, Plan, Request, Schedule, Threshold};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -27,8 +27,8 @@ pub struct Experiment {
     pub title: String,
     /// SHA-256 of the file.
     pub hash: String,
-    /// Seed of the noise.
-    pub seed: u64,
+    /// Seeds of the noise; every cell is measured with each.
+    pub seeds: Vec<u64>,
     /// Images per cell.
     pub samples: usize,
     /// Images that go through the model together.
@@ -51,8 +51,8 @@ pub struct Experiment {
     pub solution: Option<SolutionSpec>,
 }
 
-/// A method with its grid and coefficients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A method with its grid, coefficients and thresholding.
+#[derive(Debug, Clone, PartialEq)]
 pub struct MethodEntry {
     /// The sampler.
     pub method: Method,
@@ -60,6 +60,21 @@ pub struct MethodEntry {
     pub grid: Grid,
     /// How its integrals are computed.
     pub coefficients: Coefficients,
+    /// What is done to its data predictions.
+    pub threshold: Threshold,
+}
+
+impl MethodEntry {
+    /// The method on its grid.
+    pub fn plan(
+        &self,
+        schedule: &Schedule,
+        nfe: usize,
+        normaliser: Option<&Normaliser>,
+    ) -> fewstep_sampler::Result<Plan> {
+        let (coefficients, threshold) = (self.coefficients, self.threshold);
+        self.method.plan(&Request { coefficients, normaliser, threshold, ..Request::new(schedule, &self.grid, nfe) })
+    }
 }
 
 /// Where the normaliser comes from.
@@ -83,7 +98,7 @@ pub enum NormaliserSource {
 }
 
 /// A run with many evaluations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CollectSpec {
     /// Evaluations.
     pub nfe: usize,
@@ -108,13 +123,15 @@ pub struct SolutionSpec {
 #[serde(deny_unknown_fields)]
 struct Raw {
     title: Option<String>,
-    seed: Option<u64>,
+    seed: Option<Spanned<u64>>,
+    seeds: Option<Spanned<Vec<u64>>>,
     samples: Spanned<usize>,
     batch: Option<Spanned<usize>>,
     nfe: Spanned<Vec<Spanned<usize>>>,
     metrics: Spanned<Vec<Spanned<String>>>,
-    grid: Option<Grid>,
+    grid: Option<Spanned<RawGrid>>,
     coefficients: Option<Coefficients>,
+    threshold: Option<Spanned<String>>,
     model: RawModel,
     normaliser: Option<Spanned<RawNormaliser>>,
     #[serde(default)]
@@ -128,8 +145,20 @@ struct Raw {
 struct RawMethod {
     name: Spanned<String>,
     order: Option<Spanned<usize>>,
-    grid: Option<Grid>,
+    eta: Option<f64>,
+    #[serde(default)]
+    normalise: bool,
+    grid: Option<Spanned<RawGrid>>,
     coefficients: Option<Coefficients>,
+    threshold: Option<Spanned<String>>,
+}
+
+/// A grid's name, or its times.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawGrid {
+    Name(String),
+    Times(Vec<f64>),
 }
 
 #[derive(Deserialize)]
@@ -149,7 +178,7 @@ struct RawCollect {
     samples: Spanned<usize>,
     #[serde(default)]
     seed: u64,
-    grid: Grid,
+    grid: Spanned<RawGrid>,
 }
 
 #[derive(Deserialize)]
@@ -184,9 +213,11 @@ impl Experiment {
         source.check(source.parse()?)
     }
 
-    /// Every cell, methods within numbers of evaluations.
-    pub fn cells(&self) -> impl Iterator<Item = (MethodEntry, usize)> {
-        self.nfe.iter().flat_map(|&nfe| self.methods.iter().map(move |&method| (method, nfe)))
+    /// Every cell: methods within numbers of evaluations within seeds.
+    pub fn cells(&self) -> impl Iterator<Item = (&MethodEntry, usize, u64)> {
+        let of_seed =
+            move |&seed| self.nfe.iter().flat_map(move |&nfe| self.methods.iter().map(move |entry| (entry, nfe, seed)));
+        self.seeds.iter().flat_map(of_seed)
     }
 }
 
@@ -196,17 +227,19 @@ impl Source<'_> {
         let samples = self.within("samples", &raw.samples, 2..MAX_SAMPLES + 1)?;
         let batch = raw.batch.as_ref().map_or(Ok(16), |batch| self.within("batch", batch, 1..MAX_BATCH + 1))?;
         let nfe = self.nfe(&raw.nfe)?;
+        let seeds = self.seeds(raw.seed.as_ref(), raw.seeds.as_ref())?;
         let methods = self.methods(&raw)?;
         let metrics = self.metrics(&raw.metrics)?;
-        if let Some((entry, table)) = methods.iter().zip(&raw.method).find(|(entry, _)| entry.method.normalises())
+        if let Some((entry, table)) = methods.iter().zip(&raw.method).find(|(entry, _)| entry.method.normalise)
             && raw.normaliser.is_none()
         {
             let message = format!("method '{}' needs a [normaliser] table", entry.method.name());
             return Err(self.error(table.span(), message));
         }
         let model = self.model(raw.model)?;
+        self.plans(&methods, &raw.method, &nfe, &model.schedule)?;
         let exact = matches!(&model.kind, ModelKind::Mixture(components) if components.len() == 1);
-        let normaliser = raw.normaliser.map(|normaliser| self.normaliser(normaliser)).transpose()?;
+        let normaliser = raw.normaliser.map(|normaliser| self.normaliser(normaliser, &model.schedule)).transpose()?;
 
         let solution = match raw.solution {
             Some(raw) => {
@@ -245,7 +278,7 @@ impl Source<'_> {
             title: raw.title.unwrap_or_else(|| name.clone()),
             name,
             hash: files::sha256(self.text.as_bytes()),
-            seed: raw.seed.unwrap_or(0),
+            seeds,
             samples,
             batch,
             nfe,
@@ -275,17 +308,56 @@ impl Source<'_> {
         Ok(nfe)
     }
 
+    fn seeds(&self, one: Option<&Spanned<u64>>, several: Option<&Spanned<Vec<u64>>>) -> Result<Vec<u64>> {
+        let (span, seeds) = match (one, several) {
+            (Some(seed), Some(_)) => return Err(self.error(seed.span(), "expected either seed or seeds")),
+            (one, None) => return Ok(vec![one.map_or(0, |seed| *seed.get_ref())]),
+            (None, Some(several)) => (several.span(), several.get_ref()),
+        };
+        if seeds.is_empty() || (1..seeds.len()).any(|i| seeds[..i].contains(&seeds[i])) {
+            return Err(self.error(span, "expected seeds, each once"));
+        }
+        Ok(seeds.clone())
+    }
+
+    fn grid(&self, raw: &Spanned<RawGrid>) -> Result<Grid> {
+        match raw.get_ref() {
+            RawGrid::Name(name) => name.parse(),
+            RawGrid::Times(times) => Grid::list(times.clone()),
+        }
+        .map_err(|error| self.error(raw.span(), error))
+    }
+
+    fn threshold(&self, raw: &Spanned<String>) -> Result<Threshold> {
+        raw.get_ref().parse().map_err(|error| self.error(raw.span(), error))
+    }
+
     fn methods(&self, raw: &Raw) -> Result<Vec<MethodEntry>> {
         let mut methods: Vec<MethodEntry> = Vec::new();
         for spanned in &raw.method {
             let entry = spanned.get_ref();
             let span = entry.order.as_ref().map_or(entry.name.span(), Spanned::span);
             let order = entry.order.as_ref().map(|order| *order.get_ref());
-            let method = Method::new(entry.name.get_ref(), order).map_err(|error| self.error(span, error))?;
+            let mut name = entry.name.get_ref().clone();
+            if let Some(eta) = entry.eta.filter(|eta| *eta != 0.0) {
+                name = format!("{name}-eta-{eta}");
+            }
+            if entry.normalise && !name.ends_with("-sn") {
+                name.push_str("-sn");
+            }
+            let method = Method::new(&name, order).map_err(|error| self.error(span, error))?;
+            let grid = entry.grid.as_ref().or(raw.grid.as_ref()).map(|grid| self.grid(grid)).transpose()?;
+            // A threshold for all is for those that can have one; one of a method's own must fit it.
+            let threshold = match (&entry.threshold, &raw.threshold) {
+                (Some(own), _) => self.threshold(own)?,
+                (None, Some(all)) if method.solver.traits().predicts_data => self.threshold(all)?,
+                _ => Threshold::None,
+            };
             let entry = MethodEntry {
                 method,
-                grid: entry.grid.or(raw.grid).unwrap_or(Grid::Quadratic),
+                grid: grid.unwrap_or_else(Grid::quadratic),
                 coefficients: entry.coefficients.or(raw.coefficients).unwrap_or(Coefficients::Exact),
+                threshold,
             };
             if methods.contains(&entry) {
                 return Err(self.error(spanned.span(), format!("method {} is there twice", method.label())));
@@ -296,6 +368,24 @@ impl Source<'_> {
             return Err(self.error(0..0, "no [[method]] table; expected at least one"));
         }
         Ok(methods)
+    }
+
+    /// Works every cell out, with r = 1, so that what cannot be planned is found here.
+    fn plans(
+        &self,
+        entries: &[MethodEntry],
+        raw: &[Spanned<RawMethod>],
+        nfe: &[usize],
+        schedule: &Schedule,
+    ) -> Result<()> {
+        let tau: Vec<f64> = (1..=schedule.levels()).map(|k| k as f64 / schedule.levels() as f64).collect();
+        let constant = Normaliser::new(tau.clone(), vec![1.0; tau.len()])?;
+        for (entry, table) in entries.iter().zip(raw) {
+            for &nfe in nfe {
+                entry.plan(schedule, nfe, Some(&constant)).map_err(|error| self.error(table.span(), error))?;
+            }
+        }
+        Ok(())
     }
 
     fn metrics(&self, raw: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<(Metric, Range<usize>)>> {
@@ -317,20 +407,26 @@ impl Source<'_> {
         Ok(metrics)
     }
 
-    fn normaliser(&self, raw: Spanned<RawNormaliser>) -> Result<NormaliserSpec> {
+    /// So many evaluations that the curve through them is a normaliser.
+    fn collected(&self, raw: &RawCollect, schedule: &Schedule) -> Result<usize> {
+        let nfe = self.within("nfe", &raw.nfe, 2..MAX_NFE + 1)?;
+        let refuse = |error| self.error(raw.nfe.span(), format!("with nfe = {nfe} {error}"));
+        let times = self.grid(&raw.grid)?.times(nfe, schedule).map_err(refuse)?;
+        let ascending: Vec<f64> = times[..nfe].iter().rev().copied().collect();
+        Normaliser::new(ascending, vec![1.0; nfe]).map_err(refuse)?;
+        Ok(nfe)
+    }
+
+    fn normaliser(&self, raw: Spanned<RawNormaliser>, schedule: &Schedule) -> Result<NormaliserSpec> {
         let span = raw.span();
         let raw = raw.into_inner();
         let source = match (raw.file, raw.collect) {
             (Some(file), None) => NormaliserSource::File(self.beside(file)),
             (None, Some(collect)) => NormaliserSource::Collect(CollectSpec {
-                // So many that no gap between times is wider than a normaliser may have: a grid's first step is its longest.
-                nfe: match collect.grid {
-                    Grid::Trailing => self.within("nfe", &collect.nfe, 20..MAX_NFE + 1)?,
-                    Grid::Quadratic => self.within("nfe", &collect.nfe, 40..MAX_NFE + 1)?,
-                },
+                nfe: self.collected(&collect, schedule)?,
                 samples: self.within("samples", &collect.samples, 1..MAX_SAMPLES + 1)?,
                 seed: collect.seed,
-                grid: collect.grid,
+                grid: self.grid(&collect.grid)?,
             }),
             _ => return Err(self.error(span, "[normaliser] needs either file or collect")),
         };

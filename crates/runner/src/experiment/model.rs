@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use fewstep_model::{Component, Prediction, UNetConfig};
+use fewstep_sampler::Schedule;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -15,6 +16,10 @@ pub struct ModelSpec {
     pub size: usize,
     /// What predicts the noise.
     pub kind: ModelKind,
+    /// The noise schedule it was made for.
+    pub schedule: Schedule,
+    /// Its name.
+    pub schedule_name: String,
 }
 
 /// What predicts the noise.
@@ -47,6 +52,7 @@ pub enum ModelKind {
 pub(super) struct RawModel {
     kind: Spanned<String>,
     size: Spanned<usize>,
+    schedule: Option<Spanned<String>>,
     weights: Option<PathBuf>,
     config: Option<UNetConfig>,
     prediction: Option<Prediction>,
@@ -82,6 +88,12 @@ const MAX_COMPONENTS: usize = 1024;
 impl Source<'_> {
     pub(super) fn model(&self, raw: RawModel) -> Result<ModelSpec> {
         let size = self.within("size", &raw.size, 1..MAX_SIZE + 1)?;
+        let schedule_name = raw.schedule.as_ref().map_or("linear", |name| name.get_ref()).to_owned();
+        let Some(schedule) = Schedule::named(&schedule_name, size) else {
+            let span = raw.schedule.map_or(0..0, |name| name.span());
+            let known = Schedule::NAMES.join(", ");
+            return Err(self.error(span, format!("no schedule '{schedule_name}'; expected {known}")));
+        };
         let (span, kind) = (raw.kind.span(), raw.kind.get_ref().as_str());
         let given = [
             ("weights", raw.weights.is_some()),
@@ -136,7 +148,7 @@ impl Source<'_> {
                 ModelKind::Mixture(components.collect::<Result<_>>()?)
             }
         };
-        Ok(ModelSpec { size, kind })
+        Ok(ModelSpec { size, kind, schedule, schedule_name })
     }
 
     fn component(&self, raw: RawComponent, size: usize) -> Result<Component> {

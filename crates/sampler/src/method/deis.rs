@@ -1,34 +1,63 @@
-//! tAB-DEIS (Zhang and Chen 2023, arXiv 2204.13902, equations 14 and 15): an exponential integrator with the
-//! noise prediction extrapolated by its Lagrange polynomial in τ.
+//! Adams–Bashforth DEIS (Zhang and Chen 2023, arXiv 2204.13902, equations 14 and 15): an exponential integrator with the
+//! noise prediction extrapolated by its Lagrange polynomial. On ε/r it is DEIS-SN (Xia et al. 2023, arXiv 2311.00157,
+//! equations 9 to 11).
 
-use crate::{Coefficients, Request, Step, quadrature};
+use super::Made;
+use crate::{
+    flow::{Flow, Node, multistep},
+    quadrature::gauss,
+};
 
-/// a = ψ(s, τ), c_j = ∫_τ^s ½ ψ(s,u) g²(u)/σ(u) ℓ_j(u) du over the last `order` + 1 evaluations.
-pub(super) fn steps(request: &Request, tau: &[f64], order: usize) -> Vec<Step> {
-    weighted_steps(request, tau, order, |_| 1.0)
+/// What the polynomials are in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Variable {
+    /// τ: tAB-DEIS, which the paper's DEIS means.
+    Time,
+    /// ρ: ρAB-DEIS.
+    Rho,
+    /// ln ρ: the DEIS of diffusers.
+    LogRho,
 }
 
-/// The same with K = σ/r: the integrand times r(u), and the result over r(τ_j), so that it applies to ε itself.
-pub(super) fn weighted_steps(request: &Request, tau: &[f64], order: usize, r: impl Fn(f64) -> f64) -> Vec<Step> {
-    let step = |i: usize| {
-        let nodes: Vec<f64> = (0..=order.min(i)).map(|j| tau[i - j]).collect();
-        let c = (0..nodes.len())
-            .map(|j| integral(request, tau[i], tau[i + 1], |u| r(u) * lagrange(&nodes, j, u)) / r(nodes[j]));
-        let ratio = request.schedule.alpha_bar(tau[i + 1]) / request.schedule.alpha_bar(tau[i]);
-        Step { a: ratio.sqrt(), c: c.collect() }
-    };
-    (0..tau.len() - 1).map(step).collect()
+/// Widest panel in ln ρ over which e^w times a cubic is integrated by one Gauss rule.
+const PANEL: f64 = 0.5;
+
+/// y ← y + Σ_j ε_j ∫ ℓ_j dρ over the last `order` + 1 predictions.
+pub(super) fn make(flow: Flow, tau: &[f64], order: usize, variable: Variable) -> Made {
+    multistep(flow, tau, |flow, nodes, target| {
+        let order = match variable {
+            Variable::LogRho => super::lowered(order + 1, nodes, tau) - 1,
+            _ => order.min(nodes.len() - 1),
+        };
+        let newest: Vec<&Node> = nodes.iter().rev().take(order + 1).collect();
+        let at = |node: &Node| match variable {
+            Variable::Time => node.tau,
+            Variable::Rho => node.rho,
+            Variable::LogRho => node.rho.ln(),
+        };
+        let places: Vec<f64> = newest.iter().map(|node| at(node)).collect();
+        let (from, to) = (newest[0], flow.rho(target));
+        (0..newest.len()).fold(from.y.clone(), |y, j| {
+            let basis = |place: f64| lagrange(&places, j, place);
+            let c = match variable {
+                Variable::Time => flow.integral(from.tau, target, basis),
+                Variable::LogRho if order > 0 => logarithmic(from.rho.ln(), to.ln(), basis),
+                _ => gauss(from.rho, to, basis),
+            };
+            y + &newest[j].n * c
+        })
+    })
 }
 
-fn integral(request: &Request, from: f64, to: f64, n: impl Fn(f64) -> f64) -> f64 {
-    match request.coefficients {
-        Coefficients::Exact => quadrature::exact(request.schedule, quadrature::kinks(request.normaliser), from, to, n),
-        Coefficients::Reference => quadrature::reference(request.schedule, from, to, n),
-    }
+/// ∫ f(ln ρ) dρ = ∫ e^w f(w) dw.
+fn logarithmic(from: f64, to: f64, f: impl Fn(f64) -> f64) -> f64 {
+    let panels = ((from - to) / PANEL).ceil().max(1.0);
+    let edge = |i: f64| from + (to - from) * i / panels;
+    (0..panels as usize).map(|i| gauss(edge(i as f64), edge(i as f64 + 1.0), |w| w.exp() * f(w))).sum()
 }
 
-/// ℓ_j(u): 1 at node j, 0 at the others.
-fn lagrange(nodes: &[f64], j: usize, u: f64) -> f64 {
-    let others = nodes.iter().enumerate().filter(|&(k, _)| k != j);
-    others.map(|(_, &node)| (u - node) / (nodes[j] - node)).product()
+/// ℓ_j(v): 1 at place j, 0 at the others.
+fn lagrange(places: &[f64], j: usize, v: f64) -> f64 {
+    let others = places.iter().enumerate().filter(|&(k, _)| k != j);
+    others.map(|(_, &place)| (v - place) / (places[j] - place)).product()
 }

@@ -1,12 +1,15 @@
 //! Euler's method on dx/dτ = f x + ½ g² ε/σ (Song et al. 2021, arXiv 2011.13456, equation 13).
 
-use crate::{Request, Step};
+use super::Made;
+use crate::flow::{Flow, multistep};
 
-/// a = 1 + Δτ f, c = Δτ ½ g²/σ with Δτ = s − τ and f = −½ g².
-pub(super) fn steps(request: &Request, tau: &[f64]) -> Vec<Step> {
-    super::each_pair(tau, |tau, s| {
-        let half_g_squared = 0.5 * request.schedule.g_squared(tau);
-        let step = s - tau;
-        Step { a: 1.0 - step * half_g_squared, c: vec![step * half_g_squared / request.schedule.sigma(tau)] }
+/// x ← (1 + Δτ f) x + Δτ ½ g²/σ ε with Δτ = s − τ and f = −½ g².
+pub(super) fn make(flow: Flow, tau: &[f64]) -> Made {
+    multistep(flow, tau, |flow, nodes, target| {
+        let node = &nodes[nodes.len() - 1];
+        let (step, half_g_squared) = (target - node.tau, 0.5 * flow.schedule.g_squared(node.tau));
+        let x = &node.x * (1.0 - step * half_g_squared)
+            + &node.epsilon * (step * half_g_squared / flow.schedule.sigma(node.tau));
+        x * (1.0 / flow.alpha(target))
     })
 }

@@ -1,33 +1,110 @@
-//! The methods. Each is a file with a pure function from a [`Request`] to steps, a variant of [`Method`], and a
-//! line in [`Method::all`], which every test of methods walks.
+//! The methods. Each is a file with a function from a grid to a plan, a variant of [`Solver`] with its [`Traits`], and a
+//! line in [`Solver::all`], which every test of methods walks.
+//!
+//! Formulas are written as in the papers, in y = x/√ᾱ, where the papers' α is 1 and their σ is ρ = σ/√ᾱ; `level.rs`
+//! says what score normalisation makes of them.
 
 mod ddim;
+mod ddpm;
 mod deis;
-mod deis_sn;
+mod dpm_solver;
+mod dpm_solver_pp;
+mod edm;
 mod euler;
+mod ipndm;
+mod rho_rk;
+mod unipc;
 
-use crate::{Coefficients, Error, Grid, Normaliser, Plan, Result, Schedule, Step};
+pub use deis::Variable;
+pub use rho_rk::Tableau;
+pub use unipc::B;
 
-/// Highest degree of extrapolation.
+use crate::{
+    Coefficients, Error, Grid, Linear, Normaliser, Plan, Result, Schedule, Step, Threshold,
+    flow::{Flow, Node},
+    level::Level,
+};
+
+/// Highest degree of a DEIS polynomial.
 pub const MAX_ORDER: usize = 3;
 
 /// A sampler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Method {
-    /// Euler's method on the ODE in x.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Solver {
+    /// Euler's method on the ODE in x and τ.
     Euler,
     /// DDIM without noise.
     Ddim,
-    /// The exponential integrator with polynomial extrapolation of ε.
+    /// DDIM with η of ancestral sampling's noise.
+    StochasticDdim {
+        /// Positive; 1 is ancestral sampling.
+        eta: f64,
+    },
+    /// Ancestral sampling.
+    Ddpm,
+    /// Adams–Bashforth DEIS.
     Deis {
         /// Degree of the polynomial, 0 to [`MAX_ORDER`].
         order: usize,
+        /// What it is a polynomial in.
+        variable: Variable,
     },
-    /// DEIS on ε divided by its mean magnitude.
-    DeisSn {
-        /// Degree of the polynomial, 0 to [`MAX_ORDER`].
+    /// Runge–Kutta DEIS.
+    RhoRk(Tableau),
+    /// DDIM's step with classical Adams–Bashforth weights.
+    Ipndm {
+        /// 1 to 4.
         order: usize,
     },
+    /// DPM-Solver, singlestep.
+    DpmSolver {
+        /// 1 to 3.
+        order: usize,
+    },
+    /// DPM-Solver++, multistep.
+    DpmSolverPpM {
+        /// 1 to 3.
+        order: usize,
+    },
+    /// DPM-Solver++ 2S, singlestep.
+    DpmSolverPpS,
+    /// UniPC.
+    UniPc {
+        /// Of the predictor, 1 to 3.
+        order: usize,
+        /// Its function of the step.
+        b: B,
+    },
+    /// Euler's method in EDM's variables.
+    EdmEuler,
+    /// Heun's method in EDM's variables.
+    EdmHeun,
+}
+
+/// What is known of a solver.
+#[derive(Debug, Clone)]
+pub struct Traits {
+    /// In experiment files.
+    pub name: String,
+    /// In charts and tables.
+    pub label: String,
+    /// Its order as its name says it; 0 where there is none.
+    pub order: usize,
+    /// p where the error falls as N^−p on a smooth problem; 0 for stochastic methods.
+    pub convergence: usize,
+    /// Why score normalisation has no meaning for it, where it has none.
+    pub refuses_normaliser: Option<&'static str>,
+    /// Whether its update is written in the data prediction, so that thresholding applies.
+    pub predicts_data: bool,
+}
+
+/// A solver, with or without score normalisation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Method {
+    /// The solver.
+    pub solver: Solver,
+    /// Whether it works on ε/r.
+    pub normalise: bool,
 }
 
 /// What a method is asked for.
@@ -36,117 +113,324 @@ pub struct Request<'a> {
     /// τ → ᾱ.
     pub schedule: &'a Schedule,
     /// Where the evaluations lie.
-    pub grid: Grid,
-    /// Number of evaluations.
+    pub grid: &'a Grid,
+    /// Number of evaluations that may be spent.
     pub nfe: usize,
     /// How integrals are computed.
     pub coefficients: Coefficients,
-    /// r(τ), for the methods that use it.
+    /// r(τ), for normalised methods.
     pub normaliser: Option<&'a Normaliser>,
+    /// What is done to data predictions.
+    pub threshold: Threshold,
 }
 
-impl Method {
-    /// Every method with every order.
-    pub fn all() -> Vec<Method> {
-        let orders = 0..=MAX_ORDER;
-        [Method::Euler, Method::Ddim]
-            .into_iter()
-            .chain(orders.clone().map(|order| Method::Deis { order }))
-            .chain(orders.map(|order| Method::DeisSn { order }))
-            .collect()
+impl<'a> Request<'a> {
+    /// With exact coefficients, no normaliser and no thresholding.
+    pub fn new(schedule: &'a Schedule, grid: &'a Grid, nfe: usize) -> Self {
+        let (coefficients, threshold) = (Coefficients::Exact, Threshold::None);
+        Request { schedule, grid, nfe, coefficients, normaliser: None, threshold }
+    }
+}
+
+/// Times of the calls and of the end, and the steps between them.
+type Made = (Vec<f64>, Vec<Step>);
+
+const EULER: &str = "Euler takes the slope at one time, where the division by r and the multiplication cancel";
+const STOCHASTIC: &str = "it draws from the posterior at one time, and interpolates no prediction in time";
+
+impl Solver {
+    /// Every solver with every order, each once.
+    pub fn all() -> Vec<Solver> {
+        let deis = |variable| (0..=MAX_ORDER).map(move |order| Solver::Deis { order, variable });
+        let mut all = vec![Solver::Euler, Solver::Ddim];
+        all.extend(deis(Variable::Time));
+        all.extend(deis(Variable::Rho));
+        // Its order 3 is nowhere published.
+        all.extend(deis(Variable::LogRho).take(3));
+        all.extend([Tableau::Midpoint, Tableau::Heun, Tableau::Kutta, Tableau::Classical].map(Solver::RhoRk));
+        all.extend((1..=4).map(|order| Solver::Ipndm { order }));
+        all.extend((1..=3).map(|order| Solver::DpmSolver { order }));
+        all.extend((1..=3).map(|order| Solver::DpmSolverPpM { order }));
+        all.push(Solver::DpmSolverPpS);
+        all.extend([B::H, B::Exp].into_iter().flat_map(|b| (1..=3).map(move |order| Solver::UniPc { order, b })));
+        all.extend([Solver::EdmEuler, Solver::EdmHeun]);
+        all.extend([Solver::Ddpm, Solver::StochasticDdim { eta: 0.5 }]);
+        all
     }
 
-    /// The method called `name`. `order` is for methods that extrapolate; they default to 2, the order behind the
-    /// paper's numbers.
+    /// What is known of it.
+    pub fn traits(self) -> Traits {
+        let traits = |name: &str, label: String, order, convergence| Traits {
+            name: name.into(),
+            label,
+            order,
+            convergence,
+            refuses_normaliser: None,
+            predicts_data: false,
+        };
+        let data = |traits| Traits { predicts_data: true, ..traits };
+        let stochastic = |traits| Traits { refuses_normaliser: Some(STOCHASTIC), ..data(traits) };
+        match self {
+            Solver::Euler => Traits { refuses_normaliser: Some(EULER), ..traits("euler", "Euler".into(), 0, 1) },
+            Solver::Ddim => data(traits("ddim", "DDIM".into(), 0, 1)),
+            Solver::StochasticDdim { eta } => {
+                stochastic(traits(&format!("ddim-eta-{eta}"), format!("DDIM η={eta}"), 0, 0))
+            }
+            Solver::Ddpm => stochastic(traits("ddpm", "DDPM".into(), 0, 0)),
+            Solver::Deis { order, variable: Variable::Time } => {
+                traits("deis", format!("DEIS-{order}"), order, order + 1)
+            }
+            Solver::Deis { order, variable: Variable::Rho } => {
+                traits("deis-rho", format!("ρAB-DEIS-{order}"), order, order + 1)
+            }
+            Solver::Deis { order, variable: Variable::LogRho } => {
+                traits("deis-log-rho", format!("log-ρ-DEIS-{order}"), order, order + 1)
+            }
+            Solver::RhoRk(Tableau::Midpoint) => traits("rho-midpoint", "ρ-midpoint".into(), 2, 2),
+            Solver::RhoRk(Tableau::Heun) => traits("rho-heun", "ρ-Heun".into(), 2, 2),
+            Solver::RhoRk(Tableau::Kutta) => traits("rho-kutta", "ρ-Kutta".into(), 3, 3),
+            Solver::RhoRk(Tableau::Classical) => traits("rho-rk4", "ρ-RK4".into(), 4, 4),
+            Solver::Ipndm { order } => traits("ipndm", format!("iPNDM-{order}"), order, order),
+            Solver::DpmSolver { order } => traits("dpm-solver", format!("DPM-Solver-{order}"), order, order),
+            Solver::DpmSolverPpM { order } => {
+                // 3M is of order 2: see its file.
+                data(traits("dpm-solver++m", format!("DPM-Solver++({order}M)"), order, order.min(2)))
+            }
+            Solver::DpmSolverPpS => data(traits("dpm-solver++s", "DPM-Solver++(2S)".into(), 2, 2)),
+            Solver::UniPc { order, b: B::H } => {
+                data(traits("unipc-bh1", format!("UniPC-{order} bh1"), order, order + 1))
+            }
+            Solver::UniPc { order, b: B::Exp } => {
+                data(traits("unipc-bh2", format!("UniPC-{order} bh2"), order, order + 1))
+            }
+            Solver::EdmEuler => data(traits("edm-euler", "EDM Euler".into(), 1, 1)),
+            Solver::EdmHeun => data(traits("edm-heun", "EDM Heun".into(), 2, 2)),
+        }
+    }
+
+    /// Whether every call but the last step's belongs to a step of its own, so that methods can start from exact history.
+    pub fn is_multistep(self) -> bool {
+        !matches!(self, Solver::RhoRk(_) | Solver::DpmSolver { .. } | Solver::DpmSolverPpS | Solver::EdmHeun)
+    }
+
+    /// The intervals between grid points that `calls` calls are enough for; `to_zero` where the last one ends at τ = 0.
+    pub(crate) fn intervals(self, calls: usize, to_zero: bool) -> usize {
+        let tableau = match self {
+            Solver::RhoRk(tableau) => tableau,
+            Solver::EdmHeun => Tableau::Heun,
+            _ => return calls,
+        };
+        let stages = tableau.stages();
+        match to_zero && tableau.reaches_the_end() {
+            // The step to τ = 0 makes one call.
+            true => calls.saturating_sub(1) / stages + 1,
+            false => calls / stages,
+        }
+    }
+
+    fn make(self, flow: Flow, tau: &[f64]) -> Made {
+        match self {
+            Solver::Euler => euler::make(flow, tau),
+            Solver::Ddim => ddim::make(flow, tau),
+            Solver::StochasticDdim { eta } => ddim::make_stochastic(flow, tau, eta),
+            Solver::Ddpm => ddpm::make(flow, tau),
+            Solver::Deis { order, variable } => deis::make(flow, tau, order, variable),
+            Solver::RhoRk(tableau) => rho_rk::make(flow, tau, tableau),
+            Solver::Ipndm { order } => ipndm::make(flow, tau, order),
+            Solver::DpmSolver { order } => dpm_solver::make(flow, tau, order),
+            Solver::DpmSolverPpM { order } => dpm_solver_pp::multi(flow, tau, order),
+            Solver::DpmSolverPpS => dpm_solver_pp::single(flow, tau),
+            Solver::UniPc { order, b } => unipc::make(flow, tau, order, b),
+            Solver::EdmEuler => edm::euler(flow, tau),
+            Solver::EdmHeun => edm::heun(flow, tau),
+        }
+    }
+}
+
+/// The ending of normalised methods' names.
+const SUFFIX: &str = "-sn";
+
+impl Method {
+    /// Every solver without score normalisation, and with it where it has a meaning.
+    pub fn all() -> Vec<Method> {
+        let both = |solver: Solver| {
+            let normalised = solver.traits().refuses_normaliser.is_none().then(|| Method::normalised(solver));
+            std::iter::once(Method::plain(solver)).chain(normalised)
+        };
+        Solver::all().into_iter().flat_map(both).collect()
+    }
+
+    /// The solver as its paper has it.
+    pub fn plain(solver: Solver) -> Self {
+        Method { solver, normalise: false }
+    }
+
+    /// The solver on ε/r.
+    pub fn normalised(solver: Solver) -> Self {
+        Method { solver, normalise: true }
+    }
+
+    /// tAB-DEIS, which the paper's DEIS means.
+    pub fn deis(order: usize) -> Self {
+        Method::plain(Solver::Deis { order, variable: Variable::Time })
+    }
+
+    /// DEIS-SN.
+    pub fn deis_sn(order: usize) -> Self {
+        Method::normalised(Solver::Deis { order, variable: Variable::Time })
+    }
+
+    /// The method called `name`; `-sn` at its end asks for score normalisation. `order` is for those that come in
+    /// several; they default to 2, as behind the paper's numbers.
     ///
     /// # Errors
-    /// Where there is no such method, it takes no order, or the order is out of range.
+    /// Where there is no such method, it takes no order, the order is out of range, or score normalisation has no
+    /// meaning for it.
     pub fn new(name: &str, order: Option<usize>) -> Result<Self> {
-        let extrapolating = match (name, order) {
-            ("deis" | "deis-sn", Some(order)) if order > MAX_ORDER => {
-                return Err(Error::Request(format!("order is {order}; expected 0 to {MAX_ORDER}")));
+        let (plain, normalise) = name.strip_suffix(SUFFIX).map_or((name, false), |plain| (plain, true));
+        let refuse = |reason: String| Err(Error::Request(reason));
+        let mut known: Vec<Solver> = Solver::all();
+        if let Some(eta) = plain.strip_prefix("ddim-eta-") {
+            match eta.parse::<f64>() {
+                Ok(eta) if eta > 0.0 && eta <= 1.0 => known.push(Solver::StochasticDdim { eta }),
+                _ => return refuse(format!("eta is {eta}; expected a number over 0 and up to 1")),
             }
-            ("euler" | "ddim", Some(order)) => {
-                return Err(Error::Request(format!("method '{name}' takes no order, got {order}")));
-            }
-            (_, order) => order.unwrap_or(2),
-        };
-        match name {
-            "euler" => Ok(Method::Euler),
-            "ddim" => Ok(Method::Ddim),
-            "deis" => Ok(Method::Deis { order: extrapolating }),
-            "deis-sn" => Ok(Method::DeisSn { order: extrapolating }),
-            _ => Err(Error::Request(format!("no method '{name}'; expected euler, ddim, deis or deis-sn"))),
         }
+        let called: Vec<Solver> = known.iter().copied().filter(|solver| solver.traits().name == plain).collect();
+        let orders = || called.iter().map(|solver| solver.traits().order);
+        let wanted = order.unwrap_or(2);
+        let solver = match called.as_slice() {
+            [] => {
+                let mut names: Vec<String> = known.iter().map(|solver| solver.traits().name).collect();
+                names.dedup();
+                return refuse(format!("no method '{plain}'; expected {}", names.join(", ")));
+            }
+            [solver, ..] if solver.is_unique() => match order {
+                None => *solver,
+                Some(order) if order == solver.traits().order && order > 0 => *solver,
+                Some(order) => return refuse(format!("method '{plain}' takes no order, got {order}")),
+            },
+            several => match several.iter().find(|solver| solver.traits().order == wanted) {
+                Some(solver) => *solver,
+                None => {
+                    let (low, high) = (orders().min().unwrap_or(0), orders().max().unwrap_or(0));
+                    return refuse(format!("order is {wanted}; expected {low} to {high}"));
+                }
+            },
+        };
+        let method = Method { solver, normalise };
+        method.refusal().map_or(Ok(method), refuse)
+    }
+
+    /// Why score normalisation has no meaning here, where it is asked for.
+    fn refusal(self) -> Option<String> {
+        let traits = self.solver.traits();
+        let reason = traits.refuses_normaliser.filter(|_| self.normalise)?;
+        Some(format!("score normalisation has no meaning for {}: {reason}", traits.label))
     }
 
     /// The name in experiment files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Method::Euler => "euler",
-            Method::Ddim => "ddim",
-            Method::Deis { .. } => "deis",
-            Method::DeisSn { .. } => "deis-sn",
-        }
+    pub fn name(self) -> String {
+        self.solver.traits().name + if self.normalise { SUFFIX } else { "" }
     }
 
     /// The name in charts and tables.
     pub fn label(self) -> String {
-        match self {
-            Method::Euler => "Euler".into(),
-            Method::Ddim => "DDIM".into(),
-            Method::Deis { order } => format!("DEIS-{order}"),
-            Method::DeisSn { order } => format!("DEIS-SN-{order}"),
+        let label = self.solver.traits().label;
+        match (self.normalise, label.rsplit_once('-')) {
+            (false, _) => label,
+            // The paper writes DEIS-SN; the order goes behind.
+            (true, Some((name, order))) if order.len() == 1 => format!("{name}-SN-{order}"),
+            (true, _) => format!("{label}-SN"),
         }
     }
 
-    /// Degree of the extrapolation; 0 where there is none.
+    /// The order in the method's name; 0 where there is none.
     pub fn order(self) -> usize {
-        match self {
-            Method::Euler | Method::Ddim => 0,
-            Method::Deis { order } | Method::DeisSn { order } => order,
-        }
+        self.solver.traits().order
     }
 
-    /// Whether the method divides by a normaliser.
-    pub fn normalises(self) -> bool {
-        matches!(self, Method::DeisSn { .. })
-    }
-
-    /// Whether integrals are computed, so that [`Coefficients`] matter.
-    pub fn integrates(self) -> bool {
-        matches!(self, Method::Deis { .. } | Method::DeisSn { .. })
+    /// Whether samples depend on noise besides x_T, so that they solve no ODE.
+    pub fn is_stochastic(self) -> bool {
+        self.solver.traits().convergence == 0
     }
 
     /// Works the method out.
     ///
     /// # Errors
-    /// Where the number of evaluations is out of range, the order too high, or a normaliser is missing or unfit
-    /// for the asked coefficients.
+    /// Where the number of evaluations is out of range, a normaliser is missing or unfit for the asked coefficients, or the
+    /// request has no meaning for this method.
     pub fn plan(self, request: &Request) -> Result<Plan> {
-        if self.order() > MAX_ORDER {
-            return Err(Error::Request(format!("order is {}; expected 0 to {MAX_ORDER}", self.order())));
+        let traits = self.solver.traits();
+        let refuse = |reason: String| Err(Error::Request(reason));
+        if let Some(reason) = self.refusal() {
+            return refuse(reason);
         }
-        let tau = request.grid.times(request.nfe, request.schedule.levels())?;
-        let steps = match self {
-            Method::Euler => euler::steps(request, &tau),
-            Method::Ddim => ddim::steps(request, &tau),
-            Method::Deis { order } => deis::steps(request, &tau, order),
-            Method::DeisSn { order } => deis_sn::steps(request, &tau, order)?,
+        if request.threshold != Threshold::None && !traits.predicts_data {
+            return refuse(format!(
+                "method '{}' predicts noise; thresholding is for methods that predict data",
+                self.name()
+            ));
+        }
+        let integrates =
+            matches!(self.solver, Solver::Deis { variable: Variable::Time, .. } | Solver::Euler | Solver::Ddim);
+        if request.coefficients == Coefficients::Reference && !integrates {
+            return refuse(format!(
+                "method '{}' has no reference coefficients; only the authors' DEIS has",
+                self.name()
+            ));
+        }
+        let normaliser = match (self.normalise, request.normaliser) {
+            (true, None) => return refuse(format!("method '{}' needs a normaliser", self.name())),
+            (normalise, normaliser) => normaliser.filter(|_| normalise),
         };
+        let denoise = usize::from(request.grid.denoises());
+        let intervals = self.solver.intervals(request.nfe.saturating_sub(denoise), request.grid.end() == 0.0);
+        if request.nfe > 0 && intervals == 0 {
+            return refuse(format!(
+                "nfe is {}; method '{}' needs more for one step on grid '{}'",
+                request.nfe,
+                self.name(),
+                request.grid.name()
+            ));
+        }
+        let tau = request.grid.times(intervals, request.schedule)?;
+        let level = Level::new(request.schedule, normaliser, request.coefficients)?;
+        let (tau, steps) = self.solver.make(Flow::new(request.schedule, level, denoise == 1), &tau);
+        let finite =
+            |step: &Step| [step.a, step.noise].iter().chain(&step.b).chain(&step.c).all(|value| value.is_finite());
+        if let Some(step) = steps.iter().position(|step| !finite(step)) {
+            return refuse(format!("{}: step {step} on grid '{}' is not finite", self.label(), request.grid.name()));
+        }
         Ok(Plan {
-            method: self.name().into(),
+            method: self.name(),
             order: self.order(),
-            nfe: request.nfe,
-            grid: request.grid.name().into(),
-            timestep: tau[..request.nfe].iter().map(|&tau| request.schedule.timestep(tau)).collect(),
+            nfe: steps.len(),
+            grid: request.grid.name(),
+            threshold: request.threshold,
+            timestep: tau[..steps.len()].iter().map(|&tau| request.schedule.timestep(tau)).collect(),
             tau,
             steps,
         })
     }
 }
 
-/// Steps from a function of each pair τ_i > τ_{i+1}.
-fn each_pair(tau: &[f64], step: impl Fn(f64, f64) -> Step) -> Vec<Step> {
-    tau.windows(2).map(|pair| step(pair[0], pair[1])).collect()
+impl Solver {
+    /// Whether no other solver has its name.
+    fn is_unique(self) -> bool {
+        let name = self.traits().name;
+        Solver::all().iter().filter(|other| other.traits().name == name).count() < 2
+    }
+}
+
+/// s z, with fresh standard normal z.
+fn fresh_noise(s: f64) -> Linear {
+    Linear::noise() * s
+}
+
+/// The order of a step that starts from the last of `nodes`: as many predictions as there are, and towards λ = ∞ as many as
+/// steps are left.
+fn lowered(order: usize, nodes: &[Node], tau: &[f64]) -> usize {
+    let left = if tau[tau.len() - 1] == 0.0 { tau.len() - nodes.len() } else { usize::MAX };
+    order.min(nodes.len()).min(left)
 }

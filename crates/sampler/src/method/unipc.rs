@@ -1,0 +1,108 @@
+//! UniPC on data predictions D (Zhao et al. 2023, arXiv 2302.04867, algorithms 1 and 2 and equations 3 and 9).
+
+use super::Made;
+use crate::{
+    Linear,
+    flow::{Flow, Node, multistep},
+};
+
+/// The function B(h).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum B {
+    /// B₁(h) = h.
+    H,
+    /// B₂(h) = e^h − 1.
+    Exp,
+}
+
+/// UniP-`order` from the corrected state; UniC corrects each state once its prediction is known, which costs no call. The
+/// last orders are lowered to 1 towards λ = ∞ (the authors' `lower_order_final`).
+pub(super) fn make(flow: Flow, tau: &[f64], order: usize, b: B) -> Made {
+    multistep(flow, tau, |flow, nodes, target| {
+        let node = &nodes[nodes.len() - 1];
+        let earlier = &nodes[..nodes.len() - 1];
+        let corrected = match earlier {
+            [] => node.y.clone(),
+            // The state is what the predictor made of these; the corrector would have made this of them.
+            _ => {
+                let order = super::lowered(order, earlier, tau);
+                node.y.clone() + residual(earlier, node.rho, order, b, None)
+                    - residual(earlier, node.rho, order, b, Some(node))
+            }
+        };
+        let (rho, order) = (flow.rho(target), super::lowered(order, nodes, tau));
+        let base = corrected * (rho / node.rho) - node.data() * (rho / node.rho - 1.0);
+        base - residual(nodes, rho, order, b, None)
+    })
+}
+
+/// B(h) Σ_k w_k (D_k − D_0)/r_k over earlier predictions, and over the one at the end of the step for the corrector.
+fn residual(nodes: &[Node], rho: f64, order: usize, b: B, end: Option<&Node>) -> Linear {
+    let node = &nodes[nodes.len() - 1];
+    let h = -rho.ln() - node.lambda();
+    let earlier = nodes.iter().rev().skip(1).take(order - 1);
+    let points: Vec<(f64, &Node)> =
+        earlier.map(|other| ((other.lambda() - node.lambda()) / h, other)).chain(end.map(|end| (1.0, end))).collect();
+    let r: Vec<f64> = points.iter().map(|point| point.0).collect();
+    // D is expanded in −h; with data predictions the paper's h changes sign.
+    let scale = match b {
+        B::H => -h,
+        B::Exp => (-h).exp_m1(),
+    };
+    let weights = weights(&r, -h, scale);
+    points
+        .iter()
+        .zip(weights)
+        .fold(node.data() * 0.0, |sum, ((r, point), weight)| sum + (point.data() - node.data()) * (scale * weight / r))
+}
+
+/// w with Σ_k w_k r_k^{i−1} = i! φ_{i+1}(z) z/B for i = 1 … number of points; ½ for one point, which is enough for its
+/// order (section 3.3).
+fn weights(r: &[f64], z: f64, b: f64) -> Vec<f64> {
+    if r.len() < 2 {
+        return vec![0.5; r.len()];
+    }
+    let mut phi = z.exp_m1() / z - 1.0;
+    let mut factorial = 1.0;
+    let right = (1..=r.len()).map(|i| {
+        let value = phi * factorial / b;
+        factorial *= i as f64 + 1.0;
+        phi = phi / z - 1.0 / factorial;
+        value
+    });
+    vandermonde(r, right.collect())
+}
+
+/// Solves Σ_k w_k r_k^i = right_i for i = 0 … n − 1 by elimination (Björck and Pereyra 1970, dual system).
+fn vandermonde(r: &[f64], mut right: Vec<f64>) -> Vec<f64> {
+    let n = r.len();
+    for k in 0..n - 1 {
+        for i in (k + 1..n).rev() {
+            right[i] -= r[k] * right[i - 1];
+        }
+    }
+    for k in (0..n - 1).rev() {
+        for i in k + 1..n {
+            right[i] /= r[i] - r[i - k - 1];
+        }
+        for i in k..n - 1 {
+            right[i] -= right[i + 1];
+        }
+    }
+    right
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vandermonde_system_is_solved() {
+        let r = [-1.7, -0.6, 1.0];
+        let w = vandermonde(&r, vec![0.3, -0.2, 0.9]);
+        for (i, right) in [0.3, -0.2, 0.9].into_iter().enumerate() {
+            let sum: f64 = r.iter().zip(&w).map(|(r, w)| w * r.powi(i as i32)).sum();
+            assert!((sum - right).abs() < 1e-13, "{sum} {right}");
+        }
+    }
+}
