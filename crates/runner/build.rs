@@ -15,9 +15,9 @@ const SOURCES: [&str; 8] = [
     "../sampler/src/threshold.rs",
     "../fid/src",
     "src/curve.rs",
+    "src/measure.rs",
     "src/noise.rs",
     "src/sampling.rs",
-    "src/sweep.rs",
 ];
 
 fn main() -> io::Result<()> {

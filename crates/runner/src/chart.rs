@@ -18,8 +18,8 @@ use crate::{
 
 /// Pixels of a chart.
 const SIZE: (u32, u32) = (900, 560);
-/// Colours that stay apart for most kinds of colour vision (Okabe and Ito).
-const COLOURS: [RGBColor; 7] = [
+/// Colours that stay apart for most kinds of colour vision (Okabe and Ito; after them some of Tol's).
+const COLOURS: [RGBColor; 11] = [
     RGBColor(0, 0, 0),
     RGBColor(86, 180, 233),
     RGBColor(213, 94, 0),
@@ -27,6 +27,10 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(230, 159, 0),
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),
+    RGBColor(136, 34, 85),
+    RGBColor(153, 153, 51),
+    RGBColor(51, 34, 136),
+    RGBColor(150, 150, 150),
 ];
 
 /// A line of a chart.
@@ -36,6 +40,8 @@ pub struct Line {
     pub label: String,
     /// (x, y), x ascending, y positive.
     pub points: Vec<(f64, f64)>,
+    /// Whether it is somebody else's, and drawn dashed.
+    pub published: bool,
 }
 
 /// A chart.
@@ -90,7 +96,8 @@ impl Chart {
             let mut keys: Vec<f64> =
                 self.lines.iter().flat_map(|line| line.points.iter().map(|point| point.0)).collect();
             keys.sort_by(f64::total_cmp);
-            keys.dedup();
+            // Labels closer than this would run into one another.
+            keys.dedup_by(|next, kept| *next < *kept * 1.12);
             self.fill(builder.build_cartesian_2d((x.0..x.1).log_scale().with_key_points(keys), vertical)?)?;
         } else {
             self.fill(builder.build_cartesian_2d(x.0..x.1, vertical)?)?;
@@ -121,20 +128,37 @@ impl Chart {
         for (i, line) in self.lines.iter().enumerate() {
             let colour = COLOURS[i % COLOURS.len()];
             let style = colour.stroke_width(2);
-            chart
-                .draw_series(LineSeries::new(line.points.iter().copied().filter(|point| point.1 > 0.0), style))?
-                .label(&line.label)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
-            if self.marks {
-                let points = line.points.iter().copied();
-                // The mark's shape tells the lines apart without colour.
-                match i % 4 {
-                    0 => chart.draw_series(points.map(|point| Circle::new(point, 4, colour.filled())))?,
-                    1 => chart.draw_series(points.map(|point| TriangleMarker::new(point, 6, colour.filled())))?,
-                    2 => chart.draw_series(points.map(|point| Cross::new(point, 5, style)))?,
-                    _ => chart.draw_series(points.map(|point| Circle::new(point, 5, style)))?,
-                };
+            let points = line.points.iter().copied().filter(|point| point.1 > 0.0);
+            let series = match line.published {
+                true => chart.draw_series(DashedLineSeries::new(points, 3, 5, style))?,
+                false => chart.draw_series(LineSeries::new(points, style))?,
+            };
+            let series = series.label(&line.label);
+            let stroke = move |at| EmptyElement::at(at) + PathElement::new([(0, 0), (22, 0)], style);
+            if !self.marks {
+                series.legend(stroke);
+                continue;
             }
+            // The mark's shape tells the lines apart without colour.
+            let (points, middle, filled) = (line.points.iter().copied(), (11, 0), colour.filled());
+            match i % 4 {
+                0 => {
+                    series.legend(move |at| stroke(at) + Circle::new(middle, 4, filled));
+                    chart.draw_series(points.map(|point| Circle::new(point, 4, filled)))?
+                }
+                1 => {
+                    series.legend(move |at| stroke(at) + TriangleMarker::new(middle, 6, filled));
+                    chart.draw_series(points.map(|point| TriangleMarker::new(point, 6, filled)))?
+                }
+                2 => {
+                    series.legend(move |at| stroke(at) + Cross::new(middle, 5, style));
+                    chart.draw_series(points.map(|point| Cross::new(point, 5, style)))?
+                }
+                _ => {
+                    series.legend(move |at| stroke(at) + Circle::new(middle, 5, style));
+                    chart.draw_series(points.map(|point| Circle::new(point, 5, style)))?
+                }
+            };
         }
         chart
             .configure_series_labels()

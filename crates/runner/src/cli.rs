@@ -35,6 +35,12 @@ pub enum Command {
         /// What to fetch; everything if nothing is named.
         assets: Vec<String>,
     },
+    /// Measure every method's order of convergence on Gaussian data, in double precision, and draw it.
+    Orders {
+        /// Results folder.
+        #[arg(long, default_value = "results/convergence")]
+        out: PathBuf,
+    },
     /// Make tables and charts again from a results folder.
     Report {
         /// Folder with a `cells.csv`.

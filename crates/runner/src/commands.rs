@@ -12,7 +12,7 @@ use crate::{
     device,
     experiment::{Experiment, MethodEntry, NormaliserSource},
     failure::{Failure, Result},
-    files, mosaic,
+    files, mosaic, orders,
     prepare::{self, Prepared},
     progress, report, sampling, sweep, training,
 };
@@ -33,6 +33,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Sample(arguments) => sample(&arguments),
         Command::Train(arguments) => training::run(&arguments),
         Command::Fetch { assets } => fetch(&assets),
+        Command::Orders { out } => orders::run(&out),
         Command::Report { results } => {
             let name = results.canonicalize().map_err(Failure::file(&results))?;
             let name = name.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

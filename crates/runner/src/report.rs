@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
-use fewstep_sampler::{Coefficients, Normaliser};
+use fewstep_sampler::Normaliser;
 
 use crate::{
     chart::{self, Line},
@@ -11,7 +11,9 @@ use crate::{
     files,
     metric::Metric,
     prepare::Prepared,
+    published,
     record::{self, Record},
+    series::{self, Point, Series},
 };
 
 /// Makes `table.md` and the charts of every metric from `folder/cells.csv`, and prints the table.
@@ -20,22 +22,29 @@ pub fn write(folder: &Path, title: &str) -> Result<()> {
     if records.is_empty() {
         return Err(Failure::Request(format!("{}: no cells", folder.join("cells.csv").display())));
     }
-    let labels = labels(&records);
+    let published = published::kept(folder)?;
     let mut text = format!("# {title}\n\n{}\n", summary(&records));
     for metric in Metric::ALL {
-        let lines = lines(&records, &labels, metric);
-        if lines.is_empty() {
+        let all = series::of(&records, metric);
+        if all.is_empty() {
             continue;
         }
         text.push('\n');
-        text.push_str(&table(&records, &labels, metric, &lines));
+        text.push_str(&table(&series::normalised_pairs(&records), metric, &all));
+        let (lines, mut drawn) = chosen(&all);
         if metric == Metric::OdeRmse
-            && let Some(chart) = convergence(title, &lines)
+            && let Some(chart) = convergence(&format!("{title}{drawn}"), &lines)
         {
             chart.write(&folder.join("convergence"))?;
         }
+        let mut lines = lines;
+        if metric == Metric::Fid && !published.is_empty() {
+            text.push_str(&published::table(&published));
+            lines.extend(published::lines(&published));
+            drawn.push_str("; dashed: published, other networks");
+        }
         let chart = chart::Chart {
-            title: title.to_owned(),
+            title: format!("{title}{drawn}"),
             x: "NFE".into(),
             y: metric.title().into(),
             lines,
@@ -49,13 +58,36 @@ pub fn write(folder: &Path, title: &str) -> Result<()> {
     Ok(())
 }
 
+/// Lines that can be told apart in one chart.
+const MAX_LINES: usize = 10;
+/// The paper's methods, which are drawn whatever others there are.
+const PAPERS: [&str; 4] = ["Euler", "DDIM", "DEIS-2", "DEIS-SN-2"];
+
+/// The lines to draw, and what to say of them: all, or the paper's and the best of the others.
+fn chosen(all: &[Series]) -> (Vec<Line>, String) {
+    if all.len() <= MAX_LINES {
+        return (all.iter().map(Series::line).collect(), String::new());
+    }
+    // Over the numbers of evaluations that all were asked for.
+    let common = |nfe: &&u32| all.iter().all(|series| series.points.contains_key(*nfe));
+    let nfes: Vec<u32> = all[0].points.keys().filter(common).copied().collect();
+    let score = |series: &Series| nfes.iter().map(|nfe| series.points[nfe].mean().ln()).sum::<f64>();
+    let mut others: Vec<&Series> = all.iter().filter(|series| !PAPERS.contains(&series.label.as_str())).collect();
+    others.sort_by(|a, b| score(a).total_cmp(&score(b)));
+    let papers = all.iter().filter(|series| PAPERS.contains(&series.label.as_str()));
+    let mut lines: Vec<Line> = papers.map(Series::line).collect();
+    lines.extend(others.into_iter().map(Series::line).take(MAX_LINES - lines.len()));
+    let drawn = format!(" ({} of {} methods)", lines.len(), all.len());
+    (lines, drawn)
+}
+
 /// Error against NFE, both logarithmic, each method's slope over its last points in the legend: its order of convergence
 /// where those lie on a line. None with fewer points than that.
 fn convergence(title: &str, lines: &[Line]) -> Option<chart::Chart> {
     let labelled = |line: &Line| {
         let last = &line.points[line.points.len().checked_sub(SLOPE_POINTS)?..];
         let label = format!("{}: slope {:.2}", line.label, slope(last));
-        Some(Line { label, points: line.points.clone() })
+        Some(Line { label, ..line.clone() })
     };
     Some(chart::Chart {
         title: format!("Convergence: {title}"),
@@ -86,6 +118,7 @@ pub fn normaliser(folder: &Path, normaliser: &Normaliser, prepared: &Prepared) -
     let curve = |label: &str, value: &dyn Fn(f64, f64) -> f64| Line {
         label: label.to_owned(),
         points: normaliser.tau().iter().zip(normaliser.values()).map(|(&tau, &r)| (tau, value(tau, r))).collect(),
+        published: false,
     };
     let mut lines = vec![
         curve("|s|", &|tau, r| r / prepared.sampler.schedule.sigma(tau)),
@@ -96,7 +129,7 @@ pub fn normaliser(folder: &Path, normaliser: &Normaliser, prepared: &Prepared) -
         let published = Normaliser::read(path)?;
         let points = published.tau().iter().copied().zip(published.values().iter().copied()).collect();
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        lines.push(Line { label: format!("r, published ({name})"), points });
+        lines.push(Line { label: format!("r, published ({name})"), points, published: true });
     }
     let source = match &spec.source {
         NormaliserSource::File(file) => {
@@ -116,38 +149,6 @@ pub fn normaliser(folder: &Path, normaliser: &Normaliser, prepared: &Prepared) -
     chart.write(&folder.join("normaliser"))
 }
 
-/// A name for each record's method that tells it from the others of the table.
-fn labels(records: &[Record]) -> Vec<String> {
-    let several = |field: fn(&Record) -> &str| records.iter().any(|record| field(record) != field(&records[0]));
-    let grids = several(|record| &record.grid);
-    let coefficients = several(|record| &record.coefficients);
-    let label = |record: &Record| {
-        let mut label = record.label();
-        if grids {
-            label = format!("{label} {}", record.grid);
-        }
-        if coefficients && record.coefficients == Coefficients::Reference.name() {
-            label.push_str(" (reference)");
-        }
-        label
-    };
-    records.iter().map(label).collect()
-}
-
-/// One line per method, in the order of the records.
-fn lines(records: &[Record], labels: &[String], metric: Metric) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
-    for (record, label) in records.iter().zip(labels) {
-        let Some(value) = record.metric(metric) else { continue };
-        let point = (f64::from(record.nfe), value);
-        match lines.iter_mut().find(|line| line.label == *label) {
-            Some(line) => line.points.push(point),
-            None => lines.push(Line { label: label.clone(), points: vec![point] }),
-        }
-    }
-    lines
-}
-
 fn summary(records: &[Record]) -> String {
     let first = &records[0];
     let several = |field: fn(&Record) -> &str| {
@@ -157,29 +158,41 @@ fn summary(records: &[Record]) -> String {
         values.join(" and ")
     };
     let (grid, coefficients) = (several(|record| &record.grid), several(|record| &record.coefficients));
+    let mut seeds: Vec<u64> = records.iter().map(|record| record.seed).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
     let mut text = format!(
-        "{} cells, {} images each, seed {}, {grid} grid, {coefficients} coefficients, on {}.",
+        "{} cells, {} images each, seed{} {}, {grid} grid, {coefficients} coefficients, on {}.",
         records.len(),
         first.samples,
-        first.seed,
+        if seeds.len() > 1 { "s" } else { "" },
+        seeds.join(", "),
         first.device
     );
+    if seeds.len() > 1 {
+        text.push_str(" Means over the seeds ± their standard deviation, where a cell has several; differences are of the same seeds.");
+    }
+    if records.iter().any(unspent) {
+        text.push_str(" In brackets: evaluations spent, where the method cannot spend all that it was asked to.");
+    }
     if records.iter().any(|record| record.fid.is_some() && record.samples < 50_000) {
         text.push_str(" FID is biased upwards below 50 000 images: compare within this table only.");
     }
     text
 }
 
+fn unspent(record: &Record) -> bool {
+    record.nfe_measured < f64::from(record.nfe)
+}
+
 /// Rows methods, columns NFE, the best of a column in bold; below, what score normalisation changes.
-fn table(records: &[Record], labels: &[String], metric: Metric, lines: &[Line]) -> String {
-    let mut nfes: Vec<u32> = records.iter().map(|record| record.nfe).collect();
+fn table(pairs: &[(String, String)], metric: Metric, all: &[Series]) -> String {
+    let mut nfes: Vec<u32> = all.iter().flat_map(|series| series.points.keys().copied()).collect();
     nfes.sort_unstable();
     nfes.dedup();
-    let value = |line: &Line, nfe: u32| line.points.iter().find(|point| point.0 == f64::from(nfe)).map(|point| point.1);
-    let best: BTreeMap<u32, f64> = nfes
-        .iter()
-        .map(|&nfe| (nfe, lines.iter().filter_map(|line| value(line, nfe)).fold(f64::INFINITY, f64::min)))
-        .collect();
+    let means = |nfe: u32| all.iter().filter_map(move |series| Some(series.points.get(&nfe)?.mean()));
+    let best: BTreeMap<u32, f64> = nfes.iter().map(|&nfe| (nfe, means(nfe).fold(f64::INFINITY, f64::min))).collect();
 
     let mut text = format!("## {} (`{}`)\n\n| method |", metric.title(), metric.name());
     // Writing to a string cannot fail.
@@ -187,50 +200,46 @@ fn table(records: &[Record], labels: &[String], metric: Metric, lines: &[Line]) 
     text.push_str("\n|---|");
     nfes.iter().for_each(|_| text.push_str("---:|"));
     text.push('\n');
-    for line in lines {
-        _ = write!(text, "| {} |", line.label);
-        for &nfe in &nfes {
-            let cell = match value(line, nfe) {
-                Some(value) if value == best[&nfe] => format!("**{}**", number(value)),
-                Some(value) => number(value),
-                None => String::new(),
-            };
+    for series in all {
+        _ = write!(text, "| {} |", series.label);
+        for nfe in &nfes {
+            let cell = series.points.get(nfe).map_or(String::new(), |point| cell(point, *nfe, best[nfe]));
             _ = write!(text, " {cell} |");
         }
         text.push('\n');
     }
-    for (normalised, plain) in normalised_pairs(records, labels) {
-        let (Some(normalised_line), Some(plain_line)) =
-            (lines.iter().find(|line| line.label == normalised), lines.iter().find(|line| line.label == plain))
-        else {
-            continue;
-        };
+    let find = |label: &str| all.iter().find(|series| series.label == label);
+    for (normalised, plain) in pairs {
+        let (Some(with), Some(without)) = (find(normalised), find(plain)) else { continue };
         _ = write!(text, "| *{normalised} − {plain}* |");
-        for &nfe in &nfes {
-            let difference = value(normalised_line, nfe).zip(value(plain_line, nfe)).map(|(a, b)| a - b);
-            _ = write!(text, " {} |", difference.map_or(String::new(), signed));
+        for nfe in &nfes {
+            let difference = with.points.get(nfe).zip(without.points.get(nfe)).and_then(|(a, b)| a.less(b));
+            _ = write!(
+                text,
+                " {} |",
+                difference.map_or(String::new(), |(mean, spread)| signed(mean) + &plus_minus(spread))
+            );
         }
         text.push('\n');
     }
     text
 }
 
-/// Labels of DEIS-SN and of the DEIS that differs from it in nothing else.
-fn normalised_pairs(records: &[Record], labels: &[String]) -> Vec<(String, String)> {
-    let mut pairs = Vec::new();
-    for (record, label) in records.iter().zip(labels).filter(|(record, _)| record.method == "deis-sn") {
-        let plain = records.iter().zip(labels).find(|(other, _)| {
-            other.method == "deis"
-                && (other.order, &other.grid, &other.coefficients) == (record.order, &record.grid, &record.coefficients)
-        });
-        if let Some((_, plain)) = plain {
-            pairs.push((label.clone(), plain.clone()));
-        }
+fn cell(point: &Point, nfe: u32, best: f64) -> String {
+    let mean = point.mean();
+    let mut text = if mean == best { format!("**{}**", number(mean)) } else { number(mean) };
+    text.push_str(&plus_minus(point.spread()));
+    if point.spent < f64::from(nfe) {
+        _ = write!(text, " ({})", point.spent);
     }
-    pairs.dedup();
-    pairs.sort();
-    pairs.dedup();
-    pairs
+    text
+}
+
+/// Two significant digits.
+fn plus_minus(spread: Option<f64>) -> String {
+    let Some(spread) = spread else { return String::new() };
+    let digits = if spread > 0.0 { (1 - spread.log10().floor() as i32).clamp(0, 8) as usize } else { 0 };
+    format!(" ± {spread:.digits$}")
 }
 
 /// Four significant digits.
@@ -261,7 +270,7 @@ mod tests {
     fn a_power_law_has_its_exponent_as_slope() {
         let points: Vec<(f64, f64)> = [8.0, 20.0, 50.0].iter().map(|&n: &f64| (n, 3.0 * n.powf(-2.5))).collect();
         assert!((slope(&points) + 2.5).abs() < 1e-12);
-        let line = Line { label: "DEIS-2".into(), points };
+        let line = Line { label: "DEIS-2".into(), points, published: false };
         assert_eq!(convergence("x", std::slice::from_ref(&line)).unwrap().lines[0].label, "DEIS-2: slope -2.50");
         let short = Line { points: line.points[..2].to_vec(), ..line };
         assert!(convergence("x", &[short]).is_none());

@@ -3,31 +3,26 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
-use fewstep_fid::{Gaussian, Images, Moments, frechet_distance};
-use fewstep_model::DataMoments;
-use fewstep_sampler::{Grid, Normaliser, Plan, Request};
-use indicatif::ProgressBar;
+use fewstep_sampler::{Normaliser, Plan};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cli, curve,
-    experiment::{Experiment, MethodEntry, SolutionSpec},
+    cli,
+    experiment::{Experiment, MethodEntry},
     failure::{Failure, Result},
     files,
+    measure::{self, INCEPTION_COST},
     metric::Metric,
     mosaic,
     prepare::Prepared,
     progress,
     provenance::{self, Provenance},
+    published,
     record::{self, Record},
-    report, sampling,
+    report,
 };
-
-/// Evaluations of a small U-Net that cost as much as one image through Inception: for the time left only.
-const INCEPTION_COST: u64 = 25;
 
 /// A finished cell on disk, as TOML: its floats come back to the last bit, as serde_json's do not by default.
 #[derive(Serialize, Deserialize)]
@@ -39,12 +34,15 @@ struct Done {
 }
 
 /// A cell to measure.
-struct Cell {
-    entry: MethodEntry,
+pub struct Cell {
+    /// The method.
+    pub entry: MethodEntry,
     /// Evaluations asked for; the plan's may be fewer.
-    nfe: usize,
-    seed: u64,
-    plan: Plan,
+    pub nfe: usize,
+    /// Of its noise.
+    pub seed: u64,
+    /// The method on its grid.
+    pub plan: Plan,
     fingerprint: String,
     path: PathBuf,
 }
@@ -54,6 +52,7 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
     let experiment = Experiment::read(&arguments.experiment)?;
     let selection = Selection::parse(arguments.only.as_deref().unwrap_or_default(), &experiment)?;
     let folder = arguments.run.folder(&experiment.name);
+    let published = experiment.published.iter().map(|path| published::read(path)).collect::<Result<Vec<_>>>()?.concat();
     let mut prepared = Prepared::all(experiment, arguments.run.device)?;
     let cells_folder = folder.join("cells");
     std::fs::create_dir_all(&cells_folder).map_err(Failure::file(&cells_folder))?;
@@ -77,12 +76,12 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
         if let Some(spec) = &prepared.experiment.solution
             && !solutions.contains_key(&cell.seed)
         {
-            let solved = solution(&prepared, spec, cell.seed, &cells_folder, arguments.run.fresh, &bar)?;
+            let solved = measure::solution(&prepared, spec, cell.seed, &cells_folder, arguments.run.fresh, &bar)?;
             solutions.insert(cell.seed, solved);
         }
         let solution = solutions.get(&cell.seed).filter(|_| !cell.entry.method.is_stochastic());
         bar.set_message(format!("{} at {} NFE", cell.entry.method.label(), cell.nfe));
-        let (record, first) = measure(&prepared, cell, solution.map(Vec::as_slice), &bar)?;
+        let (record, first) = measure::cell(&prepared, cell, solution.map(Vec::as_slice), &bar)?;
         mosaic::write(&cell.path.with_extension("png"), &first)?;
         let state = Done { fingerprint: cell.fingerprint.clone(), commit: commit.clone(), record };
         files::write(&cell.path, toml::to_string(&state).map_err(Failure::run)?.as_bytes())?;
@@ -92,6 +91,7 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
     bar.finish_and_clear();
 
     write_tables(&folder, &prepared, &done)?;
+    published::keep(&folder, &published)?;
     let tiles: Vec<(Record, PathBuf)> = done
         .into_iter()
         .zip(&cells)
@@ -152,138 +152,6 @@ fn work(prepared: &Prepared, cells: &[Cell], pending: &[usize]) -> u64 {
     let solution =
         prepared.experiment.solution.map_or(0, |spec| (spec.nfe.unwrap_or(0) * spec.samples * seeds.len()) as u64);
     pending.iter().map(|&i| samples * (cells[i].plan.nfe as u64 + features)).sum::<u64>() + solution
-}
-
-/// x_0 of the first images: exact where the model knows it, else by the many-step run, from disk where it is there.
-fn solution(
-    prepared: &Prepared,
-    spec: &SolutionSpec,
-    seed: u64,
-    folder: &Path,
-    fresh: bool,
-    bar: &ProgressBar,
-) -> Result<Vec<f32>> {
-    let sampler = &prepared.sampler;
-    let Some(nfe) = spec.nfe else {
-        let exact = sampler.predictor.solution(sampler.noise(seed, 0..spec.samples));
-        let exact = exact.ok_or_else(|| Failure::request("[solution] needs nfe: this model has no exact solution"))?;
-        return sampling::values(exact);
-    };
-    let plan = curve::long_run().plan(&Request::new(&sampler.schedule, &Grid::quadratic(), nfe))?;
-    let path = folder.join(format!("solution-{}.f32", &prepared.fingerprint(&plan, seed)[..16]));
-    let total = spec.samples * sampler.len();
-    if let Ok(bytes) = std::fs::read(&path)
-        && bytes.len() == 4 * total
-        && !fresh
-    {
-        bar.inc((nfe * spec.samples) as u64);
-        return Ok(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect());
-    }
-    bar.set_message(format!("solution with {nfe} evaluations"));
-    let mut x = Vec::with_capacity(total);
-    let run = |range: std::ops::Range<usize>| {
-        let n = range.len() as u64;
-        sampler.run(&plan, seed, range, |_, _| bar.inc(n))
-    };
-    sampler.batches(spec.samples, run, |_, part| {
-        x.extend(part);
-        Ok(())
-    })?;
-    let bytes: Vec<u8> = x.iter().flat_map(|value| value.to_le_bytes()).collect();
-    files::write(&path, &bytes)?;
-    Ok(x)
-}
-
-/// What one batch of a cell gives.
-struct Batch {
-    images: Images,
-    features: Vec<Vec<f32>>,
-    /// The samples themselves, where they are measured.
-    x: Vec<f32>,
-    squared_error: Vec<f64>,
-    seconds: [f64; 2],
-}
-
-fn measure(prepared: &Prepared, cell: &Cell, solution: Option<&[f32]>, bar: &ProgressBar) -> Result<(Record, Images)> {
-    let Prepared { experiment, sampler, measures, .. } = prepared;
-    let len = sampler.len();
-    let before = sampler.predictor.evaluated();
-    let mut moments: Vec<Moments> = measures.iter().map(|measure| Moments::new(measure.extractor.dim())).collect();
-    let data = experiment.metrics.contains(&Metric::FdData).then(|| sampler.predictor.moments()).flatten();
-    let mut data_moments = data.as_ref().map(|_| Moments::new(len));
-    let (mut squared_error, mut compared) = (0.0, 0);
-    let mut seconds = [0.0; 2];
-    let mut first = Vec::new();
-
-    let work = |range: std::ops::Range<usize>| {
-        let start = Instant::now();
-        let x = sampler.run(&cell.plan, cell.seed, range.clone(), |_, _| bar.inc(range.len() as u64))?;
-        let sampled = start.elapsed().as_secs_f64();
-        let images = sampling::to_images(&x, sampler.size)?;
-        let rows = measures.iter().map(|measure| Ok(measure.extractor.features(&images)?));
-        let features = rows.collect::<Result<Vec<_>>>()?;
-        if experiment.metrics.contains(&Metric::Fid) {
-            bar.inc(INCEPTION_COST * range.len() as u64);
-        }
-        let solved = solution.map_or(&[][..], |solution| solution.get(range.start * len..).unwrap_or_default());
-        let squared_error = x.chunks(len).zip(solved.chunks(len)).map(|(x, solved)| distance(x, solved)).collect();
-        let x = if data.is_some() { x } else { Vec::new() };
-        Ok(Batch { images, features, x, squared_error, seconds: [sampled, start.elapsed().as_secs_f64() - sampled] })
-    };
-    sampler.batches(experiment.samples, work, |_, batch| {
-        for (moments, rows) in moments.iter_mut().zip(&batch.features) {
-            moments.push(rows)?;
-        }
-        if let Some(moments) = &mut data_moments {
-            moments.push(&batch.x)?;
-        }
-        // Image by image, so that the batch size does not change the last bits.
-        batch.squared_error.iter().for_each(|error| squared_error += error);
-        compared += batch.squared_error.len();
-        seconds.iter_mut().zip(batch.seconds).for_each(|(sum, part)| *sum += part / sampler.workers() as f64);
-        let missing = mosaic::TILE_IMAGES - first.len() / len;
-        first.extend(batch.images.iter().take(missing).flatten());
-        Ok(())
-    })?;
-
-    let evaluated = sampler.predictor.evaluated() - before;
-    let mut record = Record {
-        experiment: experiment.name.clone(),
-        method: cell.plan.method.clone(),
-        order: cell.plan.order as u32,
-        grid: cell.plan.grid.clone(),
-        coefficients: cell.entry.coefficients.name().into(),
-        threshold: cell.plan.threshold.to_string(),
-        nfe: cell.nfe as u32,
-        nfe_measured: evaluated as f64 / experiment.samples as f64,
-        seed: cell.seed,
-        samples: experiment.samples as u64,
-        fid: None,
-        fd_pixel: None,
-        fd_data: None,
-        ode_rmse: None,
-        seconds_sample: 0.0,
-        seconds_features: 0.0,
-        device: prepared.device.name().into(),
-    };
-    let start = Instant::now();
-    for (measure, moments) in measures.iter().zip(moments) {
-        record.set(measure.metric, frechet_distance(&moments.gaussian()?, &measure.reference.gaussian)?);
-    }
-    if let (Some(DataMoments { mean, covariance }), Some(moments)) = (data, data_moments) {
-        record.set(Metric::FdData, frechet_distance(&moments.gaussian()?, &Gaussian::from_rows(mean, &covariance)?)?);
-    }
-    // A stochastic method solves no ODE.
-    if experiment.metrics.contains(&Metric::OdeRmse) && compared > 0 {
-        record.set(Metric::OdeRmse, (squared_error / (compared * len) as f64).sqrt());
-    }
-    record.seconds_sample = seconds[0];
-    record.seconds_features = seconds[1] + start.elapsed().as_secs_f64();
-    Ok((record, Images::new(sampler.size, sampler.size, first)?))
-}
-
-fn distance(x: &[f32], y: &[f32]) -> f64 {
-    x.iter().zip(y).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum()
 }
 
 fn provenance(prepared: &Prepared, commits: BTreeMap<String, usize>) -> Provenance {

@@ -319,8 +319,12 @@ impl Run {
             x: "step".into(),
             y: "mean squared error".into(),
             lines: vec![
-                Line { label: "a step's batch".into(), points: of(&|row| row.loss) },
-                Line { label: format!("mean of the last {WINDOW}"), points: of(&|row| smooth(&self.rows, row.step)) },
+                Line { label: "a step's batch".into(), points: of(&|row| row.loss), published: false },
+                Line {
+                    label: format!("mean of the last {WINDOW}"),
+                    points: of(&|row| smooth(&self.rows, row.step)),
+                    published: false,
+                },
             ],
             marks: false,
             log_x: false,

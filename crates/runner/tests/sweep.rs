@@ -131,7 +131,7 @@ fn a_killed_sweep_continues_and_ends_with_the_same_bytes() {
     child.wait().unwrap();
     let before = finished();
     assert!((2..8).contains(&before), "{before} of 8 cells were done when killed");
-    let first = cwd.join("killed/cells/euler-quadratic-exact-5.toml");
+    let first = cwd.join("killed/cells/euler-0-quadratic-exact-none-5-seed-3.toml");
     let kept = std::fs::read(&first).unwrap();
 
     succeed(cwd, &["sweep", "gaussian.toml", "--out", "killed"]);

@@ -23,9 +23,8 @@ struct Gaussian {
 impl Gaussian {
     fn epsilon(&self, x: &[f64], tau: f64) -> Vec<f64> {
         let (alpha_bar, sigma) = (self.schedule.alpha_bar(tau), self.schedule.sigma(tau));
-        let one = |((x, m), v): ((&f64, &f64), &f64)| {
-            sigma * (x - alpha_bar.sqrt() * m) / (alpha_bar * v + sigma * sigma)
-        };
+        let one =
+            |((x, m), v): ((&f64, &f64), &f64)| sigma * (x - alpha_bar.sqrt() * m) / (alpha_bar * v + sigma * sigma);
         x.iter().zip(&self.m).zip(&self.v).map(one).collect()
     }
 
@@ -37,9 +36,7 @@ impl Gaussian {
             let sum = |i: usize, factors: &[f64], terms: &[Vec<f64>]| -> f64 {
                 factors.iter().zip(terms.iter().rev()).map(|(factor, term)| factor * term[i]).sum()
             };
-            let next = |i: usize| {
-                step.a * states[k][i] + sum(i, &step.b, &states[..k]) + sum(i, &step.c, &predictions)
-            };
+            let next = |i: usize| step.a * states[k][i] + sum(i, &step.b, &states[..k]) + sum(i, &step.c, &predictions);
             states.push((0..start.len()).map(next).collect());
         }
         states.pop().unwrap()
@@ -54,9 +51,9 @@ impl Gaussian {
         };
         let epsilon = |x: Tensor<2>, tau: f64| {
             let x: Vec<f32> = x.into_data().try_to_vec().unwrap();
-            let rows = x.chunks(self.m.len()).flat_map(|row| {
-                self.epsilon(&row.iter().map(|&value| f64::from(value)).collect::<Vec<_>>(), tau)
-            });
+            let rows = x
+                .chunks(self.m.len())
+                .flat_map(|row| self.epsilon(&row.iter().map(|&value| f64::from(value)).collect::<Vec<_>>(), tau));
             Ok::<_, std::convert::Infallible>(tensor(rows.collect()))
         };
         let solution = integrate(plan, &self.schedule, tensor(start.concat()), epsilon, |_| unreachable!("no noise"));

@@ -49,6 +49,8 @@ pub struct Experiment {
     pub dataset: Option<String>,
     /// The many-step solution for `ode_rmse`.
     pub solution: Option<SolutionSpec>,
+    /// Files of published figures to show beside.
+    pub published: Vec<PathBuf>,
 }
 
 /// A method with its grid, coefficients and thresholding.
@@ -138,6 +140,8 @@ struct Raw {
     method: Vec<Spanned<RawMethod>>,
     reference: Option<RawReference>,
     solution: Option<RawSolution>,
+    #[serde(default)]
+    published: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -289,6 +293,7 @@ impl Source<'_> {
             references,
             dataset,
             solution,
+            published: raw.published.into_iter().map(|path| self.beside(path)).collect(),
         })
     }
 
