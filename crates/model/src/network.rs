@@ -56,6 +56,9 @@ pub struct Checkpoint {
     pub config: UNetConfig,
     /// What it predicts.
     pub prediction: Prediction,
+    /// The noise schedule that the checkpoint says it was trained with: `linear`, `scaled-linear`, `cosine`, or what its
+    /// metadata say.
+    pub schedule: Option<String>,
     /// Which of several sets of weights was taken.
     pub selected: Selected,
     weights: Weights,
@@ -86,7 +89,7 @@ impl Checkpoint {
             return Err(weights.invalid(format!("no 'prediction' in the metadata; {expected}")));
         };
         config.check()?;
-        Ok(Checkpoint { config, prediction, selected: found.selected, weights })
+        Ok(Checkpoint { config, prediction, schedule: found.schedule, selected: found.selected, weights })
     }
 
     /// The file with the weights.

@@ -18,6 +18,9 @@ use crate::{
 
 /// Pixels of a chart.
 const SIZE: (u32, u32) = (900, 560);
+/// More lines than this have their legend beside the chart, where it needs so much room.
+const INSIDE: usize = 8;
+const BESIDE: u32 = 430;
 /// Colours that stay apart for most kinds of colour vision (Okabe and Ito; after them some of Tol's).
 const COLOURS: [RGBColor; 11] = [
     RGBColor(0, 0, 0),
@@ -65,12 +68,17 @@ impl Chart {
     /// Writes `stem.svg` and `stem.png`.
     pub fn write(&self, stem: &Path) -> Result<()> {
         fonts()?;
+        let size = if self.beside() { (SIZE.0 + BESIDE, SIZE.1) } else { SIZE };
         let mut svg = String::new();
-        self.draw(SVGBackend::with_string(&mut svg, SIZE).into_drawing_area())?;
+        self.draw(SVGBackend::with_string(&mut svg, size).into_drawing_area())?;
         files::write(&stem.with_extension("svg"), svg.as_bytes())?;
-        let mut pixels = vec![0; (SIZE.0 * SIZE.1 * 3) as usize];
-        self.draw(BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area())?;
-        write_png(&stem.with_extension("png"), SIZE, pixels)
+        let mut pixels = vec![0; (size.0 * size.1 * 3) as usize];
+        self.draw(BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area())?;
+        write_png(&stem.with_extension("png"), size, pixels)
+    }
+
+    fn beside(&self) -> bool {
+        self.lines.len() > INSIDE && !self.log_x
     }
 
     fn draw<B: DrawingBackend>(&self, area: DrawingArea<B, Shift>) -> Result<()>
@@ -91,6 +99,9 @@ impl Chart {
         area.fill(&WHITE)?;
         let mut builder = ChartBuilder::on(&area);
         builder.caption(&self.title, ("sans-serif", 22)).margin(14).x_label_area_size(46).y_label_area_size(76);
+        if self.beside() {
+            builder.margin_right(BESIDE);
+        }
         let vertical = (y.0..y.1).log_scale().with_key_points(ticks(y));
         if self.log_x {
             let mut keys: Vec<f64> =
@@ -102,7 +113,35 @@ impl Chart {
         } else {
             self.fill(builder.build_cartesian_2d(x.0..x.1, vertical)?)?;
         }
+        if self.beside() {
+            self.legend(&area)?;
+        }
         area.present()
+    }
+
+    /// The legend beside the chart, where plotters puts none.
+    fn legend<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+    ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>>
+    where
+        B::ErrorType: 'static,
+    {
+        let font = ("sans-serif", 16).into_font();
+        for (i, line) in self.lines.iter().enumerate() {
+            let (x, y) = (SIZE.0 as i32, 60 + 22 * i as i32);
+            let colour = COLOURS[i % COLOURS.len()];
+            let (style, middle) = (colour.stroke_width(2), (x + 11, y));
+            area.draw(&PathElement::new([(x, y), (x + 22, y)], style))?;
+            match i % 4 {
+                0 => area.draw(&Circle::new(middle, 4, colour.filled()))?,
+                1 => area.draw(&TriangleMarker::new(middle, 6, colour.filled()))?,
+                2 => area.draw(&Cross::new(middle, 5, style))?,
+                _ => area.draw(&Circle::new(middle, 5, style))?,
+            }
+            area.draw(&Text::new(line.label.clone(), (x + 30, y - 9), font.clone()))?;
+        }
+        Ok(())
     }
 
     fn fill<'a, B: DrawingBackend + 'a, X, Y>(
@@ -160,6 +199,9 @@ impl Chart {
                 }
             };
         }
+        if self.beside() {
+            return Ok(());
+        }
         chart
             .configure_series_labels()
             .position(if self.log_x { SeriesLabelPosition::LowerLeft } else { SeriesLabelPosition::UpperRight })
@@ -182,7 +224,7 @@ impl Chart {
         let margin = 0.03 * (x.1 - x.0).max(1e-3);
         let x = if self.log_x { (x.0 / 1.05, x.1 * 1.05) } else { (x.0 - margin, x.1 + margin) };
         // The legend in the upper corner gets room of its own: lines may run along the whole width there.
-        let legend = if self.log_x { 0.0 } else { (0.05 * self.lines.len() as f64).min(0.4) };
+        let legend = if self.log_x || self.beside() { 0.0 } else { (0.05 * self.lines.len() as f64).min(0.4) };
         let room = 1.15 * (y.1 / y.0).powf(legend);
         (x, (y.0 / 1.15, y.1 * room))
     }

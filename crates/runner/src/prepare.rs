@@ -197,6 +197,13 @@ fn predictor(
                     checkpoint.config.channels
                 )));
             }
+            let asked = &experiment.model.schedule_name;
+            if let Some(trained) = checkpoint.schedule.as_ref().filter(|trained| *trained != asked) {
+                let path = weights.display();
+                return Err(Failure::Request(format!(
+                    "{path}: trained with schedule '{trained}'; the experiment's [model] has schedule = \"{asked}\""
+                )));
+            }
             assets.insert("model".into(), files::sha256_of(checkpoint.weights_file())?);
             assets.insert("model-weights".into(), checkpoint.selected.name().into());
             if let Some(config) = config {

@@ -231,7 +231,11 @@ fn cases() -> Vec<Case> {
         ("end of a grid", &["grid-end.toml:7:8", "no time between 0 and 1"], sweep("grid-end.toml")),
         ("last step without an end", &["grid-denoise.toml:7:8", "needs an end"], sweep("grid-denoise.toml")),
         ("unknown schedule", &["schedule.toml:", "no schedule 'sigmoid'; expected linear"], sweep("schedule.toml")),
-        ("normalised Euler", &["normalise-euler.toml:", "no meaning for Euler", "cancel"], sweep("normalise-euler.toml")),
+        (
+            "normalised Euler",
+            &["normalise-euler.toml:", "no meaning for Euler", "cancel"],
+            sweep("normalise-euler.toml"),
+        ),
         ("normalised DDPM", &["no meaning for DDPM", "posterior"], sweep("normalise-ddpm.toml")),
         ("eta over 1", &["eta.toml:", "eta is 1.5"], sweep("eta.toml")),
         ("eta of DEIS", &["no method 'deis-eta-0.5'"], sweep("eta-deis.toml")),
@@ -241,7 +245,11 @@ fn cases() -> Vec<Case> {
         ("too few evaluations for RK4", &["nfe is 3", "'rho-rk4' needs more"], sweep("rk4.toml")),
         ("seeds twice", &["seeds.toml:2:", "each once"], sweep("seeds.toml")),
         ("seed and seeds", &["seed-seeds.toml:2:", "either seed or seeds"], sweep("seed-seeds.toml")),
-        ("too few times for a normaliser", &["collect.toml:", "with nfe = 12", "gaps of at most 0.05"], sweep("collect.toml")),
+        (
+            "too few times for a normaliser",
+            &["collect.toml:", "with nfe = 12", "gaps of at most 0.05"],
+            sweep("collect.toml"),
+        ),
         ("absent published figures", &["absent.toml"], sweep("published-absent.toml")),
         ("bad published figures", &["rows.toml:5:", "ten = 5"], sweep("published-bad.toml")),
         (

@@ -87,6 +87,99 @@ fn batch_size_and_threads_do_not_change_a_byte() {
     assert_same_results(&cwd.join("a"), &cwd.join("b"));
 }
 
+/// Methods with stages, with noise, with data predictions and thresholding, over seeds, beside published figures.
+const SOLVERS: &str = r#"samples = 40
+batch = 16
+seeds = [3, 4]
+nfe = [6]
+metrics = ["fd_pixel", "ode_rmse"]
+grid = "quadratic"
+threshold = "clip"
+published = ["rows.toml"]
+model = { kind = "gaussian", size = 16, mean = -0.1, variance = 0.25, schedule = "cosine" }
+normaliser = { collect = { nfe = 50, samples = 8, seed = 1, grid = "quadratic" } }
+solution = { samples = 24 }
+reference = { fd_pixel = "pixels.safetensors" }
+method = [
+    { name = "rho-heun" },
+    { name = "rho-heun", normalise = true },
+    { name = "unipc-bh2", order = 3, grid = "log-snr-to-0.01-denoise" },
+    { name = "unipc-bh2", order = 3, threshold = "none" },
+    { name = "ddpm", threshold = "dynamic" },
+    { name = "ddim", eta = 0.5 },
+    { name = "ddim", grid = [1, 0.9, 0.7, 0.5, 0.3, 0.1, 0] },
+]
+"#;
+
+#[test]
+fn stages_noise_thresholds_and_seeds_are_measured_and_do_not_depend_on_the_batch() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    let rows = "source = \"Somebody 2020\"\ndataset = \"Pixels\"\nmodel = \"theirs\"\nsamples = 50000\n\
+                [[row]]\nmethod = \"DDIM\"\nfid = { 10 = 9.5 }\n";
+    std::fs::write(cwd.join("rows.toml"), rows).unwrap();
+    std::fs::write(cwd.join("solvers.toml"), SOLVERS).unwrap();
+    let printed = succeed(cwd, &["sweep", "solvers.toml", "--out", "a"]);
+    std::fs::create_dir(cwd.join("other")).unwrap();
+    let text = SOLVERS
+        .replace("batch = 16", "batch = 7")
+        .replace("\"pixels.", "\"../pixels.")
+        .replace("\"rows.", "\"../rows.");
+    std::fs::write(cwd.join("other/solvers.toml"), text).unwrap();
+    let output = fewstep(cwd, &["sweep", "other/solvers.toml", "--out", "b"]).env("RAYON_NUM_THREADS", "1").output();
+    assert!(output.unwrap().status.success());
+    let results = cwd.join("a");
+    assert_eq!(cells(&results), cells(&cwd.join("b")));
+    assert_eq!(cells(&results).len(), 14);
+    for file in ["table.md", "samples.png", "ode_rmse.svg"] {
+        assert!(
+            std::fs::read(results.join(file)).unwrap() == std::fs::read(cwd.join("b").join(file)).unwrap(),
+            "{file}"
+        );
+    }
+
+    // Heun's two evaluations a step leave one of six unspent; a stochastic method has no solution to be compared with.
+    let mut reader = csv::Reader::from_path(results.join("cells.csv")).unwrap();
+    let headers = reader.headers().unwrap().clone();
+    let at = |name: &str| headers.iter().position(|header| header == name).unwrap();
+    for row in reader.records().map(Result::unwrap) {
+        let method = &row[at("method")];
+        assert_eq!(&row[at("nfe_measured")], if method.starts_with("rho-heun") { "5.0" } else { "6.0" }, "{method}");
+        assert_eq!(row[at("ode_rmse")].is_empty(), method == "ddpm" || method.starts_with("ddim-eta"), "{method}");
+        let thresholds = ["none", "clip", "dynamic-0.995"];
+        assert!(thresholds.contains(&&row[at("threshold")]), "{}", &row[at("threshold")]);
+    }
+    assert!(printed.contains("seeds 3, 4") && printed.contains(" ± ") && printed.contains(" (5) |"), "{printed}");
+    assert!(printed.contains("| *ρ-Heun-SN quadratic − ρ-Heun quadratic* |"), "{printed}");
+    // No FID here to show them beside; they are kept for a table that has one.
+    assert!(std::fs::read_to_string(results.join("published.csv")).unwrap().contains("Somebody 2020"));
+    assert!(!printed.contains("Somebody"));
+    let text = std::fs::read_to_string(results.join("cells.csv")).unwrap();
+    std::fs::create_dir(cwd.join("with-fid")).unwrap();
+    let row = text.lines().nth(1).unwrap().replacen(",,", ",77.5,", 1);
+    std::fs::write(cwd.join("with-fid/cells.csv"), format!("{}\n{row}\n", text.lines().next().unwrap())).unwrap();
+    std::fs::copy(results.join("published.csv"), cwd.join("with-fid/published.csv")).unwrap();
+    let report = succeed(cwd, &["report", "with-fid"]);
+    assert!(
+        report.contains("77.50") && report.contains("| DDIM | theirs, Pixels | 50000 | Somebody 2020 | 9.5 |"),
+        "{report}"
+    );
+    assert!(std::fs::read_to_string(cwd.join("with-fid/fid.svg")).unwrap().contains("DDIM [theirs, Pixels]"));
+}
+
+#[test]
+fn orders_are_measured_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = succeed(folder.path(), &["orders", "--out", "r"]);
+    assert!(
+        printed.contains("| UniPC-3 bh2 | 4 | 3.99 |") && printed.contains("| DPM-Solver++(3M) | 2 | 1.97 |"),
+        "{printed}"
+    );
+    let svg = std::fs::read_to_string(folder.path().join("r/data-multistep-sn.svg")).unwrap();
+    assert!(svg.contains("UniPC-3 bh1-SN: 3.99"));
+    assert_eq!(std::fs::read_to_string(folder.path().join("r/orders.csv")).unwrap().lines().count(), 1 + 9 * 71);
+}
+
 #[test]
 fn the_real_network_gives_the_same_bits_whatever_the_batch_and_the_threads() {
     let folder = tempfile::tempdir().unwrap();

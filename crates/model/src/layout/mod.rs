@@ -18,6 +18,8 @@ pub(crate) struct Found {
     pub weights: Weights,
     pub config: Option<UNetConfig>,
     pub prediction: Option<Prediction>,
+    /// The noise schedule that it says it was trained with, by [`Checkpoint::schedule`](crate::Checkpoint)'s names.
+    pub schedule: Option<String>,
     /// Which of several sets of weights in the file was taken.
     pub selected: Selected,
 }
@@ -69,7 +71,9 @@ fn file(path: &Path) -> Result<Found> {
                 weights.invalid(format!("metadata 'prediction' is '{name}'; expected epsilon, x0 or v"))
             })?),
         };
-    Ok(Found { weights, config, prediction, selected })
+    // Such as "linear 1e-4..0.02 T=1000".
+    let schedule = weights.metadata("schedule").and_then(|text| text.split_whitespace().next()).map(str::to_owned);
+    Ok(Found { weights, config, prediction, schedule, selected })
 }
 
 fn folder(path: &Path) -> Result<Found> {
@@ -103,7 +107,8 @@ fn folder(path: &Path) -> Result<Found> {
     if selected == Selected::Only && folder.ends_with("unet_ema") {
         selected = Selected::Ema;
     }
-    Ok(Found { weights, config: Some(config), prediction: Some(scheduler(&folder)?), selected })
+    let (prediction, schedule) = scheduler(&folder)?;
+    Ok(Found { weights, config: Some(config), prediction: Some(prediction), schedule, selected })
 }
 
 /// The folder with the network's `config.json`: `path` itself, or a part of a pipeline.
@@ -113,36 +118,43 @@ fn network_folder(path: &Path) -> Result<PathBuf> {
     found.ok_or_else(|| invalid(path, "no config.json in this folder, in unet_ema/ or in unet/"))
 }
 
-/// What the scheduler beside a network says of its prediction; diffusers' default without one.
+/// Schedules by what diffusers calls them and their first and last β, which its cosine schedule does not have.
+const SCHEDULES: [(&str, &str, Option<(f64, f64)>); 3] = [
+    ("linear", "linear", Some((1e-4, 0.02))),
+    ("scaled-linear", "scaled_linear", Some((8.5e-4, 0.012))),
+    ("cosine", "squaredcos_cap_v2", None),
+];
+
+/// What the scheduler beside a network says of its prediction and its noise schedule; diffusers' default prediction without
+/// one.
 ///
 /// # Errors
-/// Where the network was made for another noise schedule than this project's.
-fn scheduler(folder: &Path) -> Result<Prediction> {
+/// Where the network was made for a noise schedule that has no name here.
+fn scheduler(folder: &Path) -> Result<(Prediction, Option<String>)> {
     let candidates = [folder.join("scheduler_config.json"), folder.join("../scheduler/scheduler_config.json")];
-    let Some(path) = candidates.into_iter().find(|path| path.exists()) else { return Ok(Prediction::Epsilon) };
+    let Some(path) = candidates.into_iter().find(|path| path.exists()) else {
+        return Ok((Prediction::Epsilon, None));
+    };
     let json: Value = read_json(&path)?;
-    let expected = [
-        ("num_train_timesteps", Value::from(1000)),
-        ("beta_schedule", Value::from("linear")),
-        ("beta_start", Value::from(1e-4)),
-        ("beta_end", Value::from(0.02)),
-    ];
-    for (key, value) in expected {
-        match json.get(key) {
-            Some(found) if *found != value => {
-                return Err(invalid(&path, format!("{key} is {found}; expected {value}, the only schedule here")));
-            }
-            _ => {}
-        }
+    expect(&json, &[("num_train_timesteps", &[Value::from(1000)])]).map_err(|reason| invalid(&path, reason))?;
+    let named = json.get("beta_schedule").and_then(Value::as_str).unwrap_or("linear");
+    let Some((schedule, _, betas)) = SCHEDULES.into_iter().find(|(_, theirs, _)| *theirs == named) else {
+        let known = SCHEDULES.map(|(_, theirs, _)| theirs).join(", ");
+        return Err(invalid(&path, format!("beta_schedule is '{named}'; expected {known}")));
+    };
+    if let Some((first, last)) = betas {
+        let ends = [("beta_start", &[Value::from(first)][..]), ("beta_end", &[Value::from(last)])];
+        expect(&json, &ends).map_err(|reason| invalid(&path, reason))?;
     }
-    match json.get("prediction_type").and_then(Value::as_str) {
+    let prediction = match json.get("prediction_type").and_then(Value::as_str) {
         None | Some("epsilon") => Ok(Prediction::Epsilon),
         Some("sample") => Ok(Prediction::X0),
         Some("v_prediction") => Ok(Prediction::V),
         Some(other) => {
             Err(invalid(&path, format!("prediction_type is '{other}'; expected epsilon, sample or v_prediction")))
         }
-    }
+    }?;
+    Ok((prediction, Some(schedule.to_owned())))
 }
 
 /// Finds the network among what a file holds by one of its tensors, `known`, and takes the moving average where there

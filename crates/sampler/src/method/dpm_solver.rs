@@ -18,7 +18,7 @@ pub(super) fn make(flow: Flow, tau: &[f64], order: usize) -> Made {
     })
 }
 
-/// Orders that make as many calls as there are intervals (appendix D.3): 3 … 3 2 1, 3 … 3 1 or 3 … 3 2; 2 … 2 or 2 … 2 1.
+/// Orders that make as many calls as there are intervals (the paper's DPM-Solver-fast): 3 … 3 2 1, 3 … 3 1 or 3 … 3 2; 2 … 2 or 2 … 2 1.
 /// Where the last one would reach λ = ∞, it is 1.
 pub(super) fn orders(order: usize, tau: &[f64]) -> Vec<usize> {
     let calls = tau.len() - 1;

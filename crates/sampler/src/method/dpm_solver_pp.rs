@@ -2,7 +2,7 @@
 //! `multistep_dpm_solver_third_update`).
 //!
 //! 3M as published, and as diffusers and k-diffusion have it, is of order 2: with D₂ = h² D″/2 the exact integral is
-//! D₁ φ₂ − 2 D₂ φ₃, and the factor 2 is not there. It is kept as it is used.
+//! D₁ φ₂ − 2 D₂ φ₃, and the factor 2 is not there (the authors' singlestep update has it, in its D₂). It is kept as it is used.
 
 use super::{Made, dpm_solver};
 use crate::{

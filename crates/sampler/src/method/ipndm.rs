@@ -1,5 +1,5 @@
-//! iPNDM (Zhang and Chen 2023, arXiv 2204.13902, equations 36 to 39 in appendix H.2; after PNDM, Liu et al. 2022, arXiv 2202.09778):
-//! DDIM's step with the noise prediction of classical Adams–Bashforth.
+//! iPNDM (Zhang and Chen 2023, arXiv 2204.13902, its improvement of PNDM: the linear multistep formula of Liu et al. 2022,
+//! arXiv 2202.09778, warmed up by its lower orders): DDIM's step with the noise prediction of classical Adams–Bashforth.
 
 use super::Made;
 use crate::flow::{Flow, multistep};

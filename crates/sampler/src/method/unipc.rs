@@ -1,4 +1,4 @@
-//! UniPC on data predictions D (Zhao et al. 2023, arXiv 2302.04867, algorithms 1 and 2 and equations 3 and 9).
+//! UniPC on data predictions D (Zhao et al. 2023, arXiv 2302.04867, algorithms 1, UniC, and 2, UniP).
 
 use super::Made;
 use crate::{
@@ -56,8 +56,8 @@ fn residual(nodes: &[Node], rho: f64, order: usize, b: B, end: Option<&Node>) ->
         .fold(node.data() * 0.0, |sum, ((r, point), weight)| sum + (point.data() - node.data()) * (scale * weight / r))
 }
 
-/// w with Σ_k w_k r_k^{i−1} = i! φ_{i+1}(z) z/B for i = 1 … number of points; ½ for one point, which is enough for its
-/// order (section 3.3).
+/// w with Σ_k w_k r_k^{i−1} = i! φ_{i+1}(z) z/B for i = 1 … number of points; ½ for one point, as the authors' code has it, which
+/// is enough for its order.
 fn weights(r: &[f64], z: f64, b: f64) -> Vec<f64> {
     if r.len() < 2 {
         return vec![0.5; r.len()];
