@@ -18,9 +18,8 @@ use crate::{
 
 /// Pixels of a chart.
 const SIZE: (u32, u32) = (900, 560);
-/// More lines than this have their legend beside the chart, where it needs so much room.
+/// More lines than this have their legend beside the chart.
 const INSIDE: usize = 8;
-const BESIDE: u32 = 430;
 /// Colours that stay apart for most kinds of colour vision (Okabe and Ito; after them some of Tol's).
 const COLOURS: [RGBColor; 11] = [
     RGBColor(0, 0, 0),
@@ -68,7 +67,7 @@ impl Chart {
     /// Writes `stem.svg` and `stem.png`.
     pub fn write(&self, stem: &Path) -> Result<()> {
         fonts()?;
-        let size = if self.beside() { (SIZE.0 + BESIDE, SIZE.1) } else { SIZE };
+        let size = (SIZE.0 + self.room(), SIZE.1);
         let mut svg = String::new();
         self.draw(SVGBackend::with_string(&mut svg, size).into_drawing_area())?;
         files::write(&stem.with_extension("svg"), svg.as_bytes())?;
@@ -79,6 +78,12 @@ impl Chart {
 
     fn beside(&self) -> bool {
         self.lines.len() > INSIDE && !self.log_x
+    }
+
+    /// Pixels that a legend beside the chart needs.
+    fn room(&self) -> u32 {
+        let longest = self.lines.iter().map(|line| line.label.chars().count() as u32).max().unwrap_or(0);
+        if self.beside() { 44 + 8 * longest } else { 0 }
     }
 
     fn draw<B: DrawingBackend>(&self, area: DrawingArea<B, Shift>) -> Result<()>
@@ -100,7 +105,7 @@ impl Chart {
         let mut builder = ChartBuilder::on(&area);
         builder.caption(&self.title, ("sans-serif", 22)).margin(14).x_label_area_size(46).y_label_area_size(76);
         if self.beside() {
-            builder.margin_right(BESIDE);
+            builder.margin_right(self.room());
         }
         let vertical = (y.0..y.1).log_scale().with_key_points(ticks(y));
         if self.log_x {

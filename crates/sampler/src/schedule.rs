@@ -193,6 +193,36 @@ mod tests {
         assert_eq!(schedule.timestep(1.0), 999.0);
     }
 
+    /// diffusers 0.42.1, `DDPMScheduler(beta_schedule=…).alphas_cumprod[[0, 249, 499, 999]]`, which is in single precision.
+    #[test]
+    fn named_schedules_are_those_of_diffusers() {
+        let expected = [
+            ("linear", [0.9998999834, 0.5240853429, 0.078587234, 4.0358303522e-5]),
+            ("scaled-linear", [0.9991499782, 0.675432086, 0.2776694298, 4.6600950882e-3]),
+            ("cosine", [0.9999586940, 0.8470122218, 0.4938434660, 2.428734991e-9]),
+        ];
+        for (name, values) in expected {
+            let schedule = Schedule::named(name, 32).unwrap();
+            for (tau, value) in [0.001, 0.25, 0.5, 1.0].into_iter().zip(values) {
+                let found = schedule.alpha_bar(tau);
+                assert!((found / value - 1.0).abs() < 2e-4, "{name} at {tau}: {found} {value}");
+            }
+        }
+    }
+
+    /// Simple diffusion: log-SNR −2 ln tan(πτ/2) + 2 ln(64/d), but for the cut at −15.
+    #[test]
+    fn the_shifted_cosine_schedule_is_simple_diffusions() {
+        let schedule = Schedule::named("simple-diffusion", 256).unwrap();
+        for tau in [0.1, 0.5, 0.9] {
+            let log_snr = -2.0 * schedule.rho(tau).ln();
+            let formula = -2.0 * (std::f64::consts::FRAC_PI_2 * tau).tan().ln() + 2.0 * (64.0f64 / 256.0).ln();
+            assert!((log_snr - formula).abs() < 0.02, "{log_snr} {formula}");
+        }
+        let last = -2.0 * schedule.rho(1.0).ln() - 2.0 * (64.0f64 / 256.0).ln();
+        assert!((last + 15.0).abs() < 1e-6, "{last}");
+    }
+
     #[test]
     fn tau_of_rho_inverts_rho() {
         for schedule in Schedule::examples() {

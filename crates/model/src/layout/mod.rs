@@ -118,12 +118,18 @@ fn network_folder(path: &Path) -> Result<PathBuf> {
     found.ok_or_else(|| invalid(path, "no config.json in this folder, in unet_ema/ or in unet/"))
 }
 
-/// Schedules by what diffusers calls them and their first and last β, which its cosine schedule does not have.
-const SCHEDULES: [(&str, &str, Option<(f64, f64)>); 3] = [
-    ("linear", "linear", Some((1e-4, 0.02))),
-    ("scaled-linear", "scaled_linear", Some((8.5e-4, 0.012))),
-    ("cosine", "squaredcos_cap_v2", None),
-];
+/// Schedules and what diffusers calls them.
+const SCHEDULES: [(&str, &str); 3] =
+    [("linear", "linear"), ("scaled-linear", "scaled_linear"), ("cosine", "squaredcos_cap_v2")];
+
+/// First and last β of a schedule that has them.
+fn betas(schedule: &str) -> Option<(f64, f64)> {
+    match schedule {
+        "linear" => Some((1e-4, 0.02)),
+        "scaled-linear" => Some((8.5e-4, 0.012)),
+        _ => None,
+    }
+}
 
 /// What the scheduler beside a network says of its prediction and its noise schedule; diffusers' default prediction without
 /// one.
@@ -138,11 +144,11 @@ fn scheduler(folder: &Path) -> Result<(Prediction, Option<String>)> {
     let json: Value = read_json(&path)?;
     expect(&json, &[("num_train_timesteps", &[Value::from(1000)])]).map_err(|reason| invalid(&path, reason))?;
     let named = json.get("beta_schedule").and_then(Value::as_str).unwrap_or("linear");
-    let Some((schedule, _, betas)) = SCHEDULES.into_iter().find(|(_, theirs, _)| *theirs == named) else {
-        let known = SCHEDULES.map(|(_, theirs, _)| theirs).join(", ");
+    let Some((schedule, _)) = SCHEDULES.into_iter().find(|(_, theirs)| *theirs == named) else {
+        let known = SCHEDULES.map(|(_, theirs)| theirs).join(", ");
         return Err(invalid(&path, format!("beta_schedule is '{named}'; expected {known}")));
     };
-    if let Some((first, last)) = betas {
+    if let Some((first, last)) = betas(schedule) {
         let ends = [("beta_start", &[Value::from(first)][..]), ("beta_end", &[Value::from(last)])];
         expect(&json, &ends).map_err(|reason| invalid(&path, reason))?;
     }

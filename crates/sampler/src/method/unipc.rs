@@ -30,10 +30,15 @@ pub(super) fn make(flow: Flow, tau: &[f64], order: usize, b: B) -> Made {
                     - residual(earlier, node.rho, order, b, Some(node))
             }
         };
-        let (rho, order) = (flow.rho(target), super::lowered(order, nodes, tau));
-        let base = corrected * (rho / node.rho) - node.data() * (rho / node.rho - 1.0);
-        base - residual(nodes, rho, order, b, None)
+        predicted(corrected, nodes, flow.rho(target), super::lowered(order, nodes, tau), b)
     })
+}
+
+/// UniP from y: (ρ_t/ρ_s) y − (e^{−h} − 1) D_0 less the residual.
+fn predicted(y: Linear, nodes: &[Node], rho: f64, order: usize, b: B) -> Linear {
+    let node = &nodes[nodes.len() - 1];
+    let base = y * (rho / node.rho) - node.data() * (rho / node.rho - 1.0);
+    base - residual(nodes, rho, order, b, None)
 }
 
 /// B(h) Σ_k w_k (D_k − D_0)/r_k over earlier predictions, and over the one at the end of the step for the corrector.
@@ -76,9 +81,9 @@ fn weights(r: &[f64], z: f64, b: f64) -> Vec<f64> {
 /// Solves Σ_k w_k r_k^i = right_i for i = 0 … n − 1 by elimination (Björck and Pereyra 1970, dual system).
 fn vandermonde(r: &[f64], mut right: Vec<f64>) -> Vec<f64> {
     let n = r.len();
-    for k in 0..n - 1 {
+    for (k, point) in r[..n - 1].iter().enumerate() {
         for i in (k + 1..n).rev() {
-            right[i] -= r[k] * right[i - 1];
+            right[i] -= point * right[i - 1];
         }
     }
     for k in (0..n - 1).rev() {
@@ -95,6 +100,29 @@ fn vandermonde(r: &[f64], mut right: Vec<f64>) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Coefficients, Grid, Schedule, Step, level::Level, method::dpm_solver_pp};
+
+    /// UniPC's predictor of order 2 with B₂ is DPM-Solver++(2M).
+    #[test]
+    fn the_predictor_of_order_2_is_dpm_solver_pp_2m() {
+        let schedule = Schedule::linear();
+        for grid in Grid::examples().iter().filter(|grid| !grid.denoises()) {
+            let tau = grid.times(9, &schedule).unwrap();
+            let flow = || Flow::new(&schedule, Level::new(&schedule, None, Coefficients::Exact).unwrap(), false);
+            let predictor = multistep(flow(), &tau, |flow, nodes, target| {
+                let (y, order) = (nodes[nodes.len() - 1].y.clone(), crate::method::lowered(2, nodes, &tau));
+                predicted(y, nodes, flow.rho(target), order, B::Exp)
+            });
+            let numbers = |steps: &[Step]| -> Vec<f64> {
+                steps.iter().flat_map(|step| [vec![step.a], step.b.clone(), step.c.clone()].concat()).collect()
+            };
+            let (left, right) = (numbers(&predictor.1), numbers(&dpm_solver_pp::multi(flow(), &tau, 2).1));
+            assert!(left.len() == right.len() && left.len() > 30);
+            for (l, r) in left.iter().zip(&right) {
+                assert!((l - r).abs() <= 1e-12 * r.abs().max(1.0), "{grid}: {l} {r}");
+            }
+        }
+    }
 
     #[test]
     fn the_vandermonde_system_is_solved() {
