@@ -63,6 +63,17 @@ const MAX_LINES: usize = 10;
 /// The paper's methods, which are drawn whatever others there are.
 const PAPERS: [&str; 4] = ["Euler", "DDIM", "DEIS-2", "DEIS-SN-2"];
 
+/// Whether each record's samples go into the grid of samples: those of the methods that charts of ode_rmse draw, or of the first
+/// metric there is, with the first seed.
+pub fn pictured(records: &[Record]) -> Vec<bool> {
+    let metrics = [Metric::OdeRmse].into_iter().chain(Metric::ALL);
+    let all = metrics.map(|metric| series::of(records, metric)).find(|all| !all.is_empty()).unwrap_or_default();
+    let (lines, _) = chosen(&all);
+    let drawn = |label: &String| lines.is_empty() || lines.iter().any(|line| line.label == *label);
+    let labels = series::labels(records);
+    records.iter().zip(&labels).map(|(record, label)| record.seed == records[0].seed && drawn(label)).collect()
+}
+
 /// The lines to draw, and what to say of them: all, or the paper's and the best of the others.
 fn chosen(all: &[Series]) -> (Vec<Line>, String) {
     if all.len() <= MAX_LINES {

@@ -92,11 +92,17 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
 
     write_tables(&folder, &prepared, &done)?;
     published::keep(&folder, &published)?;
-    let tiles: Vec<(Record, PathBuf)> = done
+    let (records, pictures): (Vec<Record>, Vec<PathBuf>) = done
         .into_iter()
         .zip(&cells)
-        .filter(|(_, cell)| cell.seed == prepared.experiment.seeds[0])
         .filter_map(|(done, cell)| Some((done?.record, cell.path.with_extension("png"))))
+        .unzip();
+    let pictured = report::pictured(&records);
+    let tiles: Vec<(Record, PathBuf)> = records
+        .into_iter()
+        .zip(pictures)
+        .zip(pictured)
+        .filter_map(|(tile, pictured)| pictured.then_some(tile))
         .collect();
     if !tiles.is_empty() {
         mosaic::grid(&folder.join("samples.png"), &tiles)?;

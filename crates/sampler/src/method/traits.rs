@@ -1,0 +1,94 @@
+//! The list of solvers, and what is known of each.
+
+use super::{B, MAX_ORDER, Solver, Tableau, Variable};
+
+/// What is known of a solver.
+#[derive(Debug, Clone)]
+pub struct Traits {
+    /// In experiment files.
+    pub name: String,
+    /// In charts and tables.
+    pub label: String,
+    /// Its order as its name says it; 0 where there is none.
+    pub order: usize,
+    /// p where the error falls as N^−p on a smooth problem; 0 for stochastic methods.
+    pub convergence: usize,
+    /// Why score normalisation has no meaning for it, where it has none.
+    pub refuses_normaliser: Option<&'static str>,
+    /// Whether its update is written in the data prediction, so that thresholding applies.
+    pub predicts_data: bool,
+}
+
+const EULER: &str = "Euler takes the slope at one time, where the division by r and the multiplication cancel";
+const STOCHASTIC: &str = "it draws from the posterior at one time, and interpolates no prediction in time";
+
+impl Solver {
+    /// Every solver with every order, each once.
+    pub fn all() -> Vec<Solver> {
+        let deis = |variable| (0..=MAX_ORDER).map(move |order| Solver::Deis { order, variable });
+        let mut all = vec![Solver::Euler, Solver::Ddim];
+        all.extend(deis(Variable::Time));
+        all.extend(deis(Variable::Rho));
+        // Its order 3 is nowhere published.
+        all.extend(deis(Variable::LogRho).take(3));
+        all.extend([Tableau::Midpoint, Tableau::Heun, Tableau::Kutta, Tableau::Classical].map(Solver::RhoRk));
+        all.extend((1..=4).map(|order| Solver::Ipndm { order }));
+        all.extend((1..=3).map(|order| Solver::DpmSolver { order }));
+        all.extend((1..=3).map(|order| Solver::DpmSolverPpM { order }));
+        all.push(Solver::DpmSolverPpS);
+        all.extend([B::H, B::Exp].into_iter().flat_map(|b| (1..=3).map(move |order| Solver::UniPc { order, b })));
+        all.extend([Solver::EdmEuler, Solver::EdmHeun]);
+        all.extend([Solver::Ddpm, Solver::StochasticDdim { eta: 0.5 }]);
+        all
+    }
+
+    /// What is known of it.
+    pub fn traits(self) -> Traits {
+        let traits = |name: &str, label: String, order, convergence| Traits {
+            name: name.into(),
+            label,
+            order,
+            convergence,
+            refuses_normaliser: None,
+            predicts_data: false,
+        };
+        let data = |traits| Traits { predicts_data: true, ..traits };
+        let stochastic = |traits| Traits { refuses_normaliser: Some(STOCHASTIC), ..data(traits) };
+        match self {
+            Solver::Euler => Traits { refuses_normaliser: Some(EULER), ..traits("euler", "Euler".into(), 0, 1) },
+            Solver::Ddim => data(traits("ddim", "DDIM".into(), 0, 1)),
+            Solver::StochasticDdim { eta } => {
+                stochastic(traits(&format!("ddim-eta-{eta}"), format!("DDIM η={eta}"), 0, 0))
+            }
+            Solver::Ddpm => stochastic(traits("ddpm", "DDPM".into(), 0, 0)),
+            Solver::Deis { order, variable: Variable::Time } => {
+                traits("deis", format!("DEIS-{order}"), order, order + 1)
+            }
+            Solver::Deis { order, variable: Variable::Rho } => {
+                traits("deis-rho", format!("ρAB-DEIS-{order}"), order, order + 1)
+            }
+            Solver::Deis { order, variable: Variable::LogRho } => {
+                traits("deis-log-rho", format!("log-ρ-DEIS-{order}"), order, order + 1)
+            }
+            Solver::RhoRk(Tableau::Midpoint) => traits("rho-midpoint", "ρ-midpoint".into(), 2, 2),
+            Solver::RhoRk(Tableau::Heun) => traits("rho-heun", "ρ-Heun".into(), 2, 2),
+            Solver::RhoRk(Tableau::Kutta) => traits("rho-kutta", "ρ-Kutta".into(), 3, 3),
+            Solver::RhoRk(Tableau::Classical) => traits("rho-rk4", "ρ-RK4".into(), 4, 4),
+            Solver::Ipndm { order } => traits("ipndm", format!("iPNDM-{order}"), order, order),
+            Solver::DpmSolver { order } => traits("dpm-solver", format!("DPM-Solver-{order}"), order, order),
+            Solver::DpmSolverPpM { order } => {
+                // 3M is of order 2: see its file.
+                data(traits("dpm-solver++m", format!("DPM-Solver++({order}M)"), order, order.min(2)))
+            }
+            Solver::DpmSolverPpS => data(traits("dpm-solver++s", "DPM-Solver++(2S)".into(), 2, 2)),
+            Solver::UniPc { order, b: B::H } => {
+                data(traits("unipc-bh1", format!("UniPC-{order} bh1"), order, order + 1))
+            }
+            Solver::UniPc { order, b: B::Exp } => {
+                data(traits("unipc-bh2", format!("UniPC-{order} bh2"), order, order + 1))
+            }
+            Solver::EdmEuler => data(traits("edm-euler", "EDM Euler".into(), 1, 1)),
+            Solver::EdmHeun => data(traits("edm-heun", "EDM Heun".into(), 2, 2)),
+        }
+    }
+}
