@@ -30,7 +30,8 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// The data prediction y − ρ n.
+    /// The data prediction D = y − ρ n: where the image would end if n kept its value down to ρ = 0. Under score normalisation,
+    /// y − s ε/r, that is if ε/r did; with constant r it is the network's x̂₀.
     pub(crate) fn data(&self) -> Linear {
         self.y.clone() - &self.n * self.rho
     }

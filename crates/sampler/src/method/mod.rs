@@ -158,6 +158,12 @@ impl Solver {
             Solver::EdmHeun => edm::heun(flow, tau),
         }
     }
+
+    /// Whether no other solver has its name.
+    fn is_unique(self) -> bool {
+        let name = self.traits().name;
+        Solver::all().iter().filter(|other| other.traits().name == name).count() < 2
+    }
 }
 
 /// The ending of normalised methods' names.
@@ -328,14 +334,6 @@ impl Method {
             tau,
             steps,
         })
-    }
-}
-
-impl Solver {
-    /// Whether no other solver has its name.
-    fn is_unique(self) -> bool {
-        let name = self.traits().name;
-        Solver::all().iter().filter(|other| other.traits().name == name).count() < 2
     }
 }
 
