@@ -64,6 +64,7 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "eta.toml", "name = \"ddim\"", "name = \"ddim\"\neta = 1.5");
     experiment(cwd, "eta-deis.toml", "name = \"deis\"", "name = \"deis\"\neta = 0.5");
     experiment(cwd, "threshold.toml", "name = \"ddim\"", "name = \"ddim\"\nthreshold = \"soft\"");
+    experiment(cwd, "threshold-all.toml", "seed = 3", "seed = 3\nthreshold = \"hard\"");
     experiment(cwd, "threshold-deis.toml", "name = \"deis\"", "name = \"deis\"\nthreshold = \"clip\"");
     experiment(cwd, "reference.toml", "name = \"ddim\"", "name = \"ipndm\"\ncoefficients = \"reference\"");
     experiment(cwd, "rk4.toml", "name = \"ddim\"", "name = \"rho-rk4\"\ngrid = \"quadratic-to-0.01\"");
@@ -240,6 +241,7 @@ fn cases() -> Vec<Case> {
         ("eta over 1", &["eta.toml:", "eta is 1.5"], sweep("eta.toml")),
         ("eta of DEIS", &["no method 'deis-eta-0.5'"], sweep("eta-deis.toml")),
         ("unknown threshold", &["threshold.toml:", "no threshold 'soft'"], sweep("threshold.toml")),
+        ("unknown threshold for all", &["threshold-all.toml:3:13", "'hard'"], sweep("threshold-all.toml")),
         ("threshold of DEIS", &["'deis' predicts noise"], sweep("threshold-deis.toml")),
         ("reference iPNDM", &["'ipndm' has no reference coefficients"], sweep("reference.toml")),
         ("too few evaluations for RK4", &["nfe is 3", "'rho-rk4' needs more"], sweep("rk4.toml")),

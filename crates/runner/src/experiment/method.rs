@@ -69,6 +69,7 @@ impl Source<'_> {
 
     pub(super) fn methods(&self, raw: &Raw) -> Result<Vec<MethodEntry>> {
         let mut methods: Vec<MethodEntry> = Vec::new();
+        let all_threshold = raw.threshold.as_ref().map(|threshold| self.threshold(threshold)).transpose()?;
         for spanned in &raw.method {
             let entry = spanned.get_ref();
             let span = entry.order.as_ref().map_or(entry.name.span(), Spanned::span);
@@ -84,16 +85,13 @@ impl Source<'_> {
             let grid = entry.grid.as_ref().or(raw.grid.as_ref()).map(|grid| self.grid(grid)).transpose()?;
             // What is said for all methods is for those that can have it; a method's own must fit it.
             let all_coefficients = raw.coefficients.filter(|_| method.has_reference_coefficients());
-            let threshold = match (&entry.threshold, &raw.threshold) {
-                (Some(own), _) => self.threshold(own)?,
-                (None, Some(all)) if method.solver.traits().predicts_data => self.threshold(all)?,
-                _ => Threshold::None,
-            };
+            let all_threshold = all_threshold.filter(|_| method.solver.traits().predicts_data);
+            let own_threshold = entry.threshold.as_ref().map(|threshold| self.threshold(threshold)).transpose()?;
             let entry = MethodEntry {
                 method,
                 grid: grid.unwrap_or_else(Grid::quadratic),
                 coefficients: entry.coefficients.or(all_coefficients).unwrap_or(Coefficients::Exact),
-                threshold,
+                threshold: own_threshold.or(all_threshold).unwrap_or(Threshold::None),
             };
             if methods.contains(&entry) {
                 return Err(self.error(spanned.span(), format!("method {} is there twice", method.label())));
