@@ -71,9 +71,18 @@ pub fn of(records: &[Record], metric: Metric) -> Vec<Series> {
 }
 
 impl Series {
-    /// For a chart: means over the evaluations that were spent.
+    /// For a chart: means over the seeds that all points have, so that points differ in nothing else, by the evaluations that
+    /// were spent.
     pub fn line(&self) -> Line {
-        let mut points: Vec<(f64, f64)> = self.points.values().map(|point| (point.spent, point.mean())).collect();
+        let common = |seed: &u64| self.points.values().all(|point| point.values.contains_key(seed));
+        let of_common = |point: &Point| -> Vec<f64> {
+            point.values.iter().filter(|(seed, _)| common(seed)).map(|(_, value)| *value).collect()
+        };
+        let value = |point: &Point| match of_common(point) {
+            values if values.is_empty() => point.mean(),
+            values => mean(values.into_iter()),
+        };
+        let mut points: Vec<(f64, f64)> = self.points.values().map(|point| (point.spent, value(point))).collect();
         points.dedup_by(|a, b| a.0 == b.0);
         Line { label: self.label.clone(), points, published: false }
     }
@@ -136,5 +145,12 @@ mod tests {
         assert_eq!(left.less(&right), Some((0.5, Some(0.0))));
         assert_eq!(left.less(&point(&[(7, 1.0)])), None);
         assert_eq!(point(&[(0, 1.0)]).spread(), None);
+    }
+
+    #[test]
+    fn a_line_is_of_the_seeds_that_all_its_points_have() {
+        let (both, one) = (point(&[(0, 1.0), (1, 9.0)]), Point { spent: 10.0, ..point(&[(0, 0.5)]) });
+        let series = Series { label: "x".into(), points: [(5, both), (10, one)].into() };
+        assert_eq!(series.line().points, [(5.0, 1.0), (10.0, 0.5)]);
     }
 }
