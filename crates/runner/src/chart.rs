@@ -103,7 +103,9 @@ impl Chart {
         let (x, y) = self.ranges();
         area.fill(&WHITE)?;
         let mut builder = ChartBuilder::on(&area);
-        builder.caption(&self.title, ("sans-serif", 22)).margin(14).x_label_area_size(46).y_label_area_size(76);
+        // So small that a long title is not cut off.
+        let font_size = (1650 / self.title.chars().count().max(1)).clamp(12, 22) as i32;
+        builder.caption(&self.title, ("sans-serif", font_size)).margin(14).x_label_area_size(46).y_label_area_size(76);
         if self.beside() {
             builder.margin_right(self.room());
         }
