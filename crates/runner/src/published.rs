@@ -130,16 +130,20 @@ pub fn table(rows: &[Row]) -> String {
     nfes.sort_unstable();
     nfes.dedup();
     let mut text =
-        "\n### Published by others, with their own networks\n\n| method | model | images | source |".to_owned();
+        "\n### Published by others, with their own networks\n\n| method | model | FID by | images | source |"
+            .to_owned();
     nfes.iter().for_each(|nfe| text.push_str(&format!(" {nfe} |")));
-    text.push_str("\n|---|---|---:|---|");
+    text.push_str("\n|---|---|---|---:|---|");
     nfes.iter().for_each(|_| text.push_str("---:|"));
-    let mut lines: BTreeMap<(&str, &str, &str, u64), BTreeMap<u32, f64>> = BTreeMap::new();
+    let mut lines: BTreeMap<(&str, &str, &str, &str, u64), BTreeMap<u32, f64>> = BTreeMap::new();
     for row in rows {
-        lines.entry((&row.source, &row.model, &row.method, row.samples)).or_default().insert(row.nfe, row.fid);
+        lines
+            .entry((&row.source, &row.model, &row.method, &row.tool, row.samples))
+            .or_default()
+            .insert(row.nfe, row.fid);
     }
-    for ((source, model, method, samples), values) in lines {
-        text.push_str(&format!("\n| {method} | {model} | {samples} | {source} |"));
+    for ((source, model, method, tool, samples), values) in lines {
+        text.push_str(&format!("\n| {method} | {model} | {tool} | {samples} | {source} |"));
         nfes.iter().for_each(|nfe| match values.get(nfe) {
             Some(fid) => text.push_str(&format!(" {fid} |")),
             None => text.push_str(" |"),

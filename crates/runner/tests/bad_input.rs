@@ -6,7 +6,8 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{
-    Case, GAUSSIAN, authors_pt, expect_refusals, fewstep, gaussian_folder, npz, pixels, repository, succeed, zip,
+    Case, GAUSSIAN, authors_pt, expect_refusals, experiment, fewstep, gaussian_folder, npz, pixels, repository,
+    succeed, zip,
 };
 
 const NETWORK: &str = r#"samples = 2
@@ -16,11 +17,6 @@ model = { kind = "unet", size = 16, weights = "WEIGHTS", prediction = "epsilon",
 method = [{ name = "ddim" }]
 solution = { nfe = 4, samples = 2 }
 "#;
-
-fn experiment(cwd: &Path, name: &str, from: &str, to: &str) {
-    assert!(GAUSSIAN.contains(from), "{from}");
-    fs::write(cwd.join(name), GAUSSIAN.replacen(from, to, 1)).unwrap();
-}
 
 /// A safetensors file with one tensor or header as given.
 fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
@@ -54,28 +50,6 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "unknown-method.toml", "name = \"ddim\"", "name = \"dpm\"");
     experiment(cwd, "unknown-metric.toml", "\"ode_rmse\"]", "\"is\"]");
     experiment(cwd, "unknown-grid.toml", "grid = \"quadratic\"", "grid = \"cubic\"");
-    experiment(cwd, "grid-twice.toml", "grid = \"quadratic\"", "grid = [1, 0.5, 0.5, 0]");
-    experiment(cwd, "grid-list.toml", "grid = \"quadratic\"", "grid = [1, 0.5, 0]");
-    experiment(cwd, "grid-end.toml", "grid = \"quadratic\"", "grid = \"quadratic-to-1.5\"");
-    experiment(cwd, "grid-denoise.toml", "grid = \"quadratic\"", "grid = \"quadratic-denoise\"");
-    experiment(cwd, "schedule.toml", "kind = \"gaussian\"", "kind = \"gaussian\"\nschedule = \"sigmoid\"");
-    experiment(cwd, "normalise-euler.toml", "name = \"euler\"", "name = \"euler\"\nnormalise = true");
-    experiment(cwd, "normalise-ddpm.toml", "name = \"euler\"", "name = \"ddpm\"\nnormalise = true");
-    experiment(cwd, "eta.toml", "name = \"ddim\"", "name = \"ddim\"\neta = 1.5");
-    experiment(cwd, "eta-deis.toml", "name = \"deis\"", "name = \"deis\"\neta = 0.5");
-    experiment(cwd, "threshold.toml", "name = \"ddim\"", "name = \"ddim\"\nthreshold = \"soft\"");
-    experiment(cwd, "threshold-all.toml", "seed = 3", "seed = 3\nthreshold = \"hard\"");
-    experiment(cwd, "threshold-deis.toml", "name = \"deis\"", "name = \"deis\"\nthreshold = \"clip\"");
-    experiment(cwd, "reference.toml", "name = \"ddim\"", "name = \"ipndm\"\ncoefficients = \"reference\"");
-    experiment(cwd, "rk4.toml", "name = \"ddim\"", "name = \"rho-rk4\"\ngrid = \"quadratic-to-0.01\"");
-    let rk4 = fs::read_to_string(cwd.join("rk4.toml")).unwrap();
-    write("rk4.toml", rk4.replace("nfe = [5, 10]", "nfe = [3]").as_bytes());
-    experiment(cwd, "seeds.toml", "seed = 3", "seeds = [1, 1]");
-    experiment(cwd, "seed-seeds.toml", "seed = 3", "seed = 3\nseeds = [1, 2]");
-    experiment(cwd, "collect.toml", "nfe = 50,", "nfe = 12,");
-    experiment(cwd, "published-absent.toml", "seed = 3", "seed = 3\npublished = [\"absent.toml\"]");
-    experiment(cwd, "published-bad.toml", "seed = 3", "seed = 3\npublished = [\"rows.toml\"]");
-    write("rows.toml", b"source = \"x\"\ndataset = \"y\"\nmodel = \"z\"\nsamples = 5\n[[row]]\nmethod = \"DDIM\"\nfid = { ten = 5.0 }\n");
     experiment(cwd, "unknown-kind.toml", "kind = \"gaussian\"", "kind = \"magic\"");
     experiment(cwd, "duplicate-method.toml", "name = \"ddim\"", "name = \"euler\"");
     experiment(cwd, "samples-1.toml", "samples = 40", "samples = 1");
@@ -227,40 +201,6 @@ fn cases() -> Vec<Case> {
         ("unknown method", &["unknown-method.toml:", "no method 'dpm'"], sweep("unknown-method.toml")),
         ("unknown metric", &["unknown-metric.toml:6:", "no metric 'is'"], sweep("unknown-metric.toml")),
         ("unknown grid", &["unknown-grid.toml:7:", "cubic"], sweep("unknown-grid.toml")),
-        ("times that repeat", &["grid-twice.toml:7:8", "0.5 is followed by 0.5"], sweep("grid-twice.toml")),
-        ("times for another nfe", &["grid-list.toml:", "grid of 3 times; 5 steps have 6"], sweep("grid-list.toml")),
-        ("end of a grid", &["grid-end.toml:7:8", "no time between 0 and 1"], sweep("grid-end.toml")),
-        ("last step without an end", &["grid-denoise.toml:7:8", "needs an end"], sweep("grid-denoise.toml")),
-        ("unknown schedule", &["schedule.toml:", "no schedule 'sigmoid'; expected linear"], sweep("schedule.toml")),
-        (
-            "normalised Euler",
-            &["normalise-euler.toml:", "no meaning for Euler", "cancel"],
-            sweep("normalise-euler.toml"),
-        ),
-        ("normalised DDPM", &["no meaning for DDPM", "posterior"], sweep("normalise-ddpm.toml")),
-        ("eta over 1", &["eta.toml:", "eta is 1.5"], sweep("eta.toml")),
-        ("eta of DEIS", &["no method 'deis-eta-0.5'"], sweep("eta-deis.toml")),
-        ("unknown threshold", &["threshold.toml:", "no threshold 'soft'"], sweep("threshold.toml")),
-        ("unknown threshold for all", &["threshold-all.toml:3:13", "'hard'"], sweep("threshold-all.toml")),
-        ("threshold of DEIS", &["'deis' predicts noise"], sweep("threshold-deis.toml")),
-        ("reference iPNDM", &["'ipndm' has no reference coefficients"], sweep("reference.toml")),
-        ("too few evaluations for RK4", &["nfe is 3", "'rho-rk4' needs more"], sweep("rk4.toml")),
-        ("seeds twice", &["seeds.toml:2:", "each once"], sweep("seeds.toml")),
-        ("seed and seeds", &["seed-seeds.toml:2:", "either seed or seeds"], sweep("seed-seeds.toml")),
-        (
-            "too few times for a normaliser",
-            &["collect.toml:", "with nfe = 12", "gaps of at most 0.05"],
-            sweep("collect.toml"),
-        ),
-        ("absent published figures", &["absent.toml"], sweep("published-absent.toml")),
-        ("bad published figures", &["rows.toml:5:", "ten = 5"], sweep("published-bad.toml")),
-        (
-            "plan of a repeating list",
-            &["0.5 is followed by 0.5"],
-            vec!["plan", "--method", "ddim", "--nfe", "3", "--grid", "1,0.5,0.5,0"],
-        ),
-        ("plan schedule", &["no schedule 'x'"], vec!["plan", "--method", "ddim", "--nfe", "3", "--schedule", "x"]),
-        ("plan threshold", &["no threshold 'x'"], vec!["plan", "--method", "ddim", "--nfe", "3", "--threshold", "x"]),
         ("unknown kind", &["no model kind 'magic'"], sweep("unknown-kind.toml")),
         ("duplicate method", &["duplicate-method.toml:", "Euler is there twice"], sweep("duplicate-method.toml")),
         ("one sample", &["samples is 1"], sweep("samples-1.toml")),

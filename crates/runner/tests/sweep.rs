@@ -115,7 +115,7 @@ method = [
 fn stages_noise_thresholds_and_seeds_are_measured_and_do_not_depend_on_the_batch() {
     let folder = gaussian_folder();
     let cwd = folder.path();
-    let rows = "source = \"Somebody 2020\"\ndataset = \"Pixels\"\nmodel = \"theirs\"\nsamples = 50000\n\
+    let rows = "source = \"Somebody 2020\"\ndataset = \"Pixels\"\nmodel = \"theirs\"\ntool = \"their tool\"\nsamples = 50000\n\
                 [[row]]\nmethod = \"DDIM\"\nfid = { 10 = 9.5 }\n";
     std::fs::write(cwd.join("rows.toml"), rows).unwrap();
     std::fs::write(cwd.join("solvers.toml"), SOLVERS).unwrap();
@@ -161,7 +161,8 @@ fn stages_noise_thresholds_and_seeds_are_measured_and_do_not_depend_on_the_batch
     std::fs::copy(results.join("published.csv"), cwd.join("with-fid/published.csv")).unwrap();
     let report = succeed(cwd, &["report", "with-fid"]);
     assert!(
-        report.contains("77.50") && report.contains("| DDIM | theirs, Pixels | 50000 | Somebody 2020 | 9.5 |"),
+        report.contains("77.50")
+            && report.contains("| DDIM | theirs, Pixels | their tool | 50000 | Somebody 2020 | 9.5 |"),
         "{report}"
     );
     assert!(std::fs::read_to_string(cwd.join("with-fid/fid.svg")).unwrap().contains("DDIM [theirs, Pixels]"));

@@ -71,6 +71,12 @@ name = "deis-sn"
 order = 2
 "#;
 
+/// [`GAUSSIAN`] with one change, as a file.
+pub fn experiment(cwd: &Path, name: &str, from: &str, to: &str) {
+    assert!(GAUSSIAN.contains(from), "{from}");
+    std::fs::write(cwd.join(name), GAUSSIAN.replacen(from, to, 1)).unwrap();
+}
+
 /// A folder with `gaussian.toml` and the statistics that it names.
 pub fn gaussian_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

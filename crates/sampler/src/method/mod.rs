@@ -121,7 +121,7 @@ impl<'a> Request<'a> {
 type Made = (Vec<f64>, Vec<Step>);
 
 impl Solver {
-    /// Whether every call but the last step's belongs to a step of its own, so that methods can start from exact history.
+    /// Whether it makes one call a step, at the grid's points, so that it can start from exact history.
     pub fn is_multistep(self) -> bool {
         !matches!(self, Solver::RhoRk(_) | Solver::DpmSolver { .. } | Solver::DpmSolverPpS | Solver::EdmHeun)
     }
