@@ -135,15 +135,14 @@ pub fn table(rows: &[Row]) -> String {
     nfes.iter().for_each(|nfe| text.push_str(&format!(" {nfe} |")));
     text.push_str("\n|---|---|---|---:|---|");
     nfes.iter().for_each(|_| text.push_str("---:|"));
-    let mut lines: BTreeMap<(&str, &str, &str, &str, u64), BTreeMap<u32, f64>> = BTreeMap::new();
-    for row in rows {
-        lines
-            .entry((&row.source, &row.model, &row.method, &row.tool, row.samples))
-            .or_default()
-            .insert(row.nfe, row.fid);
+    // By source; the rest of the row tells methods apart.
+    let mut lines: BTreeMap<(&str, String), BTreeMap<u32, f64>> = BTreeMap::new();
+    for Row { source, model, tool, samples, method, nfe, fid } in rows {
+        let row = format!("\n| {method} | {model} | {tool} | {samples} | {source} |");
+        lines.entry((source, row)).or_default().insert(*nfe, *fid);
     }
-    for ((source, model, method, tool, samples), values) in lines {
-        text.push_str(&format!("\n| {method} | {model} | {tool} | {samples} | {source} |"));
+    for ((_, row), values) in lines {
+        text.push_str(&row);
         nfes.iter().for_each(|nfe| match values.get(nfe) {
             Some(fid) => text.push_str(&format!(" {fid} |")),
             None => text.push_str(" |"),
