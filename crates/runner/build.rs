@@ -1,49 +1,34 @@
-//! Hashes the sources that decide what a cell's figures are, so that cells of other code are never taken for this code's.
+//! Fixes what the program says of its own origin when it is built: the commit that its sources were last changed at, and
+//! whether they differ from it. What is not compiled into it (results, text) changes neither.
 
-use std::{
-    env, fs, io,
-    path::{Path, PathBuf},
-};
+use std::{env, path::PathBuf, process::Command};
 
-use sha2::{Digest, Sha256};
+/// From the repository's root.
+const SOURCES: [&str; 3] = ["crates", "Cargo.toml", "Cargo.lock"];
 
-/// Beside this crate: what samples, predicts and measures. Of a method a cell keeps the numbers themselves, so that a new method
-/// or grid leaves others' cells as they are. Tables, charts and arguments change no figure.
-const SOURCES: [&str; 8] = [
-    "../model/src",
-    "../sampler/src/integrate.rs",
-    "../sampler/src/threshold.rs",
-    "../fid/src",
-    "src/curve.rs",
-    "src/measure.rs",
-    "src/noise.rs",
-    "src/sampling.rs",
-];
-
-fn main() -> io::Result<()> {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
-    let mut files = Vec::new();
+fn main() {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");
     for source in SOURCES {
-        println!("cargo::rerun-if-changed={source}");
-        collect(&root.join(source), &mut files)?;
+        println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
-    // By name below the root, so that the hash does not depend on where the repository lies.
-    files.sort();
-    let mut hash = Sha256::new();
-    for file in files {
-        let name = file.strip_prefix(&root).unwrap_or(&file).to_string_lossy().replace('\\', "/");
-        let content = fs::read(&file)?;
-        hash.update(format!("{name} {}\n", content.len()));
-        hash.update(content);
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(&root).args(arguments).arg("--").args(SOURCES).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    // A commit changes what git says of the sources, and moves one of these. In a linked worktree they lie elsewhere.
+    for reference in ["HEAD", "logs/HEAD"] {
+        let path = Command::new("git").arg("-C").arg(&root).args(["rev-parse", "--git-path", reference]).output();
+        let path = path.ok().filter(|output| output.status.success());
+        if let Some(path) = path.map(|output| root.join(String::from_utf8_lossy(&output.stdout).trim())) {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
     }
-    println!("cargo::rustc-env=FEWSTEP_CODE={:x}", hash.finalize());
-    Ok(())
-}
-
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    if path.is_dir() {
-        return fs::read_dir(path)?.try_for_each(|entry| collect(&entry?.path(), files));
-    }
-    files.push(path.to_owned());
-    Ok(())
+    let commit = git(&["log", "-1", "--format=%H"]).filter(|commit| !commit.is_empty());
+    let clean = git(&["status", "--porcelain"]).is_some_and(|changes| changes.is_empty());
+    let build = match commit {
+        None => "unknown".to_owned(),
+        Some(commit) if clean => commit,
+        Some(commit) => format!("{commit}-dirty"),
+    };
+    println!("cargo::rustc-env=FEWSTEP_BUILD={build}");
 }

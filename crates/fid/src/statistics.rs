@@ -25,6 +25,8 @@ pub struct Statistics {
     pub dataset: String,
     /// Number of images; 0 where unknown.
     pub count: u64,
+    /// What they were collected from and by, as their collector tells one case from another; empty where unknown.
+    pub key: String,
     /// Mean and unbiased covariance.
     pub gaussian: Gaussian,
 }
@@ -46,6 +48,8 @@ struct Header {
     identity: Identity,
     dataset: String,
     count: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    key: String,
 }
 
 impl Statistics {
@@ -70,6 +74,7 @@ impl Statistics {
             identity: extractor.identity(),
             dataset,
             count: moments.count(),
+            key: String::new(),
             gaussian: moments.gaussian()?,
         })
     }
@@ -93,6 +98,7 @@ impl Statistics {
             identity: self.identity.clone(),
             dataset: self.dataset.clone(),
             count: self.count,
+            key: self.key.clone(),
         };
         let invalid = |error: &dyn std::fmt::Display| Error::invalid(path, error);
         let header = serde_json::to_string(&header).map_err(|error| invalid(&error))?;
@@ -161,7 +167,8 @@ impl Statistics {
         let at = |i: usize, j: usize| packed[i * dim - i * (i + 1) / 2 + j];
         let covariance = Mat::from_fn(dim, dim, |i, j| at(i.min(j), i.max(j)));
         let gaussian = Gaussian::new(mean, covariance).map_err(|error| invalid(error.to_string()))?;
-        Ok(Statistics { identity: header.identity, dataset: header.dataset, count: header.count, gaussian })
+        let Header { identity, dataset, count, key, .. } = header;
+        Ok(Statistics { identity, dataset, count, key, gaussian })
     }
 
     fn read_npz(path: &Path, assumed: &Identity) -> Result<Self> {
@@ -175,7 +182,7 @@ impl Statistics {
         }
         let covariance = Mat::from_fn(dim, dim, |i, j| sigma[i * dim + j]);
         let gaussian = Gaussian::new(mean, covariance).map_err(|error| Error::invalid(path, error))?;
-        Ok(Statistics { identity: assumed.clone(), dataset: String::new(), count: 0, gaussian })
+        Ok(Statistics { identity: assumed.clone(), dataset: String::new(), count: 0, key: String::new(), gaussian })
     }
 
     /// Checks that these statistics live in the feature space `expected`.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Levels, Predictor, Result, UNet, UNetConfig, Weights,
     layout::{self, Selected},
+    predictor::Fingerprint,
 };
 
 /// What a network's output is.
@@ -111,9 +112,11 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Checkpoint::unet`].
-    pub fn build(self, levels: Levels, device: &Device) -> Result<Network> {
-        let prediction = self.prediction;
-        Ok(Network { unet: self.unet(device)?, prediction, levels, evaluated: AtomicU64::new(0) })
+    pub fn build(mut self, levels: Levels, device: &Device) -> Result<Network> {
+        let unet = UNet::new(&self.config, &mut self.weights, device)?;
+        let tensors = self.weights.finish()?;
+        let identity = identity(&self.config, self.prediction, &levels, &tensors);
+        Ok(Network { unet, prediction: self.prediction, levels, identity, evaluated: AtomicU64::new(0) })
     }
 }
 
@@ -122,7 +125,18 @@ pub struct Network {
     pub(crate) unet: UNet,
     pub(crate) prediction: Prediction,
     pub(crate) levels: Levels,
+    pub(crate) identity: String,
     pub(crate) evaluated: AtomicU64,
+}
+
+/// Of the tensors that the network was built of (a hash of them), and of everything that says what is computed with them.
+/// Dropout is not: there is none outside training.
+pub(crate) fn identity(config: &UNetConfig, prediction: Prediction, levels: &Levels, tensors: &str) -> String {
+    let config = UNetConfig { dropout: 0.0, ..config.clone() };
+    // A configuration of numbers always has a JSON form.
+    let config = serde_json::to_string(&config).unwrap_or_default();
+    let numbers = Fingerprint::default().bytes(config.as_bytes()).bytes(prediction.name().as_bytes());
+    numbers.bytes(tensors.as_bytes()).numbers(levels.numbers()).finish()
 }
 
 impl Predictor for Network {
@@ -132,6 +146,10 @@ impl Predictor for Network {
         let timestep = Tensor::from_floats([timestep as f32], &x.device());
         let output = self.unet.forward(x.clone(), timestep);
         self.prediction.to_epsilon(output, x, self.levels.signal_and_noise(tau))
+    }
+
+    fn identity(&self) -> String {
+        self.identity.clone()
     }
 
     fn evaluated(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! What a sampler sees of a model.
 
 use burn::tensor::Tensor;
+use sha2::{Digest, Sha256};
 
 /// A noise predictor.
 pub trait Predictor: Send + Sync {
@@ -8,6 +9,10 @@ pub trait Predictor: Send + Sync {
     ///
     /// An image's prediction depends on that image alone, to the bit on CPU, whatever the batch.
     fn epsilon(&self, x: Tensor<4>, tau: f64) -> Tensor<4>;
+
+    /// A hash of every number that predictions depend on besides the code that makes them: parameters, shape, kind of
+    /// prediction, noise schedule, size of the images.
+    fn identity(&self) -> String;
 
     /// Images evaluated so far: what NFE is counted from.
     fn evaluated(&self) -> u64;
@@ -45,5 +50,33 @@ impl Levels {
     pub(crate) fn signal_and_noise(&self, tau: f64) -> (f64, f64) {
         let alpha_bar = (self.alpha_bar)(tau);
         (alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt())
+    }
+
+    /// ᾱ at every knot and between them: two schedules of one name and other numbers differ here.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = f64> + '_ {
+        (0..=2 * self.count).map(|k| (self.alpha_bar)(k as f64 / (2 * self.count) as f64))
+    }
+}
+
+/// SHA-256 of texts and numbers, each with its length, so that no two lists of them run into one.
+#[derive(Clone, Default)]
+pub(crate) struct Fingerprint(Sha256);
+
+impl Fingerprint {
+    /// With `bytes` behind what there is.
+    pub(crate) fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    /// With numbers.
+    pub(crate) fn numbers(self, numbers: impl Iterator<Item = f64>) -> Self {
+        self.bytes(&numbers.flat_map(f64::to_le_bytes).collect::<Vec<u8>>())
+    }
+
+    /// In hexadecimal.
+    pub(crate) fn finish(self) -> String {
+        format!("{:x}", self.0.finalize())
     }
 }

@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use pytorch_reader::{ByteOrder, DType, PytorchReader};
 use safetensors::{Dtype, SafeTensors};
 
-use crate::{Error, Result, unet::Source};
+use crate::{Error, Result, predictor::Fingerprint, unet::Source};
 
 /// No checkpoint of a network that this crate builds is larger.
 const MAX_BYTES: u64 = 16 << 30;
@@ -25,6 +25,8 @@ pub struct Weights {
     tensors: BTreeMap<String, Stored>,
     /// What the file calls a tensor that is looked for under another name.
     names: HashMap<String, String>,
+    /// Of every tensor that was taken, by its name here: what a network is made of, whatever container it came in.
+    taken: BTreeMap<String, String>,
 }
 
 /// A tensor in its file.
@@ -71,7 +73,7 @@ impl Weights {
         };
         let tensors = header.tensors().into_iter().map(|(name, info)| (name, stored(info))).collect();
         let metadata = header.metadata().clone().unwrap_or_default();
-        Ok(Weights { path: path.to_owned(), metadata, bytes, tensors, names: HashMap::new() })
+        Ok(Weights { path: path.to_owned(), metadata, bytes, tensors, names: HashMap::new(), taken: BTreeMap::new() })
     }
 
     fn torch(path: &Path) -> Result<Self> {
@@ -93,6 +95,7 @@ impl Weights {
             bytes: Vec::new(),
             tensors,
             names: HashMap::new(),
+            taken: BTreeMap::new(),
         })
     }
 
@@ -196,21 +199,29 @@ impl Weights {
         }
         match values.iter().find(|value| !value.is_finite()) {
             Some(value) => Err(self.invalid(format!("tensor {original} holds {value}"))),
-            None => Ok(values),
+            None => {
+                let shape = shape.iter().map(|&side| side as f64);
+                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                self.taken.insert(name.to_owned(), Fingerprint::default().numbers(shape).bytes(&bytes).finish());
+                Ok(values)
+            }
         }
     }
 
-    /// Checks that every tensor was taken.
+    /// Checks that every tensor was taken, and gives the hash of all of them: of names and values, not of how they are stored.
     ///
     /// # Errors
     /// Naming one that was not.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(self) -> Result<String> {
         match self.tensors.keys().next() {
             Some(name) => {
                 let (name, others) = (self.original(name), self.tensors.len() - 1);
                 Err(self.invalid(format!("tensor {name} (and {others} more) is not part of the configured network")))
             }
-            None => Ok(()),
+            None => {
+                let parts = self.taken.iter().flat_map(|(name, hash)| [name, hash]);
+                Ok(parts.fold(Fingerprint::default(), |all, part| all.bytes(part.as_bytes())).finish())
+            }
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+
+use crate::device::DeviceName;
 
 /// A reproducible benchmark of few-step diffusion samplers.
 #[derive(Parser)]
@@ -12,6 +14,9 @@ pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// Where runs go.
+pub const RUNS: &str = "out";
 
 /// The commands.
 #[derive(Subcommand)]
@@ -38,36 +43,57 @@ pub enum Command {
     /// Measure every method's order of convergence on Gaussian data, in double precision, and draw it.
     Orders {
         /// Results folder.
-        #[arg(long, default_value = "results/convergence")]
+        #[arg(long, default_value = "out/convergence")]
         out: PathBuf,
     },
     /// Make tables and charts again from a results folder.
-    Report {
-        /// Folder with a `cells.csv`.
-        results: PathBuf,
-    },
+    Report(Report),
+    /// Compare two results folders cell by cell: is the one a reproduction of the other?
+    Compare(Compare),
+    /// Put a finished run into results/, where it is published.
+    Publish(Publish),
+    /// Write the tables and figures in texts anew from the cells that they are of.
+    Documents(Documents),
 }
 
-/// Where to compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DeviceName {
-    /// This machine's cores.
-    Cpu,
-    /// A GPU through wgpu (feature `wgpu`).
-    Wgpu,
-    /// A CUDA device (feature `cuda`).
-    Cuda,
+/// `fewstep report`.
+#[derive(Args)]
+pub struct Report {
+    /// Folder with a `cells.csv`.
+    pub results: PathBuf,
 }
 
-impl DeviceName {
-    /// The name on the command line and in results.
-    pub fn name(self) -> &'static str {
-        match self {
-            DeviceName::Cpu => "cpu",
-            DeviceName::Wgpu => "wgpu",
-            DeviceName::Cuda => "cuda",
-        }
-    }
+/// `fewstep compare`.
+#[derive(Args)]
+pub struct Compare {
+    /// Folder with a `cells.csv`.
+    pub first: PathBuf,
+    /// Another.
+    pub second: PathBuf,
+}
+
+/// `fewstep publish`.
+#[derive(Args)]
+pub struct Publish {
+    /// Folder of a run, such as out/quick.
+    pub run: PathBuf,
+    /// Where to (default: results/NAME).
+    #[arg(long)]
+    pub to: Option<PathBuf>,
+    /// Even where cells are missing, or by several builds, or by one that no commit has.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `fewstep documents`.
+#[derive(Args)]
+pub struct Documents {
+    /// Markdown files with `<!-- … -->` blocks.
+    #[arg(default_values = ["README.md", "results/README.md"])]
+    pub files: Vec<PathBuf>,
+    /// Write nothing; fail where a text is not what the cells say.
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// `fewstep sweep`.
@@ -87,7 +113,7 @@ pub struct Sweep {
 /// What long runs have in common.
 #[derive(Args)]
 pub struct Run {
-    /// Results folder (default: results/EXPERIMENT).
+    /// Results folder (default: out/EXPERIMENT).
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Where to compute.
@@ -101,7 +127,7 @@ pub struct Run {
 impl Run {
     /// The results folder of the experiment `name`.
     pub fn folder(&self, name: &str) -> PathBuf {
-        self.out.clone().unwrap_or_else(|| Path::new("results").join(name))
+        self.out.clone().unwrap_or_else(|| Path::new(RUNS).join(name))
     }
 }
 
@@ -110,7 +136,7 @@ impl Run {
 pub struct Curve {
     /// Experiment file with a [normaliser.collect] table.
     pub experiment: PathBuf,
-    /// CSV to write; the figure goes beside it (default: results/EXPERIMENT/normaliser.csv).
+    /// CSV to write; the figure goes beside it (default: out/EXPERIMENT/normaliser.csv).
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Where to compute.
@@ -127,7 +153,7 @@ pub struct Plan {
     /// Number of network evaluations.
     #[arg(long)]
     pub nfe: usize,
-    /// Order, where the method comes in several (default: 2).
+    /// Order, where the method comes in several (default: the one its paper recommends; see below).
     #[arg(long)]
     pub order: Option<usize>,
     /// Such as trailing, quadratic, edm, log-snr-to-0.001, or a list of times with commas between.

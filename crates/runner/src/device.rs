@@ -1,27 +1,62 @@
 //! `--device`: from a name to a burn device.
 
 use burn::tensor::Device;
+use clap::ValueEnum;
 
-use crate::{
-    cli::DeviceName,
-    failure::{Failure, Result},
-};
+use crate::failure::{Failure, Result};
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceName {
+    /// This machine's cores.
+    Cpu,
+    /// A GPU through wgpu (feature `wgpu`).
+    Wgpu,
+    /// A CUDA device (feature `cuda`).
+    Cuda,
+}
+
+impl DeviceName {
+    /// The name on the command line and in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            DeviceName::Cpu => "cpu",
+            DeviceName::Wgpu => "wgpu",
+            DeviceName::Cuda => "cuda",
+        }
+    }
+}
+
+/// An open device.
+pub struct Opened {
+    /// Where tensors are.
+    pub device: Device,
+    /// For people: on a GPU with its adapter's and driver's names.
+    pub description: String,
+}
 
 /// The device called `name`.
-pub fn open(name: DeviceName) -> Result<Device> {
-    match name {
-        DeviceName::Cpu => Ok(Device::flex()),
+pub fn open(name: DeviceName) -> Result<Opened> {
+    let device = match name {
+        DeviceName::Cpu => Device::flex(),
         #[cfg(feature = "wgpu")]
-        DeviceName::Wgpu => guarded(name, || Device::wgpu(Default::default())),
+        DeviceName::Wgpu => guarded(name, || Device::wgpu(Default::default()))?,
         #[cfg(feature = "cuda")]
-        DeviceName::Cuda => guarded(name, || Device::cuda(0)),
+        DeviceName::Cuda => guarded(name, || Device::cuda(0))?,
         #[allow(unreachable_patterns)] // with every feature on
-        other => Err(Failure::Request(format!(
-            "--device {0}: this build has {1}; build with `--features {0}` for it",
-            other.name(),
-            built()
-        ))),
-    }
+        other => {
+            return Err(Failure::Request(format!(
+                "--device {0}: this build has {1}; build with `--features {0}` for it",
+                other.name(),
+                built()
+            )));
+        }
+    };
+    Ok(Opened { device, description: describe(name) })
+}
+
+fn describe(name: DeviceName) -> String {
+    name.name().to_owned()
 }
 
 /// The devices that this build has.

@@ -12,6 +12,17 @@ pub enum Failure {
     Request(String),
     /// The run failed. Exit status 1.
     Run(String),
+    /// A sample is not finite. Of a cell that is a result; of what other figures stand on, a failed run.
+    Diverged {
+        /// The first such image.
+        image: usize,
+        /// The step that left it so, from 0.
+        step: usize,
+        /// What was run.
+        method: String,
+        /// With so many evaluations.
+        nfe: usize,
+    },
 }
 
 impl Failure {
@@ -34,7 +45,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Request(_) => ExitCode::from(2),
-            Failure::Run(_) => ExitCode::FAILURE,
+            Failure::Run(_) | Failure::Diverged { .. } => ExitCode::FAILURE,
         }
     }
 }
@@ -43,6 +54,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Request(message) | Failure::Run(message) => formatter.write_str(message),
+            Failure::Diverged { image, step, method, nfe } => {
+                write!(formatter, "image {image} of {method} at {nfe} NFE is not finite from step {step} on")
+            }
         }
     }
 }

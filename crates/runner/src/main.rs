@@ -1,41 +1,31 @@
 //! `fewstep`: a reproducible benchmark of few-step diffusion samplers.
 //!
-//! Arguments are parsed ([`cli`]), an experiment file is checked ([`experiment`]), its cells are measured and
-//! written one by one ([`sweep`]), and tables and charts are made of what was written ([`report`]).
+//! Arguments are parsed ([`cli`]) and a file of [`command`] runs them. An experiment file is checked ([`experiment`]), its
+//! cells are sampled, measured and kept ([`cell`]), rows of them make a folder ([`results`]), and tables, charts and pictures are
+//! made of what is in the folder alone ([`report`]). Each knows only those before it in this list: [`results`],
+//! [`experiment`], [`cell`]; and [`results`], [`report`].
 
 mod assets;
-mod chart;
+mod cell;
 mod cli;
-mod commands;
-mod curve;
+mod command;
 mod device;
 mod experiment;
 mod failure;
 mod files;
-mod measure;
-mod metric;
-mod mosaic;
-mod noise;
-mod orders;
-mod prepare;
 mod progress;
-mod provenance;
-mod published;
-mod record;
 mod report;
-mod sampling;
-mod series;
+mod results;
 mod source;
-mod sweep;
-mod training;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 fn main() -> ExitCode {
-    let arguments = cli::Arguments::parse();
-    match commands::run(arguments.command) {
+    let matches = command::with_lists(cli::Arguments::command()).get_matches();
+    let arguments = cli::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match command::run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");

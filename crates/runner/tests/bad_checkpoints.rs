@@ -229,9 +229,9 @@ fn write_trainings(cwd: &Path) {
 }
 
 fn cases() -> Vec<Case> {
-    let sweep = |file| vec!["sweep", file, "--out", "results/x"];
+    let sweep = |file| vec!["sweep", file, "--out", "out/x"];
     let stats = |images| vec!["stats", images, "--crop", "16", "--features", "pixel-8x8", "--out", "s.safetensors"];
-    let train = |file| vec!["train", file, "--out", "results/t"];
+    let train = |file| vec!["train", file, "--out", "out/t"];
     let resume = |folder| vec!["train", "t-good.toml", "--out", folder];
     vec![
         ("a folder with nothing", &["m-empty", "no config.json"], sweep("m-empty.toml")),

@@ -315,7 +315,7 @@ fn broken_inputs_are_refused_with_one_clear_message() {
     let cwd = folder.path();
     succeed(cwd, &["sweep", "gaussian.toml"]);
     write_inputs(cwd);
-    let results = cwd.join("results/gaussian");
+    let results = cwd.join("out/gaussian");
     let snapshot = || {
         let mut files: Vec<_> = results.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
         files.retain(|file| file.is_file());

@@ -39,7 +39,7 @@ fn an_lmdb_and_a_folder_of_its_images_are_the_same_data() {
     );
     fs::write(cwd.join("train-church.toml"), training).unwrap();
     succeed(cwd, &["train", "train-church.toml"]);
-    let experiment = "samples = 4\nnfe = [2]\nmetrics = [\"fd_pixel\"]\nmethod = [{ name = \"ddim\" }]\nreference = { fd_pixel = \"b.safetensors\" }\nmodel = { kind = \"unet\", size = 64, weights = \"results/train-church/model.safetensors\" }\n";
+    let experiment = "samples = 4\nnfe = [2]\nmetrics = [\"fd_pixel\"]\nmethod = [{ name = \"ddim\" }]\nreference = { fd_pixel = \"b.safetensors\" }\nmodel = { kind = \"unet\", size = 64, weights = \"out/train-church/model.safetensors\" }\n";
     fs::write(cwd.join("church.toml"), experiment).unwrap();
     let table = succeed(cwd, &["sweep", "church.toml"]);
     assert!(table.contains("| DDIM |"), "{table}");

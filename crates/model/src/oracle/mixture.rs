@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 
-use crate::{DataMoments, Error, Levels, Predictor, Result};
+use crate::{DataMoments, Error, Levels, Predictor, Result, predictor::Fingerprint};
 
 /// One Gaussian of a mixture.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +87,15 @@ impl Predictor for Mixture {
         // A mixture has at least one component.
         let first = weighted.next().unwrap_or_else(|| x.zeros_like());
         weighted.fold(first, |sum, term| sum + term)
+    }
+
+    fn identity(&self) -> String {
+        let shape = self.shape.iter().map(|&side| side as f64);
+        let begin = Fingerprint::default().bytes(b"mixture").numbers(shape).numbers(self.levels.numbers());
+        let component = |all: Fingerprint, Component { weight, mean, variance }: &Component| {
+            all.numbers([*weight].into_iter()).numbers(mean.iter().copied()).numbers(variance.iter().copied())
+        };
+        self.components.iter().fold(begin, component).finish()
     }
 
     fn evaluated(&self) -> u64 {

@@ -18,7 +18,8 @@ use burn::{
 use rayon::prelude::*;
 
 use crate::{
-    Error, Levels, Network, Prediction, Result, UNet, UNetConfig,
+    Error, Levels, Network, Prediction, Result, UNet, UNetConfig, network,
+    predictor::Fingerprint,
     unet::{Dropout, Parameter},
 };
 use initial::Initial;
@@ -252,7 +253,11 @@ impl Trainer {
     pub fn averaged(&self, levels: Levels) -> Network {
         let values = self.slots.iter().map(|slot| (slot.parameter.id, slot.ema.clone())).collect();
         let unet = self.unet.clone().map(&mut Replace(values));
-        Network { unet, prediction: self.spec.prediction, levels, evaluated: AtomicU64::new(0) }
+        let tensors = self.slots.iter().fold(Fingerprint::default(), |all, slot| {
+            all.bytes(slot.parameter.name.as_bytes()).bytes(slot.ema.to_data().as_bytes())
+        });
+        let identity = network::identity(&self.spec.config, self.spec.prediction, &levels, &tensors.finish());
+        Network { unet, prediction: self.spec.prediction, levels, identity, evaluated: AtomicU64::new(0) }
     }
 }
 

@@ -15,7 +15,7 @@ use fewstep_sampler::{Coefficients, Grid, Normaliser, Schedule};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{failure::Result, files, metric::Metric, source::Source};
+use crate::{failure::Result, files, results::Metric, source::Source};
 pub use method::MethodEntry;
 use method::{RawGrid, RawMethod};
 use model::RawModel;
@@ -96,6 +96,9 @@ pub struct SolutionSpec {
     pub nfe: Option<usize>,
     /// Its first images are compared.
     pub samples: usize,
+    /// Evaluations of the images whose Fréchet distances are the floor, where those are not the compared ones: as many as `nfe`
+    /// unless said otherwise.
+    pub floor: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -154,12 +157,17 @@ struct RawReference {
 struct RawSolution {
     nfe: Option<Spanned<usize>>,
     samples: Spanned<usize>,
+    floor: Option<Spanned<usize>>,
 }
 
+/// Channels of the images.
+pub const CHANNELS: usize = 3;
 /// Images of one cell; more would not fit the time of any machine.
 const MAX_SAMPLES: usize = 10_000_000;
 /// Evaluations of one run: the levels of the schedule.
 const MAX_NFE: usize = 1000;
+/// Numbers of a solution, which is kept in memory: 4 GB.
+const MAX_SOLUTION: usize = 1 << 30;
 /// Numbers of a sample whose covariance is kept.
 const MAX_MOMENTS: usize = 1024;
 /// Images that go through the model together.
@@ -204,12 +212,22 @@ impl Source<'_> {
         let solution = match raw.solution {
             Some(raw) => {
                 let compared = self.within("samples", &raw.samples, 1..samples + 1)?;
-                let nfe = raw.nfe.as_ref().map(|nfe| self.within("nfe", nfe, 1..MAX_NFE + 1)).transpose()?;
+                let nfe = raw.nfe.as_ref().map(|nfe| self.within("nfe", nfe, 2..MAX_NFE + 1)).transpose()?;
                 if nfe.is_none() && !exact {
                     let message = "[solution] needs nfe: only kind 'gaussian' has an exact solution";
                     return Err(self.error(raw.samples.span(), message));
                 }
-                Some(SolutionSpec { nfe, samples: compared })
+                let floor = raw.floor.as_ref().map(|floor| self.within("floor", floor, 1..MAX_NFE + 1)).transpose()?;
+                if let Some(floor) = raw.floor.as_ref().filter(|_| nfe.is_none()) {
+                    return Err(self.error(floor.span(), "floor is for a solution with nfe; this one is exact"));
+                }
+                if compared * CHANNELS * model.size * model.size > MAX_SOLUTION {
+                    let message = format!(
+                        "a solution of {compared} images of this size; expected at most {MAX_SOLUTION} numbers"
+                    );
+                    return Err(self.error(raw.samples.span(), message));
+                }
+                Some(SolutionSpec { nfe, samples: compared, floor: floor.or(nfe) })
             }
             None => None,
         };

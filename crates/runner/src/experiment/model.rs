@@ -7,7 +7,8 @@ use fewstep_sampler::Schedule;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{failure::Result, sampling::CHANNELS, source::Source};
+use super::CHANNELS;
+use crate::{failure::Result, source::Source};
 
 /// The model of an experiment.
 #[derive(Debug, Clone)]

@@ -1,0 +1,125 @@
+//! What the code does, on a small sample: part of every key, so that a change that moves a figure is noticed, whether it is in
+//! these sources, a dependency, the processor's instructions or a driver, and one that moves none costs nothing.
+
+use std::collections::BTreeMap;
+
+use fewstep_fid::{Extractor, Moments, frechet_distance};
+use fewstep_sampler::{Plan, Step, Threshold};
+
+use super::{
+    curve,
+    distance::squared_error,
+    noise,
+    sampler::{Sampler, images_of, values},
+};
+use crate::{
+    experiment::{CHANNELS, CollectSpec},
+    failure::Result,
+    files,
+    results::Metric,
+};
+
+/// Hashes of what the parts of the program gave.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Canary {
+    /// Noise, network, integrator, thresholds, rounding to 8 bits, and the exact solution where there is one.
+    pub sampling: String,
+    /// Collecting a normaliser.
+    pub curve: String,
+    /// Measuring, by metric.
+    pub metrics: BTreeMap<Metric, String>,
+}
+
+impl Canary {
+    /// For provenance.
+    pub fn parts(&self) -> BTreeMap<String, String> {
+        let metrics = self.metrics.iter().map(|(metric, hash)| (metric.name().to_owned(), hash.clone()));
+        let all = [("sampling".to_owned(), self.sampling.clone()), ("curve".to_owned(), self.curve.clone())];
+        all.into_iter().chain(metrics).filter(|(_, hash)| !hash.is_empty()).collect()
+    }
+}
+
+/// Seed of the canary's noise.
+const SEED: u64 = 0;
+
+/// Three steps that use everything a plan can say, then one with each threshold.
+fn plans() -> [Plan; 3] {
+    let step = |a, b: &[f64], c: &[f64], noise| Step { a, b: b.to_vec(), c: c.to_vec(), noise };
+    let plan = |threshold, tau: &[f64], steps: Vec<Step>| Plan {
+        method: "canary".into(),
+        order: 0,
+        nfe: steps.len(),
+        grid: String::new(),
+        threshold,
+        tau: tau.to_vec(),
+        timestep: Vec::new(),
+        steps,
+    };
+    let all = vec![
+        step(0.9, &[], &[-0.2], 0.0),
+        step(0.7, &[0.2], &[-0.3, 0.1], 0.05),
+        step(0.6, &[0.3, -0.1], &[-0.2, 0.1, -0.05], 0.0),
+    ];
+    let one = || vec![step(1.3, &[], &[-0.9], 0.0)];
+    [
+        plan(Threshold::None, &[1.0, 0.55, 0.2, 0.0], all),
+        plan(Threshold::Clip, &[0.3, 0.0], one()),
+        plan(Threshold::Dynamic(0.9), &[0.3, 0.0], one()),
+    ]
+}
+
+/// Of sampling.
+pub fn sampling(sampler: &Sampler) -> Result<String> {
+    let mut bytes = Vec::new();
+    for plan in plans() {
+        let x = sampler.run(&plan, SEED, 0..1, |_, _| {})?;
+        bytes.extend(x.iter().flat_map(|value| value.to_le_bytes()));
+        bytes.extend(images_of(&x, sampler.size)?.pixels());
+    }
+    if let Some(exact) = sampler.predictor.solution(sampler.noise(SEED, 0..1)) {
+        bytes.extend(values(exact)?.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    Ok(files::sha256(&bytes))
+}
+
+/// Of collecting a normaliser: two evaluations of two images.
+pub fn curve(sampler: &Sampler, spec: &CollectSpec) -> Result<String> {
+    let few = CollectSpec { nfe: 2, samples: 2, seed: SEED, grid: spec.grid.clone() };
+    let sums = curve::means(sampler, &few, &curve::plan(sampler, &few)?, |_| {})?;
+    Ok(files::sha256(&sums.iter().flat_map(|sum| sum.to_le_bytes()).collect::<Vec<u8>>()))
+}
+
+/// Rows and numbers of the canary's Fréchet distance: more rows than are summed at a time.
+const ROWS: usize = 300;
+const DIM: usize = 6;
+
+/// Of moments and the distance between them.
+pub fn frechet() -> Result<String> {
+    let gaussian = |image: u64, scale: f32| {
+        let rows: Vec<f32> =
+            noise::cell(SEED, 0, image, ROWS * DIM).enumerate().map(|(i, z)| z * scale + (i % DIM) as f32).collect();
+        let mut moments = Moments::new(DIM);
+        moments.push(&rows)?;
+        moments.gaussian()
+    };
+    let distance = frechet_distance(&gaussian(0, 1.0)?, &gaussian(1, 1.5)?)?;
+    Ok(files::sha256(&distance.to_le_bytes()))
+}
+
+/// Of a Fréchet distance in a feature space.
+pub fn space(extractor: &dyn Extractor, size: usize) -> Result<String> {
+    Ok(files::sha256(format!("{} {}", features(extractor, size)?, frechet()?).as_bytes()))
+}
+
+/// Of one image's features, `size`×`size`.
+fn features(extractor: &dyn Extractor, size: usize) -> Result<String> {
+    let x: Vec<f32> = noise::cell(SEED, 0, 0, CHANNELS * size * size).collect();
+    let features = extractor.features(&images_of(&x, size)?)?;
+    Ok(files::sha256(&features.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()))
+}
+
+/// Of the distance between images.
+pub fn distance() -> String {
+    let numbers = |image: u64| noise::cell(SEED, 0, image, 64).collect::<Vec<f32>>();
+    files::sha256(&squared_error(&numbers(0), &numbers(1)).to_le_bytes())
+}

@@ -1,0 +1,103 @@
+//! The one kind of key under which things are kept: the hash of their resolved inputs, and of what the code did on a canary.
+//!
+//! What a thing depends on is listed here and nowhere else. Numbers count, not what they are called or where they lie: a
+//! renamed file, a comment, another batch size change no key; another weight, schedule, plan or seed does.
+
+use fewstep_fid::{Extractor, Statistics};
+use fewstep_sampler::{Plan, Step, Threshold};
+use serde::Serialize;
+
+use super::{canary::Canary, sampler::Sampler};
+use crate::{files, results::Metric};
+
+/// SHA-256 in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key(String);
+
+impl Key {
+    fn of(kind: &str, parts: &impl Serialize) -> Key {
+        // Strings and finite numbers always have a JSON form.
+        let text = serde_json::to_string(&(kind, parts)).unwrap_or_default();
+        Key(files::sha256(text.as_bytes()))
+    }
+
+    /// All of it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Enough of it to name a file.
+    pub fn short(&self) -> &str {
+        &self.0[..16]
+    }
+}
+
+/// What a run of a plan depends on, its noise apart.
+#[derive(Serialize)]
+struct Run<'a> {
+    network: String,
+    size: usize,
+    tau: &'a [f64],
+    steps: &'a [Step],
+    threshold: Threshold,
+    canary: &'a str,
+    /// On a CPU an image's bits do not depend on its batch; on a GPU they may.
+    batch: Option<usize>,
+}
+
+fn run<'a>(sampler: &Sampler, canary: &'a Canary, plan: &'a Plan) -> Run<'a> {
+    Run {
+        network: sampler.predictor.identity(),
+        size: sampler.size,
+        tau: &plan.tau,
+        steps: &plan.steps,
+        threshold: plan.threshold,
+        canary: &canary.sampling,
+        batch: (!sampler.cpu).then_some(sampler.batch),
+    }
+}
+
+/// Of a cell's samples.
+pub fn samples(sampler: &Sampler, canary: &Canary, plan: &Plan, seed: u64, samples: usize) -> Key {
+    Key::of("samples", &(run(sampler, canary, plan), seed, samples))
+}
+
+/// Of a normaliser that is collected with `plan`.
+pub fn normaliser(sampler: &Sampler, canary: &Canary, plan: &Plan, seed: u64, samples: usize) -> Key {
+    Key::of("normaliser", &(run(sampler, canary, plan), seed, samples, &canary.curve))
+}
+
+/// Of a many-step solution of `counts[0]` images, and of how far `counts[1]` of them are from one with twice the steps.
+pub fn solution(sampler: &Sampler, canary: &Canary, plans: &[Plan; 2], seed: u64, counts: [usize; 2]) -> Key {
+    let [plan, finer] = plans.each_ref().map(|plan| run(sampler, canary, plan));
+    Key::of("solution", &(plan, finer, seed, counts))
+}
+
+/// Of a solution that the network has a formula for.
+pub fn exact_solution(sampler: &Sampler, canary: &Canary, seed: u64, samples: usize) -> Key {
+    Key::of("exact solution", &(sampler.predictor.identity(), sampler.size, &canary.sampling, seed, samples))
+}
+
+/// Of a Fréchet distance to `reference` in the space of `extractor`: its numbers, whatever file they came in.
+pub fn frechet(metric: Metric, extractor: &dyn Extractor, reference: &Statistics, canary: &str) -> Key {
+    let covariance = reference.gaussian.covariance();
+    let columns = (0..covariance.ncols()).flat_map(|j| covariance.col(j).iter().copied());
+    let numbers: Vec<u8> =
+        reference.gaussian.mean().iter().copied().chain(columns).flat_map(f64::to_le_bytes).collect();
+    Key::of("frechet", &(metric, extractor.identity(), files::sha256(&numbers), canary))
+}
+
+/// Of a Fréchet distance to moments that the network knows.
+pub fn frechet_to_data(canary: &str) -> Key {
+    Key::of("frechet to data", &canary)
+}
+
+/// Of a distance to a solution, or of the solution's own to one with twice the evaluations.
+pub fn distance(solution: &Key, own: bool, canary: &str) -> Key {
+    Key::of("distance", &(solution.as_str(), own, canary))
+}
+
+/// Of the statistics of a data set in a feature space, which code that does what the canary says collected.
+pub fn statistics(extractor: &dyn Extractor, dataset: &str, compact: bool, canary: &str) -> Key {
+    Key::of("statistics", &(extractor.identity(), dataset, compact, canary))
+}

@@ -1,0 +1,22 @@
+//! One cell: a plan's samples from a network, what is measured of them, and the keys under which both are kept.
+
+mod canary;
+mod curve;
+mod distance;
+mod key;
+mod load;
+mod measure;
+mod network;
+mod noise;
+mod normaliser;
+mod sampler;
+mod solution;
+mod state;
+
+pub use curve::long_run;
+pub use load::{Loaded, inception, statistics, statistics_key};
+pub use measure::{INCEPTION_COST, Samples, measure};
+pub use normaliser::normaliser;
+pub use sampler::{Sampler, images_of};
+pub use solution::Solution;
+pub use state::{Cell, Done, Wanted};

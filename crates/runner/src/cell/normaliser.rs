@@ -1,0 +1,82 @@
+//! The experiment's normaliser: read, or collected once and kept under its key.
+
+use std::path::{Path, PathBuf};
+
+use fewstep_sampler::Normaliser;
+
+use super::{
+    curve::{self, long_run},
+    key::{self, Key},
+    load::Loaded,
+};
+use crate::{
+    experiment::{CollectSpec, NormaliserSource},
+    failure::Result,
+    files,
+    progress::Progress,
+};
+
+/// The normaliser, unclipped, and what it is kept as: nothing where it was read from the user's own file.
+pub struct Found {
+    /// The curve.
+    pub normaliser: Normaliser,
+    /// Its file's text.
+    pub csv: String,
+}
+
+/// The experiment's normaliser. A collected one is taken from `kept` where its key is there, and put there where `keep` says so.
+pub fn normaliser(loaded: &Loaded, kept: &Path, keep: bool, fresh: bool) -> Result<Option<Found>> {
+    let Some(spec) = &loaded.experiment.normaliser else { return Ok(None) };
+    let found = match &spec.source {
+        NormaliserSource::File(file) => {
+            let normaliser = Normaliser::read(file)?;
+            Found { csv: normaliser.to_csv(&[]), normaliser }
+        }
+        NormaliserSource::Collect(collect) => collected(loaded, collect, kept, keep, fresh)?,
+    };
+    // An unfit clip is an error of the experiment, found before anything is sampled.
+    found.normaliser.clone().with_clip(spec.clip)?;
+    Ok(Some(found))
+}
+
+fn collected(loaded: &Loaded, spec: &CollectSpec, kept: &Path, keep: bool, fresh: bool) -> Result<Found> {
+    let plan = curve::plan(&loaded.sampler, spec)?;
+    let key = key::normaliser(&loaded.sampler, &loaded.canary, &plan, spec.seed, spec.samples);
+    let path = path(kept, &key);
+    if !fresh && path.exists() {
+        let csv = files::text(&path)?;
+        if csv.starts_with(&format!("# {}\n", comments(loaded, spec, &key)[0])) {
+            return Ok(Found { normaliser: Normaliser::read(&path)?, csv });
+        }
+    }
+    let progress = Progress::new((spec.nfe * spec.samples) as u64, "evaluations");
+    progress.say("normaliser");
+    let normaliser = curve::collect(&loaded.sampler, spec, &plan, |n| progress.advance(n))?;
+    progress.end();
+    let csv = normaliser.to_csv(&comments(loaded, spec, &key));
+    if keep {
+        files::write(&path, csv.as_bytes())?;
+    }
+    Ok(Found { normaliser, csv })
+}
+
+fn path(kept: &Path, key: &Key) -> PathBuf {
+    kept.join(format!("normaliser-{}.csv", key.short()))
+}
+
+/// What the curve is of.
+fn comments(loaded: &Loaded, spec: &CollectSpec, key: &Key) -> Vec<String> {
+    vec![
+        format!("key {}", key.as_str()),
+        format!(
+            "mean |eps| of network {} from {} images of seed {}, {} evaluations on the {} grid with {}, on {}",
+            &loaded.sampler.predictor.identity()[..16],
+            spec.samples,
+            spec.seed,
+            spec.nfe,
+            spec.grid.name(),
+            long_run().label(),
+            loaded.device,
+        ),
+    ]
+}

@@ -1,0 +1,173 @@
+//! Samples from a model: noise in, images out, batch by batch.
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use fewstep_fid::Images;
+use fewstep_model::Predictor;
+use fewstep_sampler::{Plan, Schedule, integrate};
+use rayon::prelude::*;
+
+use super::noise;
+use crate::{
+    experiment::CHANNELS,
+    failure::{Failure, Result},
+};
+
+/// A model on a device, and how to feed it.
+pub struct Sampler {
+    /// The model.
+    pub predictor: Box<dyn Predictor>,
+    /// τ → ᾱ.
+    pub schedule: Schedule,
+    /// Where the model is.
+    pub device: Device,
+    /// Whether that is this machine's cores: then batches run side by side, else one after another.
+    pub cpu: bool,
+    /// Height and width of the images.
+    pub size: usize,
+    /// Images that go through the model together.
+    pub batch: usize,
+}
+
+impl Sampler {
+    /// Numbers of one image.
+    pub fn len(&self) -> usize {
+        CHANNELS * self.size * self.size
+    }
+
+    /// How many batches run at a time.
+    pub fn workers(&self) -> usize {
+        if self.cpu { rayon::current_num_threads() } else { 1 }
+    }
+
+    /// x_T of images `range` of a cell with this seed, `[n, 3, size, size]`.
+    pub fn noise(&self, seed: u64, range: Range<usize>) -> Tensor<4> {
+        self.tensor(range, |k, len| noise::cell(seed, 0, k, len))
+    }
+
+    /// x_T of images `range` for collecting a normaliser; no cell starts from it.
+    pub fn normaliser_noise(&self, seed: u64, range: Range<usize>) -> Tensor<4> {
+        self.tensor(range, |k, len| noise::normaliser(seed, k, len))
+    }
+
+    fn tensor<I: Iterator<Item = f32>>(&self, range: Range<usize>, image: impl Fn(u64, usize) -> I) -> Tensor<4> {
+        let shape = [range.len(), CHANNELS, self.size, self.size];
+        let values: Vec<f32> = range.flat_map(|k| image(k as u64, self.len())).collect();
+        Tensor::from_data(TensorData::new(values, shape), &self.device)
+    }
+
+    /// x_0 of images `range`, `[n, 3, size, size]` row-major; `observe` sees every noise prediction with its step.
+    ///
+    /// # Errors
+    /// Where a number of x_0 is not finite: [`Failure::Diverged`] names the first such image.
+    pub fn run(
+        &self,
+        plan: &Plan,
+        seed: u64,
+        range: Range<usize>,
+        observe: impl FnMut(usize, &Tensor<4>),
+    ) -> Result<Vec<f32>> {
+        let x = self.end(plan, seed, self.noise(seed, range.clone()), range.clone(), observe)?;
+        match x.iter().position(|value| !value.is_finite()) {
+            None => Ok(x),
+            Some(at) => Err(self.diverged(plan, seed, range.start + at / self.len())),
+        }
+    }
+
+    /// x_0 from `start`, finite or not.
+    pub fn end(
+        &self,
+        plan: &Plan,
+        seed: u64,
+        start: Tensor<4>,
+        range: Range<usize>,
+        mut observe: impl FnMut(usize, &Tensor<4>),
+    ) -> Result<Vec<f32>> {
+        let mut step = 0;
+        let epsilon = |x, tau| {
+            let epsilon = self.predictor.epsilon(x, tau);
+            observe(step, &epsilon);
+            step += 1;
+            Ok::<_, Failure>(epsilon)
+        };
+        let fresh = |step| self.tensor(range.clone(), |k, len| noise::cell(seed, step as u64 + 1, k, len));
+        values(integrate(plan, &self.schedule, start, epsilon, fresh)?.x)
+    }
+
+    /// Says from which step on the image is not finite, by running it alone.
+    fn diverged(&self, plan: &Plan, seed: u64, image: usize) -> Failure {
+        let range = image..image + 1;
+        let (mut first, mut failed) = (None, None);
+        let ran = self.end(plan, seed, self.noise(seed, range.clone()), range, |step, epsilon| {
+            match values(epsilon.clone()) {
+                Ok(epsilon) if epsilon.iter().all(|value| value.is_finite()) => {}
+                // The state that this prediction is of is what the step before left.
+                Ok(_) => first = first.or(Some(step.saturating_sub(1))),
+                Err(error) => failed = Some(error),
+            }
+        });
+        match (ran, failed) {
+            (Err(error), _) | (_, Some(error)) => error,
+            _ => Failure::Diverged {
+                image,
+                step: first.unwrap_or(plan.nfe - 1),
+                method: plan.method.clone(),
+                nfe: plan.nfe,
+            },
+        }
+    }
+
+    /// Runs `work` on every batch of `samples` images, and `take` on its results in the images' order.
+    pub fn batches<R: Send>(
+        &self,
+        samples: usize,
+        work: impl Fn(Range<usize>) -> Result<R> + Sync,
+        mut take: impl FnMut(Range<usize>, R) -> Result<()>,
+    ) -> Result<()> {
+        let starts: Vec<usize> = (0..samples).step_by(self.batch).collect();
+        let range = |start: usize| start..(start + self.batch).min(samples);
+        // Few enough batches at a time that their results fit in memory and are taken soon.
+        for window in starts.chunks(self.workers() * 2) {
+            let results: Vec<Result<R>> = if self.cpu {
+                window.par_iter().map(|&start| work(range(start))).collect()
+            } else {
+                window.iter().map(|&start| work(range(start))).collect()
+            };
+            for (&start, result) in window.iter().zip(results) {
+                take(range(start), result?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A tensor's numbers on the host.
+pub fn values<const D: usize>(x: Tensor<D>) -> Result<Vec<f32>> {
+    x.into_data().try_to_vec().map_err(|error| Failure::run(format!("values of a tensor: {error:?}")))
+}
+
+/// 8-bit images of x `[n, 3, size, size]`: round(255 · clamp(x/2 + ½, 0, 1)), half to even.
+pub fn images_of(x: &[f32], size: usize) -> Result<Images> {
+    let plane = size * size;
+    let level = |x: f32| (255.0 * (x / 2.0 + 0.5).clamp(0.0, 1.0)).round_ties_even() as u8;
+    let pixels = x
+        .chunks(CHANNELS * plane)
+        .flat_map(|image| (0..CHANNELS * plane).map(move |i| level(image[i % CHANNELS * plane + i / CHANNELS])))
+        .collect();
+    Ok(Images::new(size, size, pixels)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_are_rounded_half_to_even_and_interleaved() {
+        // Red, green and blue planes of a 1x2 image would not be square; a 2x2 one is.
+        let x = [-2.0, -1.0, 1.0, 3.0, 0.0, 0.0, 0.0, 0.0, 1.0 / 255.0, 3.0 / 255.0, -1.0, 1.0];
+        let images = images_of(&x, 2).unwrap();
+        // 0 becomes 127.5, which is even at 128.
+        assert_eq!(images.pixels(), &[0, 128, 128, 0, 128, 129, 255, 128, 0, 255, 128, 255]);
+    }
+}

@@ -1,0 +1,186 @@
+//! What the ODE itself does to a cell's noise: the network's own solution with many steps, and how far that can be believed.
+//!
+//! DEIS of order 2 on the quadratic grid, whose steps near the data are small: steps of equal τ end with an error of first order there,
+//! on Gaussian data too. A network's output is rough in t on the scale of its time embedding's fastest frequency, a period of 2π
+//! timesteps; steps longer than that sample the roughness as if at random, and the error falls as N^−½ whatever the order; once they
+//! are shorter it vanishes (results/solution). With N evaluations on this grid the longest step has 2T/N timesteps: 4 for N = T/2.
+//! How far the solution can be believed is measured, on its first images, against one with twice the evaluations.
+
+use std::path::{Path, PathBuf};
+
+use fewstep_sampler::{Grid, Plan, Request};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    curve::long_run,
+    distance::squared_error,
+    key::{self, Key},
+    load::Loaded,
+    sampler::values,
+};
+use crate::{
+    experiment::SolutionSpec,
+    failure::{Failure, Result},
+    files,
+    progress::Progress,
+};
+
+/// Images that are solved again with twice the evaluations: their distance is a mean over so many thousand pixels that more
+/// would not change what is said of it.
+const CHECKED: usize = 8;
+
+/// x_0 of the first images of a seed.
+#[derive(Debug, Clone)]
+pub struct Solution {
+    /// What it depends on.
+    pub key: Key,
+    /// Evaluations an image that the network counted.
+    pub counted: f64,
+    /// `[samples, 3, size, size]` row-major.
+    pub x: Vec<f32>,
+    /// Mean squared distance of each of the first images to its solution with twice the evaluations; 0 for a formula.
+    pub check: Vec<f64>,
+}
+
+/// What is kept beside the numbers.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    key: String,
+    counted: f64,
+    check: Vec<f64>,
+    /// Of the numbers' file.
+    sha256: String,
+}
+
+/// The grid of solutions.
+pub fn grid() -> Grid {
+    Grid::quadratic()
+}
+
+/// The solution's, and the one that says what it is worth.
+fn plans(loaded: &Loaded, nfe: usize) -> Result<[Plan; 2]> {
+    Ok([plan(loaded, nfe)?, plan(loaded, 2 * nfe)?])
+}
+
+/// [`long_run`] on [`grid`].
+pub fn plan(loaded: &Loaded, nfe: usize) -> Result<Plan> {
+    Ok(long_run().plan(&Request::new(&loaded.sampler.schedule, &grid(), nfe))?)
+}
+
+impl Solution {
+    /// How it is found, for people.
+    pub fn describe(spec: &SolutionSpec) -> String {
+        match spec.nfe {
+            None => "the network's formula".into(),
+            Some(nfe) => format!(
+                "{} with {nfe} evaluations on the {} grid; its own error is its distance to one with {} on {} images",
+                long_run().label(),
+                grid().name(),
+                2 * nfe,
+                spec.checked()
+            ),
+        }
+    }
+
+    /// The key of what [`Solution::find`] gives.
+    pub fn key(loaded: &Loaded, spec: &SolutionSpec, seed: u64) -> Result<Key> {
+        let Some(nfe) = spec.nfe else {
+            return Ok(key::exact_solution(&loaded.sampler, &loaded.canary, seed, spec.samples));
+        };
+        Ok(key::solution(&loaded.sampler, &loaded.canary, &plans(loaded, nfe)?, seed, [spec.samples, spec.checked()]))
+    }
+
+    /// The solution that `spec` asks for, from `folder` where it is there.
+    pub fn find(
+        loaded: &Loaded,
+        spec: &SolutionSpec,
+        seed: u64,
+        folder: &Path,
+        fresh: bool,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let key = Solution::key(loaded, spec, seed)?;
+        let Some(nfe) = spec.nfe else { return Solution::exact(loaded, spec, seed, key) };
+        let files = kept_at(folder, &key);
+        let kept = if fresh { None } else { read(&files, &key, spec.samples * loaded.sampler.len()) };
+        if let Some((kept, x)) = kept {
+            progress.advance(spec.work());
+            return Ok(Solution { key, counted: kept.counted, x, check: kept.check });
+        }
+        progress.say(format!("solution with {nfe} evaluations, seed {seed}"));
+        let [plan, finer] = plans(loaded, nfe)?;
+        let before = loaded.sampler.predictor.evaluated();
+        let x = solve(loaded, &plan, seed, spec.samples, progress)?;
+        let counted = (loaded.sampler.predictor.evaluated() - before) as f64 / spec.samples as f64;
+        let finer = solve(loaded, &finer, seed, spec.checked(), progress)?;
+        let len = loaded.sampler.len();
+        let check: Vec<f64> = x.chunks(len).zip(finer.chunks(len)).map(|(x, y)| squared_error(x, y)).collect();
+        let solution = Solution { key, counted, x, check };
+        solution.write(&files)?;
+        Ok(solution)
+    }
+
+    fn exact(loaded: &Loaded, spec: &SolutionSpec, seed: u64, key: Key) -> Result<Self> {
+        let mut x = Vec::new();
+        loaded.sampler.batches(
+            spec.samples,
+            |range| exact(loaded, seed, range),
+            |_, part| {
+                x.extend(part);
+                Ok(())
+            },
+        )?;
+        Ok(Solution { key, counted: 0.0, x, check: vec![0.0; spec.checked()] })
+    }
+
+    /// The numbers first: what says that they are there is written when they are.
+    fn write(&self, [description, numbers]: &[PathBuf; 2]) -> Result<()> {
+        let bytes: Vec<u8> = self.x.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (key, sha256) = (self.key.as_str().to_owned(), files::sha256(&bytes));
+        let kept = Kept { key, counted: self.counted, check: self.check.clone(), sha256 };
+        files::write(numbers, &bytes)?;
+        files::write(description, toml::to_string(&kept).map_err(Failure::run)?.as_bytes())
+    }
+}
+
+/// x_0 by the network's formula.
+pub fn exact(loaded: &Loaded, seed: u64, range: std::ops::Range<usize>) -> Result<Vec<f32>> {
+    let exact = loaded.sampler.predictor.solution(loaded.sampler.noise(seed, range));
+    values(exact.ok_or_else(|| Failure::request("[solution] needs nfe: this model has no exact solution"))?)
+}
+
+fn kept_at(folder: &Path, key: &Key) -> [PathBuf; 2] {
+    ["toml", "f32"].map(|ending| folder.join(format!("solution-{}.{ending}", key.short())))
+}
+
+/// What is kept under this key, whole and unchanged; else nothing.
+fn read([description, numbers]: &[PathBuf; 2], key: &Key, len: usize) -> Option<(Kept, Vec<f32>)> {
+    let kept: Kept = toml::from_str(&std::fs::read_to_string(description).ok()?).ok()?;
+    let bytes = std::fs::read(numbers).ok()?;
+    let whole = kept.key == key.as_str() && bytes.len() == 4 * len && files::sha256(&bytes) == kept.sha256;
+    whole.then(|| (kept, bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()))
+}
+
+fn solve(loaded: &Loaded, plan: &Plan, seed: u64, samples: usize, progress: &Progress) -> Result<Vec<f32>> {
+    let mut x = Vec::with_capacity(samples * loaded.sampler.len());
+    let run = |range: std::ops::Range<usize>| {
+        let n = range.len() as u64;
+        loaded.sampler.run(plan, seed, range, |_, _| progress.advance(n))
+    };
+    loaded.sampler.batches(samples, run, |_, part| {
+        x.extend(part);
+        Ok(())
+    })?;
+    Ok(x)
+}
+
+impl SolutionSpec {
+    /// Evaluations of one seed.
+    pub fn work(&self) -> u64 {
+        self.nfe.map_or(0, |nfe| nfe * (self.samples + 2 * self.checked())) as u64
+    }
+
+    fn checked(&self) -> usize {
+        self.samples.min(CHECKED)
+    }
+}

@@ -1,0 +1,247 @@
+//! A cell, and what is kept of it once it is measured.
+
+use std::path::{Path, PathBuf};
+
+use fewstep_sampler::Plan;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    key::{self, Key},
+    load::Loaded,
+    solution,
+};
+use crate::{
+    experiment::{MethodEntry, SolutionSpec},
+    failure::{Failure, Result},
+    files,
+    results::{BUILD, Metric, Record, SOLUTION, rmse_error},
+};
+
+/// A cell of an experiment.
+pub struct Cell {
+    /// The method; none for the solution's own samples.
+    pub entry: Option<MethodEntry>,
+    /// Evaluations asked for; the plan's may be fewer.
+    pub nfe: usize,
+    /// Of its noise.
+    pub seed: u64,
+    /// What to run; none where the network has a formula for its solution.
+    pub plan: Option<Plan>,
+    /// Of its samples.
+    pub key: Key,
+    /// Where it is kept.
+    pub path: PathBuf,
+}
+
+impl Cell {
+    /// A method's cell, kept in `folder`.
+    pub fn of_method(loaded: &Loaded, entry: &MethodEntry, plan: Plan, nfe: usize, seed: u64, folder: &Path) -> Self {
+        let (key, path) = (samples_key(loaded, &plan, seed), folder.join(file_name(entry, nfe, seed)));
+        Cell { entry: Some(entry.clone()), nfe, seed, plan: Some(plan), key, path }
+    }
+
+    /// The cell of the solution's own samples: all of a cell's with as many evaluations as the experiment has for them, or by the
+    /// network's formula.
+    pub fn of_solution(loaded: &Loaded, spec: &SolutionSpec, seed: u64, folder: &Path) -> Result<Self> {
+        let plan = spec.floor.map(|nfe| solution::plan(loaded, nfe)).transpose()?;
+        let key = match &plan {
+            Some(plan) => samples_key(loaded, plan, seed),
+            None => key::exact_solution(&loaded.sampler, &loaded.canary, seed, loaded.experiment.samples),
+        };
+        let path = folder.join(format!("{SOLUTION}-seed-{seed}.toml"));
+        Ok(Cell { entry: None, nfe: spec.floor.unwrap_or(0), seed, plan, key, path })
+    }
+
+    /// As progress calls it.
+    pub fn name(&self) -> String {
+        match &self.entry {
+            Some(entry) => format!("{} at {} NFE, seed {}", entry.method.label(), self.nfe, self.seed),
+            None => format!("{}, seed {}", solution_label(self.nfe), self.seed),
+        }
+    }
+
+    /// Its picture.
+    pub fn picture(&self) -> PathBuf {
+        self.path.with_extension("png")
+    }
+
+    /// What is to be measured of it, with the keys. Of a method that solves no ODE there is no distance to its solution; the
+    /// solution's own is its distance to one with twice the evaluations.
+    pub fn wanted(&self, loaded: &Loaded, solution: Option<&Key>) -> Vec<Wanted> {
+        let stochastic = self.entry.as_ref().is_some_and(|entry| entry.method.is_stochastic());
+        let canary = |metric| loaded.canary.metrics.get(&metric).map_or("", String::as_str);
+        let key = |metric: Metric| match metric {
+            Metric::OdeRmse => {
+                let of_solution = |solution: &Key| key::distance(solution, self.entry.is_none(), canary(metric));
+                solution.filter(|_| !stochastic).map(of_solution)
+            }
+            Metric::FdData => Some(key::frechet_to_data(canary(metric))),
+            Metric::Fid | Metric::FdPixel => {
+                loaded.spaces.iter().find(|space| space.metric == metric).map(|space| space.key.clone())
+            }
+        };
+        let wanted = |&metric: &Metric| Some(Wanted { metric, key: key(metric)? });
+        loaded.experiment.metrics.iter().filter_map(wanted).collect()
+    }
+
+    /// The row of a table, with the metrics in `metrics` and no others.
+    pub fn record(&self, experiment: &str, done: &Done, metrics: &[Metric]) -> Record {
+        let mut record = Record {
+            experiment: experiment.to_owned(),
+            method: SOLUTION.into(),
+            label: solution_label(self.nfe),
+            solver: SOLUTION.into(),
+            grid: solution::grid().name(),
+            coefficients: "exact".into(),
+            threshold: "none".into(),
+            nfe: self.nfe as u32,
+            nfe_measured: done.nfe_measured,
+            seed: self.seed,
+            samples: done.samples,
+            diverged: done.diverged.clone(),
+            seconds_sample: done.seconds,
+            device: done.device.clone(),
+            build: done.builds(metrics),
+            key: done.key.clone(),
+            ..Record::default()
+        };
+        if let Some(MethodEntry { method, grid, coefficients, threshold }) = &self.entry {
+            record.method = method.name();
+            record.label = method.label();
+            record.solver = method.solver.traits().name;
+            record.order = method.order() as u32;
+            record.normalised = method.normalise;
+            record.grid = grid.name();
+            record.coefficients = coefficients.name().into();
+            record.threshold = threshold.to_string();
+        }
+        for measurement in done.measured.iter().filter(|measurement| metrics.contains(&measurement.metric)) {
+            record.set(measurement.metric, measurement.value);
+            record.seconds_features += measurement.seconds;
+            if measurement.metric == Metric::OdeRmse {
+                record.ode_rmse_error = measurement.error();
+            }
+        }
+        record
+    }
+}
+
+fn samples_key(loaded: &Loaded, plan: &Plan, seed: u64) -> Key {
+    key::samples(&loaded.sampler, &loaded.canary, plan, seed, loaded.experiment.samples)
+}
+
+fn solution_label(nfe: usize) -> String {
+    if nfe == 0 { "exact solution".into() } else { format!("solution, {nfe} NFE") }
+}
+
+/// A name that no other cell of an experiment has, short enough for a list of times.
+fn file_name(entry: &MethodEntry, nfe: usize, seed: u64) -> String {
+    let MethodEntry { method, grid, coefficients, threshold } = entry;
+    let mut grid = grid.name().replace(' ', "-");
+    if grid.len() > 60 {
+        grid = files::sha256(grid.as_bytes())[..16].to_owned();
+    }
+    format!("{}-{}-{grid}-{}-{threshold}-{nfe}-seed-{seed}.toml", method.name(), method.order(), coefficients.name())
+}
+
+/// A metric and the key of its measurement.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Which.
+    pub metric: Metric,
+    /// Of the measurement.
+    pub key: Key,
+}
+
+/// One metric of a cell.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Measurement {
+    /// Which.
+    pub metric: Metric,
+    /// Of what it depends on besides the samples.
+    pub key: String,
+    /// The program that measured it.
+    pub build: String,
+    /// None where the samples are not finite.
+    pub value: Option<f64>,
+    /// In the feature extractor and the distance.
+    pub seconds: f64,
+    /// Of a mean over images: each one's mean squared distance.
+    pub per_image: Vec<f64>,
+}
+
+impl Measurement {
+    /// A root mean square of these mean squares.
+    pub fn of_images(key: &Key, per_image: Vec<f64>) -> Self {
+        // Image by image, so that the batch size does not change the last bits.
+        let mean = per_image.iter().sum::<f64>() / per_image.len().max(1) as f64;
+        let (key, build) = (key.as_str().to_owned(), BUILD.to_owned());
+        Measurement { metric: Metric::OdeRmse, key, build, value: Some(mean.sqrt()), seconds: 0.0, per_image }
+    }
+
+    /// Standard error, of a mean over images.
+    pub fn error(&self) -> Option<f64> {
+        self.value.and_then(|value| rmse_error(&self.per_image, value))
+    }
+}
+
+/// A finished cell on disk, as TOML: its floats come back to the last bit, as serde_json's do not by default.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Done {
+    /// Of the samples.
+    pub key: String,
+    /// The program that made them.
+    pub build: String,
+    /// On what.
+    pub device: String,
+    /// Evaluations an image.
+    pub nfe_measured: Option<f64>,
+    /// Which image was not finite from which step on.
+    pub diverged: String,
+    /// Images.
+    pub samples: u64,
+    /// Of sampling.
+    pub seconds: f64,
+    /// What was measured of them.
+    pub measured: Vec<Measurement>,
+}
+
+impl Done {
+    /// What is kept of `cell`'s very samples: nothing where any number that they depend on was another.
+    pub fn read(cell: &Cell) -> Option<Done> {
+        let done: Done = toml::from_str(&std::fs::read_to_string(&cell.path).ok()?).ok()?;
+        let pictured = !done.diverged.is_empty() || cell.picture().exists();
+        (done.key == cell.key.as_str() && pictured).then_some(done)
+    }
+
+    /// The program that made the samples, and any others that measured them.
+    fn builds(&self, metrics: &[Metric]) -> String {
+        let measured = self.measured.iter().filter(|measurement| metrics.contains(&measurement.metric));
+        let mut builds: Vec<&str> = vec![&self.build];
+        builds.extend(measured.map(|measurement| measurement.build.as_str()));
+        builds.sort_unstable();
+        builds.dedup();
+        builds.join(" and ")
+    }
+
+    /// Whether `metric` was measured as `key` says.
+    pub fn has(&self, metric: Metric, key: &Key) -> bool {
+        self.measured.iter().any(|measurement| measurement.metric == metric && measurement.key == key.as_str())
+    }
+
+    /// With `newer` in the place of what it measures again.
+    pub fn merge(self, newer: Done) -> Done {
+        let again = |old: &Measurement| newer.measured.iter().any(|new| new.metric == old.metric);
+        let mut measured: Vec<Measurement> = self.measured.into_iter().filter(|old| !again(old)).collect();
+        measured.extend(newer.measured.iter().cloned());
+        measured.sort_by_key(|measurement| measurement.metric);
+        Done { measured, ..newer }
+    }
+
+    /// Writes it where the cell is kept.
+    pub fn write(&self, cell: &Cell) -> Result<()> {
+        files::write(&cell.path, toml::to_string(self).map_err(Failure::run)?.as_bytes())
+    }
+}

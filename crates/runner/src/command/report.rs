@@ -1,0 +1,8 @@
+//! `fewstep report`: tables and charts of a results folder again.
+
+use crate::{cli, failure::Result, report, results::Folder};
+
+/// Reads the cells and draws them.
+pub fn run(arguments: &cli::Report) -> Result<()> {
+    report::write(&arguments.results, &Folder::read(&arguments.results)?)
+}

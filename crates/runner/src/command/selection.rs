@@ -1,0 +1,52 @@
+//! `--only`: which cells are asked for.
+
+use crate::{
+    experiment::{Experiment, MethodEntry},
+    failure::{Failure, Result},
+};
+
+/// `key=value` pairs; a key may come several times.
+#[derive(Debug, Default)]
+pub struct Selection(Vec<(String, String)>);
+
+const KEYS: [&str; 7] = ["method", "order", "grid", "coefficients", "threshold", "nfe", "seed"];
+
+impl Selection {
+    /// Every pair must select something.
+    pub fn parse(text: &str, experiment: &Experiment) -> Result<Self> {
+        let mut pairs = Vec::new();
+        for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+            let Some((key, value)) = pair.split_once('=') else {
+                return Err(Failure::Request(format!("--only: '{pair}' is not key=value")));
+            };
+            if !KEYS.contains(&key) {
+                return Err(Failure::Request(format!("--only: no key '{key}'; expected {}", KEYS.join(", "))));
+            }
+            if !experiment.cells().any(|(entry, nfe, seed)| value_of(key, entry, nfe, seed) == value) {
+                return Err(Failure::Request(format!("--only: no cell of this experiment has {key} = {value}")));
+            }
+            pairs.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(Selection(pairs))
+    }
+
+    /// Whether a cell is asked for.
+    pub fn contains(&self, entry: &MethodEntry, nfe: usize, seed: u64) -> bool {
+        self.0.iter().all(|(key, _)| {
+            let asked = |(other, value): &(String, String)| other == key && *value == value_of(key, entry, nfe, seed);
+            self.0.iter().any(asked)
+        })
+    }
+}
+
+fn value_of(key: &str, entry: &MethodEntry, nfe: usize, seed: u64) -> String {
+    match key {
+        "method" => entry.method.name(),
+        "order" => entry.method.order().to_string(),
+        "grid" => entry.grid.name(),
+        "threshold" => entry.threshold.to_string(),
+        "seed" => seed.to_string(),
+        "coefficients" => entry.coefficients.name().into(),
+        _ => nfe.to_string(),
+    }
+}

@@ -1,0 +1,133 @@
+//! Texts whose tables and figures are made of cells: what stands between `<!-- kind: key=value | … -->` and `<!-- end -->`.
+//!
+//! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent) and `value` (one figure, within
+//! a sentence). Keys: `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table
+//! with semicolons between; `method` of a value.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::table::{self, Floor};
+use crate::{
+    failure::{Failure, Result},
+    results::{Folder, Metric, Series, normalised_pairs, series},
+};
+
+const OPEN: &str = "<!-- ";
+const CLOSE: &str = " -->";
+const END: &str = "<!-- end -->";
+const KINDS: [&str; 3] = ["table", "changes", "value"];
+
+/// `text` with every block written anew; `results` holds the folders.
+///
+/// # Errors
+/// Naming the line of a block that cannot be read, or whose figures there are none of.
+pub fn rewrite(text: &str, path: &Path, results: &Path) -> Result<String> {
+    let mut folders = BTreeMap::new();
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, block)) = next(rest) {
+        let line = 1 + text[..text.len() - rest.len() + before.len()].matches('\n').count();
+        let wrong = |reason: &str| Failure::Request(format!("{}:{line}: {reason}", path.display()));
+        let (open, after) = block.split_once(CLOSE).ok_or_else(|| wrong("a block without its ' -->'"))?;
+        let (_, after) = after.split_once(END).ok_or_else(|| wrong("a block without its '<!-- end -->'"))?;
+        let content = content(&open[OPEN.len()..], results, &mut folders).map_err(|error| wrong(&error.to_string()))?;
+        out.extend([before, open, CLOSE, &content, END]);
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// What comes before the next block, and what begins with it.
+fn next(text: &str) -> Option<(&str, &str)> {
+    let begins = |at: &usize| KINDS.iter().any(|kind| text[at + OPEN.len()..].starts_with(&format!("{kind}: ")));
+    let at = text.match_indices(OPEN).map(|(at, _)| at).find(begins)?;
+    Some(text.split_at(at))
+}
+
+fn content(open: &str, results: &Path, folders: &mut BTreeMap<String, Folder>) -> Result<String> {
+    let (kind, arguments) = open.split_once(": ").unwrap_or((open, ""));
+    let mut keys = BTreeMap::new();
+    for pair in arguments.split(" | ") {
+        let (key, value) =
+            pair.split_once('=').ok_or_else(|| Failure::Request(format!("'{pair}' is not key=value")))?;
+        keys.insert(key.trim(), value.trim());
+    }
+    let mut take = |key: &str| keys.remove(key).map(str::to_owned);
+    let name = take("results").ok_or_else(|| Failure::request("expected results=NAME"))?;
+    let metric = take("metric").and_then(|name| Metric::named(&name));
+    let metric = metric.ok_or_else(|| Failure::request("expected metric= and its name"))?;
+    let list = |text: Option<String>, between: char| {
+        text.map(|text| text.split(between).map(|part| part.trim().to_owned()).collect::<Vec<_>>())
+    };
+    let nfes = list(take("nfe"), ',')
+        .map(|all| all.iter().map(|nfe| nfe.parse::<u32>()).collect::<std::result::Result<Vec<_>, _>>());
+    let nfes = nfes.transpose().map_err(|error| Failure::Request(format!("nfe: {error}")))?;
+    let methods = list(take("methods"), ';').or_else(|| take("method").map(|method| vec![method]));
+    if let Some(key) = keys.keys().next() {
+        return Err(Failure::Request(format!("no key '{key}'; expected results, metric, nfe, methods or method")));
+    }
+    if !folders.contains_key(&name) {
+        folders.insert(name.clone(), Folder::read(&results.join(&name))?);
+    }
+    block(kind, &folders[&name], metric, nfes, methods)
+}
+
+fn block(
+    kind: &str,
+    folder: &Folder,
+    metric: Metric,
+    nfes: Option<Vec<u32>>,
+    methods: Option<Vec<String>>,
+) -> Result<String> {
+    let all = series(&folder.records, &folder.per_image, metric);
+    let all = match methods {
+        None => all,
+        Some(methods) => methods.iter().map(|label| find(&all, label)).collect::<Result<Vec<Series>>>()?,
+    };
+    let nfes = nfes.unwrap_or_else(|| table::all_nfes(&all));
+    if let Some(nfe) = nfes.iter().find(|nfe| !all.iter().any(|series| series.points.contains_key(nfe))) {
+        return Err(Failure::Request(format!("no method is measured at {nfe} NFE")));
+    }
+    let floor = Floor::of(folder, metric);
+    match kind {
+        "table" => Ok(format!("\n{}", table::values(&all, floor.as_ref(), metric, &nfes))),
+        "changes" => {
+            let floor = floor.filter(|_| !metric.is_frechet()).map_or(0.0, |floor| floor.value);
+            let changes = table::changes(&normalised_pairs(&folder.records), &all, floor, &nfes);
+            Ok(format!(
+                "\n{}",
+                changes.ok_or_else(|| Failure::request("no method with and without score normalisation"))?
+            ))
+        }
+        _ => match (all.as_slice(), nfes.as_slice()) {
+            ([one], [nfe]) => Ok(table::number(one.points[nfe].mean())),
+            _ => Err(Failure::request("a value is of one method at one nfe")),
+        },
+    }
+}
+
+fn find(all: &[Series], label: &str) -> Result<Series> {
+    all.iter().find(|series| series.label == label).cloned().ok_or_else(|| {
+        let known: Vec<&str> = all.iter().map(|series| series.label.as_str()).collect();
+        Failure::Request(format!("no method '{label}'; expected {}", known.join(", ")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_found_and_broken_ones_named_with_their_line() {
+        let text = "a\n<!-- a comment -->\nb <!-- value: x -->1<!-- end --> c";
+        let (before, block) = next(text).unwrap();
+        assert_eq!((before, &block[..10]), ("a\n<!-- a comment -->\nb ", "<!-- value"));
+        let error = |text: &str| rewrite(text, Path::new("t.md"), Path::new("nowhere")).unwrap_err().to_string();
+        assert!(error(text).starts_with("t.md:3: 'x' is not key=value"), "{}", error(text));
+        assert!(error("\n<!-- table: results=quick -->").contains("t.md:2: a block without its '<!-- end -->'"));
+        let gone = error("<!-- table: results=quick | metric=fid --><!-- end -->");
+        assert!(gone.starts_with("t.md:1: nowhere/quick/cells.csv"), "{gone}");
+        assert!(error("<!-- table: results=q | metric=mse --><!-- end -->").contains("expected metric="));
+        assert_eq!(rewrite("no block", Path::new("t.md"), Path::new("x")).unwrap(), "no block");
+    }
+}

@@ -1,0 +1,233 @@
+//! What people look at: tables, charts and pictures, made of a results folder alone.
+
+pub mod chart;
+pub mod documents;
+pub mod mosaic;
+mod published;
+pub mod score_curve;
+pub mod table;
+
+use std::path::{Path, PathBuf};
+
+use chart::{Chart, Line};
+use mosaic::Tile;
+use table::{Floor, relative};
+
+use crate::{
+    failure::Result,
+    files,
+    results::{Folder, Metric, Point, Record, Series, labels, normalised_pairs, series},
+};
+
+/// Makes `table.md` and the charts of every metric in `folder`, and prints the table.
+pub fn write(folder: &Path, results: &Folder) -> Result<()> {
+    let Folder { records, per_image, published, provenance } = results;
+    let title = if provenance.title.is_empty() { &records[0].experiment } else { &provenance.title };
+    let mut text = format!("# {title}\n\n{}\n", table::summary(results));
+    for metric in Metric::ALL {
+        let all = series(records, per_image, metric);
+        if all.is_empty() {
+            continue;
+        }
+        let floor = Floor::of(results, metric);
+        text.push('\n');
+        text.push_str(&table::section(results, metric, &all, floor.as_ref()));
+        let (drawn, which) = chosen(&all);
+        let mut lines: Vec<Line> = drawn.iter().map(|series| line(series)).collect();
+        if metric == Metric::OdeRmse {
+            convergence(&format!("{title}{which}"), &lines, floor.as_ref()).write(&folder.join("convergence"))?;
+        }
+        if metric == Metric::Fid && !published.is_empty() {
+            text.push_str(&published::table(published));
+            lines.extend(published::lines(published, records[0].samples));
+        }
+        over_nfe(format!("{title}{which}"), metric.title(), lines, floor.as_ref())
+            .write(&folder.join(metric.name()))?;
+        if let Some(chart) = relative_chart(title, metric, results, &all) {
+            chart.write(&folder.join(format!("{}-sn", metric.name())))?;
+        }
+    }
+    files::write(&folder.join("table.md"), text.as_bytes())?;
+    print!("{text}");
+    Ok(())
+}
+
+/// Writes the grid of samples: of the methods that the chart of ode_rmse draws, or of the first metric there is, with the first
+/// seed, and of the solution. `picture` finds a cell's.
+pub fn samples(folder: &Path, results: &Folder, picture: impl Fn(&Record) -> Option<PathBuf>) -> Result<()> {
+    let records = &results.records;
+    let metrics = [Metric::OdeRmse].into_iter().chain(Metric::ALL);
+    let all = metrics.map(|metric| series(records, &results.per_image, metric)).find(|all| !all.is_empty());
+    let all = all.unwrap_or_default();
+    let (drawn, _) = chosen(&all);
+    let mut columns: Vec<u32> = Vec::new();
+    let mut tiles = Vec::new();
+    for (record, label) in records.iter().zip(labels(records)) {
+        let is_drawn = record.is_solution() || drawn.is_empty() || drawn.iter().any(|series| series.label == label);
+        if record.seed != records[0].seed || !is_drawn {
+            continue;
+        }
+        let picture = picture(record);
+        if picture.is_some() || !record.diverged.is_empty() {
+            columns.push(record.nfe);
+            tiles.push((record.nfe, label, record.is_solution(), picture));
+        }
+    }
+    // Columns in the order of NFE, the solution's last.
+    tiles.sort_by_key(|(nfe, _, solution, _)| (*solution, *nfe));
+    let tile = |(nfe, row, solution, picture): (u32, String, bool, Option<PathBuf>)| Tile {
+        row,
+        column: if solution { "solution".into() } else { format!("{nfe} NFE") },
+        picture,
+    };
+    let tiles: Vec<Tile> = tiles.into_iter().map(tile).collect();
+    if tiles.is_empty() { Ok(()) } else { mosaic::grid(&folder.join("samples.png"), &tiles) }
+}
+
+/// Lines that can be told apart in one chart.
+const MAX_LINES: usize = 10;
+/// The paper's methods, which are drawn whatever others there are.
+const PAPERS: [&str; 4] = ["Euler", "DDIM", "DEIS-2", "DEIS-SN-2"];
+
+/// The series to draw, and what to say of them: all, or the paper's and the best of the others.
+fn chosen(all: &[Series]) -> (Vec<&Series>, String) {
+    if all.len() <= MAX_LINES {
+        return (all.iter().collect(), String::new());
+    }
+    // Over the numbers of evaluations that all were asked for.
+    let common = |nfe: &&u32| all.iter().all(|series| series.points.contains_key(*nfe));
+    let nfes: Vec<u32> = all[0].points.keys().filter(common).copied().collect();
+    // What diverged anywhere is no best; a distance of 0 is as good as the smallest number.
+    let value =
+        |point: &Point| if point.values.is_empty() { f64::INFINITY } else { point.mean().max(f64::MIN_POSITIVE).ln() };
+    let score = |series: &Series| nfes.iter().map(|nfe| value(&series.points[nfe])).sum::<f64>();
+    let is_papers = |series: &&Series| PAPERS.contains(&series.label.as_str());
+    let mut others: Vec<&Series> = all.iter().filter(|series| !is_papers(series)).collect();
+    others.sort_by(|a, b| score(a).total_cmp(&score(b)));
+    let mut drawn: Vec<&Series> = all.iter().filter(is_papers).collect();
+    others.truncate(MAX_LINES - drawn.len());
+    drawn.extend(others);
+    let which = format!(" ({} of {} methods)", drawn.len(), all.len());
+    (drawn, which)
+}
+
+/// Means over the seeds that all points have, so that points differ in nothing else, by the evaluations that were spent.
+fn line(series: &Series) -> Line {
+    let measured: Vec<&Point> = series.points.values().filter(|point| !point.values.is_empty()).collect();
+    let common = |seed: &u64| measured.iter().all(|point| point.values.contains_key(seed));
+    let of_common = |point: &Point| {
+        let values = point.values.clone().into_iter().filter(|(seed, _)| common(seed)).collect();
+        Point { values, ..point.clone() }
+    };
+    let mut points: Vec<(f64, f64, f64)> = Vec::new();
+    for point in measured.iter().map(|point| match of_common(point) {
+        none if none.values.is_empty() => (*point).clone(),
+        some => some,
+    }) {
+        if points.last().is_none_or(|last| last.0 != point.spent) {
+            points.push((point.spent, point.mean(), point.error().unwrap_or(f64::NAN)));
+        }
+    }
+    let known = points.iter().any(|point| point.2.is_finite());
+    let errors = if known { points.iter().map(|point| point.2).collect() } else { Vec::new() };
+    Line { errors, ..Line::new(series.label.clone(), points.into_iter().map(|(x, y, _)| (x, y)).collect()) }
+}
+
+fn over_nfe(title: String, y: &str, lines: Vec<Line>, floor: Option<&Floor>) -> Chart {
+    Chart {
+        title,
+        x: "NFE".into(),
+        y: y.into(),
+        lines,
+        marks: true,
+        log_x: false,
+        log_y: true,
+        floor: floor.map(|floor| floor.value).filter(|value| *value > 0.0),
+    }
+}
+
+/// What score normalisation changes, in percent of the method without it, over NFE: the project's own question.
+fn relative_chart(title: &str, metric: Metric, results: &Folder, all: &[Series]) -> Option<Chart> {
+    let mut changes: Vec<(Line, f64)> = Vec::new();
+    for (normalised, plain) in normalised_pairs(&results.records) {
+        let find = |label: &str| all.iter().find(|series| series.label == label);
+        let (with, without) = (find(&normalised)?, find(&plain)?);
+        let change = |(nfe, point): (&u32, &Point)| {
+            let change = relative(point, without.points.get(nfe)?)?;
+            Some((f64::from(*nfe), change.mean, change.error.unwrap_or(f64::NAN)))
+        };
+        let points: Vec<(f64, f64, f64)> = with.points.iter().filter_map(change).collect();
+        if points.is_empty() {
+            continue;
+        }
+        let largest = points.iter().map(|point| point.1.abs()).fold(0.0, f64::max);
+        let known = points.iter().all(|point| point.2.is_finite());
+        let errors = if known { points.iter().map(|point| point.2).collect() } else { Vec::new() };
+        let points = points.into_iter().map(|(x, y, _)| (x, y)).collect();
+        changes.push((Line { errors, ..Line::new(plain.clone(), points) }, largest));
+    }
+    let all = changes.len();
+    // The paper's own first, then where most changes.
+    changes.sort_by(|(a, x), (b, y)| (a.label != "DEIS-2").cmp(&(b.label != "DEIS-2")).then(y.total_cmp(x)));
+    changes.truncate(MAX_LINES);
+    let which = if all > MAX_LINES { format!(" ({MAX_LINES} of {all} methods)") } else { String::new() };
+    (!changes.is_empty()).then(|| Chart {
+        title: format!("What score normalisation changes: {title}{which}"),
+        x: "NFE".into(),
+        y: format!("change of {} in %", metric.name()),
+        lines: changes.into_iter().map(|(line, _)| line).collect(),
+        marks: true,
+        log_x: false,
+        log_y: false,
+        floor: None,
+    })
+}
+
+/// Error against NFE, both logarithmic, each method's slope over its last points in the legend: its order of convergence where those
+/// lie on a line, above what the solution is uncertain by.
+fn convergence(title: &str, lines: &[Line], floor: Option<&Floor>) -> Chart {
+    let lowest = floor.map_or(0.0, |floor| FLOORS * floor.value);
+    let labelled = |line: &Line| {
+        let above: Vec<(f64, f64)> = line.points.iter().copied().filter(|point| point.1 > lowest).collect();
+        let label = match above.len().checked_sub(SLOPE_POINTS) {
+            Some(first) => format!("{}: slope {:.2}", line.label, slope(&above[first..])),
+            None => line.label.clone(),
+        };
+        Line { label, ..line.clone() }
+    };
+    let lines = lines.iter().map(labelled).collect();
+    Chart { log_x: true, ..over_nfe(format!("Convergence: {title}"), Metric::OdeRmse.title(), lines, floor) }
+}
+
+/// Points that a slope is measured over.
+const SLOPE_POINTS: usize = 3;
+/// A slope is measured where errors are more than so many times what the solution is uncertain by.
+const FLOORS: f64 = 3.0;
+
+/// Slope of the least-squares line through the logarithms.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let n = points.len() as f64;
+    let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
+    let (x, y) = (logs.iter().map(|p| p.0).sum::<f64>() / n, logs.iter().map(|p| p.1).sum::<f64>() / n);
+    logs.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>() / logs.iter().map(|p| (p.0 - x).powi(2)).sum::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_power_law_has_its_exponent_as_slope_down_to_the_floor() {
+        let power: Vec<(f64, f64)> = [8.0, 20.0, 50.0].iter().map(|&n: &f64| (n, 3.0 * n.powf(-2.5))).collect();
+        assert!((slope(&power) + 2.5).abs() < 1e-12);
+        let label = |points: Vec<(f64, f64)>, floor: Option<f64>| {
+            let floor = floor.map(|value| Floor { value, error: None, label: String::new() });
+            convergence("x", &[Line::new("DEIS-2", points)], floor.as_ref()).lines[0].label.clone()
+        };
+        assert_eq!(label(power.clone(), None), "DEIS-2: slope -2.50");
+        // Two more points on the floor do not flatten it.
+        let flat = [power.clone(), vec![(100.0, 1e-4), (200.0, 1e-4)]].concat();
+        assert_eq!(label(flat, Some(5e-5)), "DEIS-2: slope -2.50");
+        assert_eq!(label(power[..2].to_vec(), None), "DEIS-2");
+    }
+}

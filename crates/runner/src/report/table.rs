@@ -1,0 +1,329 @@
+//! Tables: rows methods, columns NFE, with standard errors; what is not decided is not in bold.
+
+use std::fmt::Write;
+
+use crate::results::{Difference, Folder, Metric, Point, Record, Series, normalised_pairs, series};
+
+/// What the many-step solution itself is at: of a Fréchet metric its own samples' distance, most of which is bias; of the distance
+/// to it, how far it is from one with twice the evaluations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Floor {
+    /// Mean over the seeds.
+    pub value: f64,
+    /// Its standard error.
+    pub error: Option<f64>,
+    /// What it is.
+    pub label: String,
+}
+
+impl Floor {
+    /// Of a metric, where the folder's cells have a solution.
+    pub fn of(results: &Folder, metric: Metric) -> Option<Self> {
+        let own = |record: &&Record| record.is_solution();
+        // As series: a solution's rows are one method's then.
+        let records: Vec<Record> = results
+            .records
+            .iter()
+            .filter(own)
+            .map(|record| Record { solver: "floor".into(), ..record.clone() })
+            .collect();
+        let all = series(&records, &results.per_image, metric);
+        let point = all.first()?.points.values().next()?;
+        let label = match metric.is_frechet() {
+            true => format!("{}: its own samples", records[0].label),
+            false => "solution: from one with twice the evaluations".to_owned(),
+        };
+        Some(Floor { value: point.mean(), error: point.error(), label })
+    }
+}
+
+/// What all cells have in common.
+pub fn summary(results: &Folder) -> String {
+    let records: Vec<&Record> = results.records.iter().filter(|record| !record.is_solution()).collect();
+    let Some(first) = records.first() else { return "Only the solution is measured.".into() };
+    let several = |field: fn(&Record) -> &str| {
+        let mut values: Vec<&str> = records.iter().map(|record| field(record)).collect();
+        values.sort_unstable();
+        values.dedup();
+        values
+    };
+    let (grids, coefficients) = (several(|record| &record.grid), several(|record| &record.coefficients));
+    let grids =
+        if grids.len() > 3 { format!("{} grids", grids.len()) } else { format!("{} grid", grids.join(" and ")) };
+    let mut seeds: Vec<u64> = records.iter().map(|record| record.seed).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
+    let mut text = format!(
+        "{} cells, {} images each, seed{} {}, {grids}, {} coefficients, on {}.",
+        records.len(),
+        first.samples,
+        if seeds.len() > 1 { "s" } else { "" },
+        seeds.join(", "),
+        coefficients.join(" and "),
+        several(|record| &record.device).join(" and "),
+    );
+    text.push_str(&origin(results));
+    if records.iter().any(|record| unspent(record)) {
+        text.push_str(" In brackets: evaluations spent, where the method cannot spend all that it was asked to.");
+    }
+    text
+}
+
+/// Who measured it.
+fn origin(results: &Folder) -> String {
+    let builds: Vec<&str> = results.provenance.builds.keys().map(|build| &build[..build.len().min(12)]).collect();
+    match builds.as_slice() {
+        [] => " Measured by version 0.1, which kept no errors, floors or keys: older than the tables that have them."
+            .into(),
+        [one] => format!(" Measured by build {one}."),
+        several => format!(" Measured by {} builds: {}.", several.len(), several.join(", ")),
+    }
+}
+
+fn unspent(record: &Record) -> bool {
+    record.nfe_measured.is_some_and(|spent| spent < f64::from(record.nfe))
+}
+
+/// A metric's table with what must be known to read it, and what score normalisation changes.
+pub fn section(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Floor>) -> String {
+    let mut text = format!("## {} (`{}`)\n\n", metric.title(), metric.name());
+    for note in notes(results, metric, all, floor) {
+        text.push_str(&note);
+        text.push('\n');
+    }
+    text.push('\n');
+    text.push_str(&values(all, floor, metric, &all_nfes(all)));
+    let pairs = normalised_pairs(&results.records);
+    if let Some(changes) = changes(&pairs, all, decisive(floor, metric), &all_nfes(all)) {
+        text.push_str("\nWhat score normalisation changes, in percent; in brackets what is not beyond twice its error");
+        text.push_str(if metric.is_frechet() { ":\n\n" } else { " or lies below the solution's own:\n\n" });
+        text.push_str(&changes);
+    }
+    text
+}
+
+/// Evaluations of a table's columns.
+pub fn all_nfes(all: &[Series]) -> Vec<u32> {
+    let mut nfes: Vec<u32> = all.iter().flat_map(|series| series.points.keys().copied()).collect();
+    nfes.sort_unstable();
+    nfes.dedup();
+    nfes
+}
+
+/// What differences must exceed besides their errors: of a distance to the solution, what that is uncertain by.
+fn decisive(floor: Option<&Floor>, metric: Metric) -> f64 {
+    floor.filter(|_| !metric.is_frechet()).map_or(0.0, |floor| floor.value)
+}
+
+fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Floor>) -> Vec<String> {
+    let samples = results.records[0].samples;
+    let mut notes = Vec::new();
+    let dimensions = results.provenance.dimensions.get(metric.name()).copied().unwrap_or(0) as u64;
+    if metric.is_frechet() && samples < 10 * dimensions {
+        notes.push(format!(
+            "{samples} images for {dimensions} dimensions, fewer than ten each: most of these numbers is bias, which depends on the number \
+             of images. Compare within this table only{}.",
+            if floor.is_some() { ", and with its first row" } else { "" }
+        ));
+    }
+    if metric == Metric::Fid && samples < 50_000 {
+        notes.push("FID is biased upwards below 50 000 images: compare within this table only.".into());
+    }
+    let known = all.iter().any(|series| series.points.values().any(|point| point.error().is_some()));
+    notes.push(match (known, metric.is_frechet()) {
+        (false, true) => "One seed: the error of a Fréchet distance is not known, so that nothing is in bold.".into(),
+        (false, false) => "No errors are known, so that nothing is in bold.".into(),
+        (true, true) => "± standard error over the seeds. Bold: the lowest, and all that are not beyond twice the error of their paired difference from it.".into(),
+        (true, false) => "± standard error over the images. Bold: the lowest, and all whose paired difference from it is not beyond twice its error or lies below the first row, what the solution itself is uncertain by.".into(),
+    });
+    let diverged = all.iter().any(|series| series.points.values().any(|point| !point.diverged.is_empty()));
+    if diverged {
+        notes.push("Diverged: samples that are not finite, from the named image and step on.".into());
+    }
+    notes
+}
+
+/// Rows methods, columns NFE.
+pub fn values(all: &[Series], floor: Option<&Floor>, metric: Metric, nfes: &[u32]) -> String {
+    let mut text = header(nfes);
+    if let Some(Floor { value, error, label }) = floor {
+        _ = write!(text, "| *{label}* |");
+        nfes.iter().for_each(|_| _ = write!(text, " *{}*{} |", number(*value), plus_minus(*error)));
+        text.push('\n');
+    }
+    let best: Vec<Option<&Point>> = nfes.iter().map(|&nfe| best(all, nfe)).collect();
+    for series in all {
+        _ = write!(text, "| {} |", series.label);
+        for (&nfe, best) in nfes.iter().zip(&best) {
+            let cell =
+                series.points.get(&nfe).map_or(String::new(), |point| cell(point, nfe, *best, decisive(floor, metric)));
+            _ = write!(text, " {cell} |");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn header(nfes: &[u32]) -> String {
+    // Writing to a string cannot fail.
+    let mut text = "| method |".to_owned();
+    nfes.iter().for_each(|nfe| _ = write!(text, " {nfe} |"));
+    text.push_str("\n|---|");
+    nfes.iter().for_each(|_| text.push_str("---:|"));
+    text.push('\n');
+    text
+}
+
+/// The lowest of a column.
+fn best(all: &[Series], nfe: u32) -> Option<&Point> {
+    let points = all.iter().filter_map(|series| series.points.get(&nfe)).filter(|point| !point.values.is_empty());
+    points.min_by(|a, b| a.mean().total_cmp(&b.mean()))
+}
+
+fn cell(point: &Point, nfe: u32, best: Option<&Point>, floor: f64) -> String {
+    if let Some((seed, what)) = point.diverged.first_key_value() {
+        return format!("diverged: seed {seed}, {what}");
+    }
+    let mean = point.mean();
+    let wins = best.and_then(|best| Some((best, point.less(best)?))).is_some_and(|(best, difference)| {
+        // The lowest itself wins where its difference from anything can be known.
+        if difference.mean == 0.0 {
+            best.error().is_some()
+        } else {
+            difference.error.is_some() && !difference.is_beyond(floor)
+        }
+    });
+    let mut text = if wins { format!("**{}**", number(mean)) } else { number(mean) };
+    text.push_str(&plus_minus(point.error()));
+    if point.spent < f64::from(nfe) {
+        _ = write!(text, " ({})", point.spent);
+    }
+    text
+}
+
+/// The change from `without` to `with` in percent of `without`, paired.
+pub fn relative(with: &Point, without: &Point) -> Option<Difference> {
+    let Difference { mean, error } = with.less(without)?;
+    let percent = 100.0 / without.mean();
+    percent.is_finite().then(|| Difference { mean: mean * percent, error: error.map(|error| error * percent) })
+}
+
+/// What score normalisation changes, in percent: a row for each pair; none without pairs.
+pub fn changes(pairs: &[(String, String)], all: &[Series], floor: f64, nfes: &[u32]) -> Option<String> {
+    let find = |label: &str| all.iter().find(|series| series.label == label);
+    let mut rows = String::new();
+    for (normalised, plain) in pairs {
+        let (Some(with), Some(without)) = (find(normalised), find(plain)) else { continue };
+        _ = write!(rows, "| {normalised} |");
+        for nfe in nfes {
+            let points = with.points.get(nfe).zip(without.points.get(nfe));
+            let change = points.and_then(|(with, without)| {
+                let decided = with.less(without)?.is_beyond(floor);
+                Some((relative(with, without)?, decided))
+            });
+            let text = change.map_or(String::new(), |(change, decided)| {
+                let text = percent(change);
+                if decided { text } else { format!("({text})") }
+            });
+            _ = write!(rows, " {text} |");
+        }
+        rows.push('\n');
+    }
+    (!rows.is_empty()).then(|| header(nfes) + &rows)
+}
+
+fn percent(Difference { mean, error }: Difference) -> String {
+    let sign = if mean < 0.0 { "−" } else { "+" };
+    let error = error.map_or(String::new(), |error| format!(" ± {error:.1}"));
+    format!("{sign}{:.1}{error}", mean.abs())
+}
+
+/// Two significant digits.
+fn plus_minus(error: Option<f64>) -> String {
+    let Some(error) = error else { return String::new() };
+    if error > 0.0 && error < 1e-6 {
+        return format!(" ± {error:.0e}");
+    }
+    let digits = if error > 0.0 { (1 - error.log10().floor() as i32).clamp(0, 8) as usize } else { 0 };
+    format!(" ± {error:.digits$}")
+}
+
+/// Four significant digits.
+pub fn number(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-5 {
+        return format!("{value:.2e}");
+    }
+    let digits = if value == 0.0 { 0 } else { (3 - value.abs().log10().floor() as i32).clamp(0, 8) as usize };
+    format!("{value:.digits$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{PerImage, SOLUTION};
+
+    #[test]
+    fn numbers_have_four_digits_or_an_exponent() {
+        assert_eq!([346.333, 0.0541, 0.0, 4.64e-6].map(number), ["346.3", "0.05410", "0", "4.64e-6"]);
+        assert_eq!(percent(Difference { mean: -2.66, error: Some(0.31) }), "−2.7 ± 0.3");
+    }
+
+    /// Three methods over the same four images, and the solution's own row.
+    fn results(second: [f64; 4], floor: f64) -> Folder {
+        let mut folder = Folder::default();
+        let squares = [("euler", [4.0, 5.0, 6.0, 5.0]), ("ddim", [1.0, 1.2, 0.8, 1.0]), ("deis", second)];
+        for (method, squares) in squares {
+            let rmse = (squares.iter().sum::<f64>() / 4.0).sqrt();
+            folder.per_image.insert(method.into(), squares.to_vec());
+            folder.records.push(Record {
+                method: method.into(),
+                label: method.into(),
+                solver: method.into(),
+                nfe: 5,
+                nfe_measured: Some(5.0),
+                ode_rmse: Some(rmse),
+                key: method.into(),
+                ..Record::default()
+            });
+        }
+        let solution = Record {
+            solver: SOLUTION.into(),
+            method: SOLUTION.into(),
+            ode_rmse: Some(floor),
+            key: "s".into(),
+            ..Record::default()
+        };
+        folder.records.push(solution);
+        folder
+    }
+
+    fn bold(folder: &Folder) -> usize {
+        let all = series(&folder.records, &folder.per_image, Metric::OdeRmse);
+        values(&all, Floor::of(folder, Metric::OdeRmse).as_ref(), Metric::OdeRmse, &[5]).matches("**").count() / 2
+    }
+
+    #[test]
+    fn winners_are_those_that_the_errors_decide() {
+        // Always a little better, image by image: decided although the images differ by far more.
+        let better = [0.9, 1.08, 0.72, 0.9];
+        assert_eq!(bold(&results(better, 1e-6)), 1);
+        // Below what the solution is uncertain by it is not.
+        assert_eq!(bold(&results(better, 0.2)), 2);
+        // Better on some images and worse on others.
+        assert_eq!(bold(&results([1.3, 0.9, 1.1, 0.6], 1e-6)), 2);
+        let mut unknown = results(better, 1e-6);
+        unknown.per_image = PerImage::new();
+        assert_eq!(bold(&unknown), 0);
+    }
+
+    #[test]
+    fn what_diverged_is_shown_as_diverged() {
+        let mut folder = results([0.9, 1.08, 0.72, 0.9], 1e-6);
+        folder.records[0] =
+            Record { ode_rmse: None, diverged: "image 3 from step 2 on".into(), ..folder.records[0].clone() };
+        let all = series(&folder.records, &folder.per_image, Metric::OdeRmse);
+        let table = values(&all, None, Metric::OdeRmse, &[5]);
+        assert!(table.contains("| euler | diverged: seed 0, image 3 from step 2 on |"), "{table}");
+    }
+}

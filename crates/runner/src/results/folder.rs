@@ -1,0 +1,159 @@
+//! The files of a results folder: written whole, read with their errors named.
+
+use std::{collections::BTreeMap, io::Cursor, path::Path};
+
+use polars::prelude::*;
+
+use super::{Provenance, Record, published};
+use crate::{
+    failure::{Failure, Result},
+    files,
+};
+
+/// Mean squared distance of each image to its solution, by the key of its cell.
+pub type PerImage = BTreeMap<String, Vec<f64>>;
+
+/// What a results folder holds.
+#[derive(Debug, Clone, Default)]
+pub struct Folder {
+    /// Every cell.
+    pub records: Vec<Record>,
+    /// What their means are means of.
+    pub per_image: PerImage,
+    /// Where they came from.
+    pub provenance: Provenance,
+    /// What others published.
+    pub published: Vec<published::Row>,
+}
+
+const CELLS: &str = "cells.csv";
+const PARQUET: &str = "cells.parquet";
+const IMAGES: &str = "images.parquet";
+
+impl Folder {
+    /// Reads a folder that [`Folder::write`] wrote, or version 0.1.
+    ///
+    /// # Errors
+    /// Naming the file that is missing or damaged.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(CELLS);
+        let wrong = |error: csv::Error| {
+            Failure::Request(format!("{}: {error}; expected a cells.csv written by `fewstep sweep`", path.display()))
+        };
+        let mut reader = csv::Reader::from_path(&path).map_err(wrong)?;
+        let records = reader.deserialize().map(|row: csv::Result<Record>| Ok(row.map_err(wrong)?.complete()));
+        let records = records.collect::<Result<Vec<Record>>>()?;
+        if records.is_empty() {
+            return Err(Failure::Request(format!("{}: no cells", path.display())));
+        }
+        if let Some(record) = records.iter().find(|record| record.method.is_empty() || record.nfe == 0) {
+            let cell = record.cell();
+            return Err(Failure::Request(format!("{}: a row without a method or nfe: {cell:?}", path.display())));
+        }
+        let per_image = read_images(&folder.join(IMAGES))?;
+        Ok(Folder { records, per_image, provenance: Provenance::read(folder)?, published: published::kept(folder)? })
+    }
+
+    /// Whether there is one.
+    pub fn is_at(folder: &Path) -> bool {
+        folder.join(CELLS).is_file()
+    }
+
+    /// Writes `cells.csv`, `cells.parquet`, `images.parquet`, `published.csv` and `provenance.toml`.
+    ///
+    /// # Errors
+    /// Where one cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let failed = |error: PolarsError| Failure::run(format!("table of cells: {error}"));
+        self.provenance.write(folder)?;
+        let mut frame = frame(&self.records).map_err(failed)?;
+        let mut csv = Vec::new();
+        CsvWriter::new(&mut csv).finish(&mut frame).map_err(failed)?;
+        files::write(&folder.join(CELLS), &csv)?;
+        files::write(&folder.join(PARQUET), &parquet(&mut frame).map_err(failed)?)?;
+        let mut images = images(&self.records, &self.per_image).map_err(failed)?;
+        files::write(&folder.join(IMAGES), &parquet(&mut images).map_err(failed)?)?;
+        published::keep(folder, &self.published)
+    }
+}
+
+fn parquet(frame: &mut DataFrame) -> PolarsResult<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    ParquetWriter::new(&mut bytes).finish(frame)?;
+    Ok(bytes.into_inner())
+}
+
+fn frame(records: &[Record]) -> PolarsResult<DataFrame> {
+    macro_rules! columns {
+        ($($field:ident),*) => {
+            vec![$(Column::new(stringify!($field).into(), records.iter().map(|record| record.$field.clone()).collect::<Vec<_>>())),*]
+        };
+    }
+    let columns = columns!(
+        experiment,
+        method,
+        label,
+        solver,
+        order,
+        normalised,
+        grid,
+        coefficients,
+        threshold,
+        nfe,
+        nfe_measured,
+        seed,
+        samples,
+        fid,
+        fd_pixel,
+        fd_data,
+        ode_rmse,
+        ode_rmse_error,
+        diverged,
+        seconds_sample,
+        seconds_features,
+        device,
+        build,
+        key
+    );
+    DataFrame::new(records.len(), columns)
+}
+
+/// One row an image of every cell: `key, image, squared_error`.
+fn images(records: &[Record], per_image: &PerImage) -> PolarsResult<DataFrame> {
+    let (mut keys, mut numbers, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for record in records {
+        for (image, value) in per_image.get(&record.key).into_iter().flatten().enumerate() {
+            keys.push(record.key.clone());
+            numbers.push(image as u32);
+            values.push(*value);
+        }
+    }
+    let columns = vec![
+        Column::new("key".into(), keys),
+        Column::new("image".into(), numbers),
+        Column::new("squared_error".into(), values),
+    ];
+    let rows = columns[0].len();
+    DataFrame::new(rows, columns)
+}
+
+fn read_images(path: &Path) -> Result<PerImage> {
+    if !path.exists() {
+        return Ok(PerImage::new());
+    }
+    let wrong = |error: &dyn std::fmt::Display| {
+        Failure::Request(format!("{}: {error}; expected what `fewstep sweep` wrote", path.display()))
+    };
+    let bytes = std::fs::read(path).map_err(Failure::file(path))?;
+    let frame = ParquetReader::new(Cursor::new(bytes)).finish().map_err(|error| wrong(&error))?;
+    let keys = frame.column("key").and_then(|column| column.str().cloned()).map_err(|error| wrong(&error))?;
+    let values =
+        frame.column("squared_error").and_then(|column| column.f64().cloned()).map_err(|error| wrong(&error))?;
+    let mut all = PerImage::new();
+    for (key, value) in keys.iter().zip(values.iter()) {
+        if let (Some(key), Some(value)) = (key, value) {
+            all.entry(key.to_owned()).or_default().push(value);
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,17 @@
+//! A folder of finished cells: what was measured of each, where it came from, and how two folders compare. Nothing here
+//! knows a network.
+
+mod compare;
+mod folder;
+mod metric;
+mod provenance;
+pub mod published;
+mod record;
+mod series;
+
+pub use compare::compare;
+pub use folder::{Folder, PerImage};
+pub use metric::Metric;
+pub use provenance::{BUILD, BURN, Provenance};
+pub use record::{Record, SOLUTION};
+pub use series::{Difference, Point, Series, labels, normalised_pairs, rmse_error, series};

@@ -1,0 +1,67 @@
+//! Where results came from: `provenance.toml`.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    failure::{Failure, Result},
+    files,
+};
+
+/// The commit that the sources of this program were last changed at, with `-dirty` where they differ from it: fixed when the
+/// program is built (`build.rs`).
+pub const BUILD: &str = env!("FEWSTEP_BUILD");
+
+/// The version that the workspace pins.
+pub const BURN: &str = "0.22.1";
+
+/// What the results of an experiment depend on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Provenance {
+    /// Experiment's name.
+    pub experiment: String,
+    /// Its title.
+    pub title: String,
+    /// SHA-256 of its file.
+    pub experiment_sha256: String,
+    /// Version of the program that wrote the tables.
+    pub fewstep: String,
+    /// Version of burn.
+    pub burn: String,
+    /// How many cells the experiment has.
+    pub cells: usize,
+    /// How many of them were measured by which build.
+    pub builds: BTreeMap<String, usize>,
+    /// How many of them were measured on which device.
+    pub devices: BTreeMap<String, usize>,
+    /// Hash of what the network is: parameters, shape, prediction, schedule.
+    pub network: String,
+    /// Hash of what the program did with it on a small sample, by part.
+    pub canary: BTreeMap<String, String>,
+    /// Features of a Fréchet metric's space.
+    pub dimensions: BTreeMap<String, usize>,
+    /// What was read: schedule, weights, statistics, normaliser.
+    pub assets: BTreeMap<String, String>,
+}
+
+const FILE: &str = "provenance.toml";
+
+impl Provenance {
+    /// Writes `provenance.toml` into `folder`.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let text = toml::to_string(self).map_err(Failure::run)?;
+        files::write(&folder.join(FILE), text.as_bytes())
+    }
+
+    /// Reads it; nothing is known of a folder without one.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        if !path.exists() {
+            return Ok(Provenance::default());
+        }
+        toml::from_str(&files::text(&path)?)
+            .map_err(|error| Failure::Request(format!("{}: {}", path.display(), error.message())))
+    }
+}

@@ -1,0 +1,147 @@
+//! A measured cell: one row of `cells.csv`.
+
+use fewstep_sampler::{Method, Threshold};
+use serde::{Deserialize, Serialize};
+
+use super::Metric;
+
+/// [`Record::solver`] of the rows that say how far the many-step solution itself can be believed: its own samples' Fréchet
+/// distances, below which a method's are its bias, and as `ode_rmse` its distance to a solution with twice the evaluations.
+pub const SOLUTION: &str = "solution";
+
+/// One row of `cells.csv`. What has a default is not there in tables of version 0.1.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Experiment's name.
+    pub experiment: String,
+    /// The method's name in experiment files.
+    pub method: String,
+    /// Its name in tables and charts.
+    #[serde(default)]
+    pub label: String,
+    /// The solver's name: the method's without score normalisation.
+    #[serde(default)]
+    pub solver: String,
+    /// The order in its name; 0 where there is none.
+    pub order: u32,
+    /// Whether it runs on ε/r.
+    #[serde(default)]
+    pub normalised: bool,
+    /// Its grid.
+    pub grid: String,
+    /// How its integrals were computed.
+    pub coefficients: String,
+    /// What was done to its data predictions.
+    #[serde(default)]
+    pub threshold: String,
+    /// Evaluations asked for.
+    pub nfe: u32,
+    /// Evaluations per image that the model counted; empty where the run diverged.
+    pub nfe_measured: Option<f64>,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// Number of images.
+    pub samples: u64,
+    /// Empty where not measured.
+    pub fid: Option<f64>,
+    /// Empty where not measured.
+    pub fd_pixel: Option<f64>,
+    /// Empty where not measured.
+    #[serde(default)]
+    pub fd_data: Option<f64>,
+    /// Empty where not measured.
+    pub ode_rmse: Option<f64>,
+    /// Its standard error over the images.
+    #[serde(default)]
+    pub ode_rmse_error: Option<f64>,
+    /// Which image was not finite from which step on; empty where all were.
+    #[serde(default)]
+    pub diverged: String,
+    /// Time in the sampler, all threads' work divided by their number.
+    pub seconds_sample: f64,
+    /// Time in feature extractors and distances, likewise.
+    pub seconds_features: f64,
+    /// Where it was computed.
+    pub device: String,
+    /// The commit of the program's sources, with `-dirty` where they differed from it.
+    #[serde(default)]
+    pub build: String,
+    /// Hash of everything that the samples depend on.
+    #[serde(default)]
+    pub key: String,
+}
+
+impl Record {
+    /// The value of a metric.
+    pub fn metric(&self, metric: Metric) -> Option<f64> {
+        match metric {
+            Metric::Fid => self.fid,
+            Metric::FdPixel => self.fd_pixel,
+            Metric::FdData => self.fd_data,
+            Metric::OdeRmse => self.ode_rmse,
+        }
+    }
+
+    /// Sets the value of a metric.
+    pub fn set(&mut self, metric: Metric, value: Option<f64>) {
+        *match metric {
+            Metric::Fid => &mut self.fid,
+            Metric::FdPixel => &mut self.fd_pixel,
+            Metric::FdData => &mut self.fd_data,
+            Metric::OdeRmse => &mut self.ode_rmse,
+        } = value;
+    }
+
+    /// Whether this is the solution itself and no method.
+    pub fn is_solution(&self) -> bool {
+        self.solver == SOLUTION
+    }
+
+    /// What tells this cell from the others of its experiment.
+    pub fn cell(&self) -> (&str, u32, &str, &str, &str, u32, u64) {
+        let Record { method, order, grid, coefficients, threshold, nfe, seed, .. } = self;
+        (method, *order, grid, coefficients, threshold, *nfe, *seed)
+    }
+
+    /// Fills in what tables of version 0.1 left to the method's name.
+    pub(super) fn complete(mut self) -> Self {
+        if self.label.is_empty() {
+            let named = Method::all().into_iter().find(|m| m.name() == self.method && m.order() == self.order as usize);
+            self.label = named.map_or_else(|| self.method.clone(), Method::label);
+            self.normalised = named.is_some_and(|method| method.normalise);
+            self.solver = named.map_or_else(|| self.method.clone(), |method| method.solver.traits().name);
+        }
+        if self.threshold.is_empty() {
+            self.threshold = Threshold::None.to_string();
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_its_file_to_the_last_bit() {
+        for seconds in [0.1 + 0.2, 1.5563422900000001, 1.0 / 3.0, 2.5e-17, 1e300] {
+            let record = Record {
+                method: "deis".into(),
+                nfe_measured: Some(5.0),
+                fd_pixel: Some(seconds * 1.1),
+                ode_rmse: Some(seconds),
+                seconds_sample: seconds,
+                ..Record::default()
+            };
+            let text = toml::to_string(&record).unwrap();
+            assert_eq!(toml::from_str::<Record>(&text).unwrap(), record, "{text}");
+        }
+    }
+
+    #[test]
+    fn tables_of_version_0_1_are_completed_from_the_methods_name() {
+        let old = Record { method: "deis-sn".into(), order: 2, ..Record::default() }.complete();
+        assert_eq!((old.label.as_str(), old.solver.as_str(), old.normalised), ("DEIS-SN-2", "deis", true));
+        assert_eq!(old.threshold, "none");
+    }
+}

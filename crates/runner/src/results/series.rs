@@ -1,0 +1,255 @@
+//! Cells grouped for tables and charts: one series a method, its values by number of evaluations and seed, with standard errors.
+//!
+//! Where a metric is a mean over images its error comes from theirs: r = √(mean of q_k) over images' squared errors q_k has the
+//! standard error of the mean of q_k/(2r), and the difference of two methods that of the mean of q_k/(2r) − q'_k/(2r') over the same
+//! images. Several seeds are so many more images. A Fréchet distance is one number for all images: its error is known over
+//! several seeds only, from their spread, and differences are paired by seed.
+
+use std::collections::BTreeMap;
+
+use fewstep_sampler::{Coefficients, Threshold};
+
+use super::{Metric, PerImage, Record};
+
+/// One method's values of one metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// A name that tells it from the others of the table.
+    pub label: String,
+    /// Evaluations asked for → what was found.
+    pub points: BTreeMap<u32, Point>,
+}
+
+/// A cell's value with every seed it was measured with.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Point {
+    /// By seed.
+    pub values: BTreeMap<u64, Value>,
+    /// Evaluations that the model counted.
+    pub spent: f64,
+    /// What diverged, by seed.
+    pub diverged: BTreeMap<u64, String>,
+}
+
+/// A metric of one cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Value {
+    /// The metric.
+    pub value: f64,
+    /// What each image contributes to it, to first order; empty where it is no mean over images.
+    pub shares: Vec<f64>,
+}
+
+/// A mean and its standard error, where that is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Difference {
+    /// The mean.
+    pub mean: f64,
+    /// Its standard error.
+    pub error: Option<f64>,
+}
+
+impl Difference {
+    /// Whether it is more than twice its error and more than `floor`; false where its error is not known.
+    pub fn is_beyond(&self, floor: f64) -> bool {
+        self.error.is_some_and(|error| self.mean.abs() > (2.0 * error).max(floor))
+    }
+}
+
+impl Point {
+    /// Mean over the seeds.
+    pub fn mean(&self) -> f64 {
+        mean(self.values.values().map(|value| value.value))
+    }
+
+    /// Its standard error.
+    pub fn error(&self) -> Option<f64> {
+        error(&self.values.values().map(|value| (value.value, value.shares.clone())).collect::<Vec<_>>())
+    }
+
+    /// This less `other`, with the same seeds and images. None without a seed in common.
+    pub fn less(&self, other: &Point) -> Option<Difference> {
+        let pairs: Vec<(f64, Vec<f64>)> = self
+            .values
+            .iter()
+            .filter_map(|(seed, a)| {
+                let b = other.values.get(seed)?;
+                let same = a.shares.len() == b.shares.len();
+                let shares =
+                    if same { a.shares.iter().zip(&b.shares).map(|(a, b)| a - b).collect() } else { Vec::new() };
+                Some((a.value - b.value, shares))
+            })
+            .collect();
+        (!pairs.is_empty())
+            .then(|| Difference { mean: mean(pairs.iter().map(|(value, _)| *value)), error: error(&pairs) })
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    sum / count
+}
+
+/// Standard error of the mean of `values`, each with its images' shares.
+fn error(values: &[(f64, Vec<f64>)]) -> Option<f64> {
+    let seeds = values.len() as f64;
+    if values.iter().all(|(_, shares)| shares.len() > 1) {
+        let squared = |shares: &[f64]| spread(shares).map_or(0.0, |spread| spread * spread / shares.len() as f64);
+        return Some(values.iter().map(|(_, shares)| squared(shares)).sum::<f64>().sqrt() / seeds);
+    }
+    spread(&values.iter().map(|(value, _)| *value).collect::<Vec<_>>()).map(|spread| spread / seeds.sqrt())
+}
+
+/// Sample standard deviation; none of one number.
+fn spread(values: &[f64]) -> Option<f64> {
+    let centre = mean(values.iter().copied());
+    let squares: f64 = values.iter().map(|value| (value - centre).powi(2)).sum();
+    (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
+}
+
+/// The series of a metric, in the order of the records; the solution's own rows are no series.
+pub fn series(records: &[Record], per_image: &PerImage, metric: Metric) -> Vec<Series> {
+    let mut all: Vec<Series> = Vec::new();
+    for (record, label) in records.iter().zip(labels(records)) {
+        let value = record.metric(metric);
+        let diverged = !record.diverged.is_empty();
+        if record.is_solution() || (value.is_none() && !diverged) {
+            continue;
+        }
+        let at = all.iter().position(|series| series.label == label).unwrap_or_else(|| {
+            all.push(Series { label, points: BTreeMap::new() });
+            all.len() - 1
+        });
+        let point = all[at].points.entry(record.nfe).or_default();
+        point.spent = record.nfe_measured.unwrap_or(f64::from(record.nfe));
+        match value {
+            Some(value) => {
+                let shares =
+                    if metric == Metric::OdeRmse { shares(per_image.get(&record.key), value) } else { Vec::new() };
+                point.values.insert(record.seed, Value { value, shares });
+            }
+            None => drop(point.diverged.insert(record.seed, record.diverged.clone())),
+        }
+    }
+    // A metric that nothing has is not measured, even where cells diverged.
+    let measured = all.iter().any(|series| series.points.values().any(|point| !point.values.is_empty()));
+    if measured { all } else { Vec::new() }
+}
+
+/// q_k/(2r), whose mean over images is r/2: their spread is that of r to first order.
+fn shares(squared: Option<&Vec<f64>>, rmse: f64) -> Vec<f64> {
+    let squared = squared.map_or(&[][..], Vec::as_slice);
+    // Of a distance of exactly 0 every image's share is 0.
+    squared.iter().map(|q| if rmse > 0.0 { q / (2.0 * rmse) } else { 0.0 }).collect()
+}
+
+/// Standard error of a root mean square over images.
+pub fn rmse_error(squared: &[f64], rmse: f64) -> Option<f64> {
+    error(&[(rmse, shares(Some(&squared.to_vec()), rmse))])
+}
+
+/// A name for each record's method that tells it from the others of the table.
+pub fn labels(records: &[Record]) -> Vec<String> {
+    let methods: Vec<&Record> = records.iter().filter(|record| !record.is_solution()).collect();
+    let grids = methods.iter().any(|record| record.grid != methods[0].grid);
+    let label = |record: &Record| {
+        let mut label = record.label.clone();
+        if record.is_solution() {
+            return label;
+        }
+        if grids {
+            label = format!("{label} {}", record.grid);
+        }
+        if !record.threshold.is_empty() && record.threshold != Threshold::None.to_string() {
+            label = format!("{label} {}", record.threshold);
+        }
+        // With one kind for all, the summary says it.
+        if record.coefficients == Coefficients::Reference.name()
+            && methods.iter().any(|other| other.coefficients != record.coefficients)
+        {
+            label.push_str(" (reference)");
+        }
+        label
+    };
+    records.iter().map(label).collect()
+}
+
+/// Labels of normalised methods and of what differs from them in nothing else, in the order of the records.
+pub fn normalised_pairs(records: &[Record]) -> Vec<(String, String)> {
+    let labels = labels(records);
+    let rest = |record: &Record| {
+        let Record { solver, order, grid, coefficients, threshold, .. } = record.clone();
+        (solver, order, grid, coefficients, threshold)
+    };
+    let mut pairs = Vec::new();
+    for (record, label) in records.iter().zip(&labels).filter(|(record, _)| record.normalised) {
+        let plain = |other: &Record| !other.normalised && rest(other) == rest(record);
+        if let Some(i) = records.iter().position(plain)
+            && !pairs.iter().any(|(known, _)| known == label)
+        {
+            pairs.push((label.clone(), labels[i].clone()));
+        }
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(values: &[(u64, f64)]) -> Point {
+        let value = |&(seed, value): &(u64, f64)| (seed, Value { value, shares: Vec::new() });
+        Point { values: values.iter().map(value).collect(), spent: 5.0, ..Point::default() }
+    }
+
+    #[test]
+    fn over_seeds_errors_are_of_their_mean_and_differences_are_paired() {
+        let left = point(&[(0, 1.0), (1, 2.0), (2, 3.0)]);
+        assert_eq!((left.mean(), left.error()), (2.0, Some(1.0 / 3f64.sqrt())));
+        // Seed 2 has no partner; the others differ by ½ each.
+        let right = point(&[(0, 0.5), (1, 1.5)]);
+        let less = left.less(&right).unwrap();
+        assert_eq!(less, Difference { mean: 0.5, error: Some(0.0) });
+        assert!(less.is_beyond(0.4) && !less.is_beyond(0.6));
+        assert_eq!(left.less(&point(&[(7, 1.0)])), None);
+        let one = point(&[(0, 1.0)]);
+        assert_eq!(one.error(), None);
+        assert!(!one.less(&right).unwrap().is_beyond(0.0));
+    }
+
+    /// Against the standard error of many draws: q exponential with mean 1, so that r is near 1.
+    #[test]
+    fn the_error_of_a_root_mean_square_is_that_of_repeated_draws() {
+        let mut state = 1u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            -(((state >> 11) as f64 + 0.5) / (1u64 << 53) as f64).ln()
+        };
+        let (mut roots, mut errors) = (Vec::new(), Vec::new());
+        for _ in 0..400 {
+            let q: Vec<f64> = (0..100).map(|_| draw()).collect();
+            let r = mean(q.iter().copied()).sqrt();
+            errors.push(rmse_error(&q, r).unwrap());
+            roots.push(r);
+        }
+        let (found, expected) = (mean(errors.into_iter()), spread(&roots).unwrap());
+        // 1/(2·√100); the spread of 400 draws is itself known to 4 %.
+        assert!((found / expected - 1.0).abs() < 0.1 && (found - 0.05).abs() < 0.004, "{found} {expected}");
+    }
+
+    #[test]
+    fn differences_are_paired_by_image() {
+        // Twice the error on every image: the images' own spread is in both and cancels to half of it.
+        let q: Vec<f64> = (1..=50).map(f64::from).collect();
+        let of = |factor: f64| {
+            let q: Vec<f64> = q.iter().map(|q| q * factor).collect();
+            let value = mean(q.iter().copied()).sqrt();
+            let values = [(0, Value { value, shares: shares(Some(&q), value) })].into();
+            Point { values, spent: 5.0, ..Point::default() }
+        };
+        let (a, b) = (of(4.0), of(1.0));
+        let less = a.less(&b).unwrap();
+        assert!((less.mean - b.mean()).abs() < 1e-12);
+        assert!((less.error.unwrap() - (a.error().unwrap() - b.error().unwrap())).abs() < 1e-12);
+    }
+}
