@@ -4,6 +4,10 @@
 sweep experiment="experiments/quick.toml" *arguments:
     cargo run --release -- sweep {{experiment}} {{arguments}}
 
+# Tables and figures in README.md and results/README.md, from the cells in results/.
+results:
+    cargo run --release -- documents
+
 # All tests that need no download.
 test:
     cargo test --release --workspace

@@ -37,26 +37,38 @@ pub struct Opened {
 
 /// The device called `name`.
 pub fn open(name: DeviceName) -> Result<Opened> {
-    let device = match name {
-        DeviceName::Cpu => Device::flex(),
+    match name {
+        DeviceName::Cpu => Ok(Opened { device: Device::flex(), description: name.name().into() }),
         #[cfg(feature = "wgpu")]
-        DeviceName::Wgpu => guarded(name, || Device::wgpu(Default::default()))?,
+        DeviceName::Wgpu => guarded(name, wgpu),
         #[cfg(feature = "cuda")]
-        DeviceName::Cuda => guarded(name, || Device::cuda(0))?,
+        DeviceName::Cuda => guarded(name, || Some(Opened { device: Device::cuda(0), description: cuda() })),
         #[allow(unreachable_patterns)] // with every feature on
-        other => {
-            return Err(Failure::Request(format!(
-                "--device {0}: this build has {1}; build with `--features {0}` for it",
-                other.name(),
-                built()
-            )));
-        }
-    };
-    Ok(Opened { device, description: describe(name) })
+        other => Err(Failure::Request(format!(
+            "--device {0}: this build has {1}; build with `--features {0}` for it",
+            other.name(),
+            built()
+        ))),
+    }
 }
 
-fn describe(name: DeviceName) -> String {
-    name.name().to_owned()
+/// The adapter that wgpu prefers.
+#[cfg(feature = "wgpu")]
+fn wgpu() -> Option<Opened> {
+    let (device, setup) = Device::wgpu_options().init_with_setup().ok()?;
+    let info = setup.adapter.get_info();
+    let description = format!("wgpu: {}, {} {} ({})", info.name, info.driver, info.driver_info, info.backend);
+    Some(Opened { device, description })
+}
+
+/// The first device's name and driver as its own tool says them; CUDA's bindings here do not.
+#[cfg(feature = "cuda")]
+fn cuda() -> String {
+    let query = ["--query-gpu=name,driver_version", "--format=csv,noheader", "--id=0"];
+    let output = std::process::Command::new("nvidia-smi").args(query).output();
+    let said = output.ok().filter(|output| output.status.success());
+    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    said.map_or_else(|| "cuda".into(), |said| format!("cuda: {said}"))
 }
 
 /// The devices that this build has.
@@ -67,21 +79,20 @@ fn built() -> String {
 
 /// burn panics where a driver is missing; a first small computation finds out.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-fn guarded(name: DeviceName, open: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
+fn guarded(name: DeviceName, open: impl FnOnce() -> Option<Opened> + std::panic::UnwindSafe) -> Result<Opened> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let opened = std::panic::catch_unwind(|| {
-        let device = open();
-        let two: f32 = (burn::tensor::Tensor::<1>::from_floats([1.0], &device) + 1.0).into_scalar();
-        (device, two)
+        let opened = open()?;
+        let two: f32 = (burn::tensor::Tensor::<1>::from_floats([1.0], &opened.device) + 1.0).into_scalar();
+        (two == 2.0).then_some(opened)
     });
     std::panic::set_hook(hook);
-    match opened {
-        Ok((device, 2.0)) => Ok(device),
-        _ => Err(Failure::Request(format!(
+    opened.ok().flatten().ok_or_else(|| {
+        Failure::Request(format!(
             "--device {}: no such device or driver on this machine (this build has {})",
             name.name(),
             built()
-        ))),
-    }
+        ))
+    })
 }
