@@ -292,7 +292,7 @@ mod tests {
             let levels: Vec<f64> = times[..points].iter().map(|&tau| level(schedule.rho(tau))).collect();
             let step = (levels[points - 1] - levels[0]) / (points - 1) as f64;
             for pair in levels.windows(2) {
-                assert!(((pair[1] - pair[0]) / step - 1.0).abs() < 1e-9, "{name}: {levels:?}");
+                assert!(((pair[1] - pair[0]) / step - 1.0).abs() < 1e-13, "{name}: {levels:?}");
             }
         };
         even("log-snr", &f64::ln, 8);
