@@ -243,6 +243,22 @@ fn reference_and_exact_agree_where_both_are_right() {
     }
 }
 
+/// The authors' lookup of r is another curve than r: nothing that follows both has a plan.
+#[test]
+fn reference_coefficients_are_for_the_authors_methods_alone() {
+    let (schedule, grid, normaliser) = (Schedule::linear(), Grid::quadratic(), curve(|tau| 0.5 + 0.3 * tau));
+    let request = Request {
+        coefficients: Coefficients::Reference,
+        normaliser: Some(&normaliser),
+        ..Request::new(&schedule, &grid, 6)
+    };
+    let planned = Method::all().into_iter().filter(|method| method.plan(&request).is_ok());
+    let deis = (0..=MAX_ORDER).flat_map(|order| [Method::deis(order), Method::deis_sn(order)]);
+    let theirs = [Method::plain(Solver::Euler), Method::plain(Solver::Ddim)].into_iter().chain(deis);
+    assert_eq!(planned.collect::<Vec<_>>(), theirs.collect::<Vec<_>>());
+    assert!(Method::all().into_iter().all(|m| m.has_reference_coefficients() == m.plan(&request).is_ok()));
+}
+
 #[test]
 fn requests_that_make_no_sense_are_refused() {
     let (schedule, grid) = (Schedule::linear(), Grid::quadratic());
@@ -254,6 +270,10 @@ fn requests_that_make_no_sense_are_refused() {
     assert!(message(Method::deis(2), Request { threshold: Threshold::Clip, ..request(5) }).contains("predicts noise"));
     let reference = Request { coefficients: Coefficients::Reference, ..request(5) };
     assert!(message(Method::plain(Solver::Ipndm { order: 4 }), reference).contains("only the authors' DEIS has"));
+    // Its step is a difference of the exact ∫ r dρ, while its division is by the authors' lookup of r.
+    let normalised = Request { normaliser: Some(&curve(|tau| 0.5 + 0.3 * tau)), ..reference };
+    let ddim_sn = message(Method::normalised(Solver::Ddim), normalised);
+    assert!(ddim_sn.contains("'ddim-sn' has no reference coefficients; 'deis-sn' of order 0"), "{ddim_sn}");
     let ends_early: Grid = "quadratic-to-0.01".parse().unwrap();
     let rk4 = Method::plain(Solver::RhoRk(Tableau::Classical));
     assert!(message(rk4, Request { grid: &ends_early, ..request(3) }).contains("needs more"));

@@ -197,9 +197,23 @@ impl Method {
         self.solver.traits().convergence == 0
     }
 
-    /// Whether the authors' code has coefficients for it; Euler and DDIM have the same with either kind.
+    /// Whether the authors' code has coefficients for it; Euler and DDIM have the same with either kind. DDIM on ε/r has none:
+    /// its step is a difference of s = ∫ r dρ, which follows r itself and not the authors' lookup of it.
     pub fn has_reference_coefficients(self) -> bool {
-        matches!(self.solver, Solver::Deis { variable: Variable::Time, .. } | Solver::Euler | Solver::Ddim)
+        match self.solver {
+            Solver::Deis { variable: Variable::Time, .. } => true,
+            Solver::Euler | Solver::Ddim => !self.normalise,
+            _ => false,
+        }
+    }
+
+    /// What is said to who asks for them.
+    fn no_reference_coefficients(self) -> String {
+        let instead = match self.solver {
+            Solver::Ddim => "; 'deis-sn' of order 0 is the same method and has them",
+            _ => "; only the authors' DEIS has",
+        };
+        format!("method '{}' has no reference coefficients{instead}", self.name())
     }
 
     /// Works the method out.
@@ -220,10 +234,7 @@ impl Method {
             ));
         }
         if request.coefficients == Coefficients::Reference && !self.has_reference_coefficients() {
-            return refuse(format!(
-                "method '{}' has no reference coefficients; only the authors' DEIS has",
-                self.name()
-            ));
+            return refuse(self.no_reference_coefficients());
         }
         let normaliser = match (self.normalise, request.normaliser) {
             (true, None) => return refuse(format!("method '{}' needs a normaliser", self.name())),
