@@ -116,6 +116,36 @@ fn ipndm_is_adams_bashforth_in_rho_on_equal_steps() {
     }
 }
 
+/// B(h) cancels where two or more differences are weighted; it is left where one has the weight ½, in predictors of order 2
+/// and correctors of order 1, which the next step's numbers hold.
+#[test]
+fn unipc_depends_on_b_only_where_one_difference_is_weighted() {
+    let schedule = Schedule::linear();
+    let (mut same, mut other) = (0.0, f64::INFINITY);
+    for (order, grid) in (1..=3).flat_map(|order| Grid::examples().into_iter().map(move |grid| (order, grid))) {
+        let of = |b| plan(Method::plain(Solver::UniPc { order, b }), &grid, 9, &schedule, None);
+        let (one, two) = (of(B::H), of(B::Exp));
+        // The last step to τ = 0 goes to the data prediction, whatever the state and whoever makes it.
+        let to_zero = grid.end() == 0.0;
+        let last = if to_zero || grid.denoises() { 8 } else { 9 };
+        let depends = |k: usize| match order {
+            // Towards λ = ∞ the order of the step before the last is lowered to 2.
+            3 => k == 1 || k == 2 || to_zero && k == 7,
+            _ => (1..last).contains(&k),
+        };
+        for (k, (one, two)) in one.steps.iter().zip(&two.steps).enumerate() {
+            let found = step_difference(one, two);
+            match depends(k) {
+                true => other = f64::min(other, found),
+                false => same = largest([same, found]),
+            }
+        }
+    }
+    assert_below(4e-15, same, "steps that do not depend on B");
+    println!("others: from {other:.1e}");
+    assert!(other > 1e-3);
+}
+
 /// With η → 0 the noise goes, and DDIM is left.
 #[test]
 fn stochastic_ddim_ends_in_ddim() {
