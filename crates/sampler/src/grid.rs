@@ -49,11 +49,14 @@ const PLAIN: [(&str, Spacing); 6] = [
 ];
 /// EDM's exponent.
 const EDM: f64 = 7.0;
-/// What may be written.
-const EXPECTED: &str = "trailing, leading, linspace, quadratic, power-P, log-snr, edm, edm-P or cosine, with -to-TAU and \
-                        -to-TAU-denoise for an end before 0, or a list of times";
 
 impl Grid {
+    /// The forms of a grid's name, with P for a number over 0.
+    pub const FORMS: [&str; 9] =
+        ["trailing", "leading", "linspace", "quadratic", "power-P", "log-snr", "edm", "edm-P", "cosine"];
+    /// What may stand behind each of [`FORMS`](Self::FORMS), for an end at τ = TAU before 0: without a last step to 0, and with.
+    pub const ENDINGS: [&str; 2] = ["-to-TAU", "-to-TAU-denoise"];
+
     /// `trailing`.
     pub fn trailing() -> Self {
         Grid { spacing: Spacing::Trailing, end: 0.0, denoise: false }
@@ -177,6 +180,12 @@ fn descending(name: &str, times: &[f64]) -> Result<()> {
     }
 }
 
+/// What may be written.
+fn expected() -> String {
+    let (forms, endings) = (Grid::FORMS.join(", "), Grid::ENDINGS.join(" or "));
+    format!("{forms}, with {endings} behind it for an end before 0, or a list of times")
+}
+
 impl fmt::Display for Grid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.spacing {
@@ -203,7 +212,7 @@ impl FromStr for Grid {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refuse = |reason: &str| Error::Request(format!("no grid '{text}'{reason}; expected {EXPECTED}"));
+        let refuse = |reason: &str| Error::Request(format!("no grid '{text}'{reason}; expected {}", expected()));
         if let Ok(times) = text.split([' ', ',']).filter(|part| !part.is_empty()).map(str::parse).collect() {
             return Grid::list(times);
         }
@@ -246,6 +255,17 @@ mod tests {
     }
 
     #[test]
+    fn every_form_with_every_ending_is_read_and_every_plain_name_is_a_form() {
+        for form in Grid::FORMS {
+            for ending in ["", Grid::ENDINGS[0], Grid::ENDINGS[1]] {
+                let name = format!("{form}{ending}").replace("-P", "-3").replace("TAU", "0.01");
+                assert_eq!(name.parse::<Grid>().unwrap().name(), name);
+            }
+        }
+        assert!(PLAIN.iter().all(|(name, _)| Grid::FORMS.contains(name)));
+    }
+
+    #[test]
     fn halves_round_to_even() {
         // 1000 · (1 − 1/16) = 937.5 and 1000 · (1 − 3/16) = 812.5.
         let times = Grid::trailing().times(16, &Schedule::linear()).unwrap();
@@ -272,7 +292,7 @@ mod tests {
             let levels: Vec<f64> = times[..points].iter().map(|&tau| level(schedule.rho(tau))).collect();
             let step = (levels[points - 1] - levels[0]) / (points - 1) as f64;
             for pair in levels.windows(2) {
-                assert!(((pair[1] - pair[0]) / step - 1.0).abs() < 1e-9, "{name}: {levels:?}");
+                assert!(((pair[1] - pair[0]) / step - 1.0).abs() < 1e-13, "{name}: {levels:?}");
             }
         };
         even("log-snr", &f64::ln, 8);

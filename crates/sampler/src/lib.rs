@@ -35,7 +35,7 @@ pub use error::{Error, Result};
 pub use grid::Grid;
 pub use integrate::{Solution, integrate};
 use linear::Linear;
-pub use method::{B, MAX_ORDER, Method, Request, Solver, Tableau, Traits, Variable};
+pub use method::{B, MAX_ORDER, Method, MethodName, Request, Solver, Tableau, Traits, Variable};
 pub use normaliser::Normaliser;
 pub use plan::{Coefficients, Plan, Step};
 pub use schedule::Schedule;

@@ -205,7 +205,9 @@ mod tests {
             let schedule = Schedule::named(name, 32).unwrap();
             for (tau, value) in [0.001, 0.25, 0.5, 1.0].into_iter().zip(values) {
                 let found = schedule.alpha_bar(tau);
-                assert!((found / value - 1.0).abs() < 2e-4, "{name} at {tau}: {found} {value}");
+                // Where 1 − β is small, single precision has few digits of it.
+                let bound = if value < 1e-8 { 1e-4 } else { 5e-6 };
+                assert!((found / value - 1.0).abs() < bound, "{name} at {tau}: {found} {value}");
             }
         }
     }
@@ -220,7 +222,7 @@ mod tests {
             assert!((log_snr - formula).abs() < 0.02, "{log_snr} {formula}");
         }
         let last = -2.0 * schedule.rho(1.0).ln() - 2.0 * (64.0f64 / 256.0).ln();
-        assert!((last + 15.0).abs() < 1e-6, "{last}");
+        assert!((last + 15.0).abs() < 2e-12, "{last}");
     }
 
     #[test]
@@ -228,7 +230,7 @@ mod tests {
         for schedule in Schedule::examples() {
             for tau in [0.0, 1e-4, 0.0137, 0.3, 0.5, 0.7771, 1.0] {
                 let back = schedule.tau_of_rho(schedule.rho(tau));
-                assert!((back - tau).abs() < 1e-12, "{tau} became {back}");
+                assert!((back - tau).abs() < 2e-14, "{tau} became {back}");
             }
         }
     }

@@ -1,7 +1,12 @@
 //! Against the authors' published sampler: 112 cases of coefficients and end points on a closed-form noise
 //! predictor (`golden/deis-synthetic.json`). Their ᾱ is single precision, which the tolerances allow for.
 
+mod common;
+
+use std::slice::from_ref;
+
 use burn::tensor::{Device, Tensor, TensorData};
+use common::{assert_below, largest};
 use fewstep_sampler::{Coefficients, Grid, Method, Normaliser, Request, Schedule, integrate};
 use serde_json::Value;
 
@@ -13,6 +18,12 @@ fn relative(found: f64, expected: f64, floor: f64) -> f64 {
     (found - expected).abs() / expected.abs().max(floor)
 }
 
+fn tensor(rows: &[Vec<f64>]) -> Tensor<2> {
+    let shape = [rows.len(), rows[0].len()];
+    let values: Vec<f32> = rows.iter().flatten().map(|&value| value as f32).collect();
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+}
+
 #[test]
 fn reference_coefficients_are_the_authors() {
     let golden: Value = serde_json::from_str(include_str!("golden/deis-synthetic.json")).unwrap();
@@ -20,7 +31,9 @@ fn reference_coefficients_are_the_authors() {
     let schedule = Schedule::linear();
     let curve = numbers(&golden["mean_abs_eps"]);
     let tau: Vec<f64> = (1..=1000).map(|k| f64::from(k) / 1000.0).collect();
-    let (mut worst_a, mut worst_c, mut worst_x) = (0.0f64, 0.0f64, 0.0f64);
+    let (mut times, mut timesteps) = (Vec::new(), Vec::new());
+    let (mut a, mut c, mut x) = (Vec::new(), Vec::new(), Vec::new());
+    let apart = |(found, expected): (&f64, f64)| (found - expected).abs();
 
     let cases = golden["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 112);
@@ -34,41 +47,35 @@ fn reference_coefficients_are_the_authors() {
         let (coefficients, normaliser) = (Coefficients::Reference, normaliser.as_ref());
         let plan = method.plan(&Request { coefficients, normaliser, ..request }).unwrap();
 
-        // Their trailing times are single precision.
-        assert!(plan.tau.iter().zip(numbers(&case["tau"])).all(|(a, b)| (a - b).abs() < 1e-7));
-        assert!(plan.timestep.iter().zip(numbers(&case["timestep"])).all(|(a, b)| (a - b).abs() < 1e-4));
+        times.extend(plan.tau.iter().zip(numbers(&case["tau"])).map(apart));
+        timesteps.extend(plan.timestep.iter().zip(numbers(&case["timestep"])).map(apart));
         let steps = case["steps"].as_array().unwrap();
         assert_eq!(steps.len(), plan.steps.len());
         for (step, expected) in plan.steps.iter().zip(steps) {
-            worst_a = worst_a.max(relative(step.a, expected["a"].as_f64().unwrap(), 0.0));
-            let c = numbers(&expected["c"]);
-            assert_eq!(c.len(), step.c.len());
-            step.c.iter().zip(c).for_each(|(&found, expected)| worst_c = worst_c.max(relative(found, expected, 1e-3)));
+            a.push(relative(step.a, expected["a"].as_f64().unwrap(), 0.0));
+            let expected = numbers(&expected["c"]);
+            assert_eq!(expected.len(), step.c.len());
+            c.extend(step.c.iter().zip(expected).map(|(&found, expected)| relative(found, expected, 1e-3)));
         }
 
-        let flat = |key: &str| -> Vec<f32> {
-            case[key].as_array().unwrap().iter().flat_map(numbers).map(|value| value as f32).collect()
-        };
-        let device = Device::flex();
-        let row = |values: &[f64]| {
-            let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-            Tensor::<2>::from_data(TensorData::new(values, [1, 4]), &device)
-        };
-        let start = Tensor::<2>::from_data(TensorData::new(flat("x_T"), [2, 4]), &device);
-        let epsilon = |x, tau| {
+        let epsilon = |x: Tensor<2>, tau| {
             let (alpha_bar, sigma) = (schedule.alpha_bar(tau), schedule.sigma(tau));
             let variance: Vec<f64> = v.iter().map(|v| alpha_bar * v + sigma * sigma).collect();
-            Ok::<_, std::convert::Infallible>((x - row(&m) * alpha_bar.sqrt()) / row(&variance) * sigma)
+            Ok::<_, std::convert::Infallible>(
+                (x - tensor(from_ref(&m)) * alpha_bar.sqrt()) / tensor(from_ref(&variance)) * sigma,
+            )
         };
-        let solution = integrate(&plan, &schedule, start, epsilon, |_| unreachable!("no noise")).unwrap();
+        let [start, expected] =
+            ["x_T", "x_0"].map(|key| case[key].as_array().unwrap().iter().map(numbers).collect::<Vec<_>>());
+        let solution = integrate(&plan, &schedule, tensor(&start), epsilon, |_| unreachable!("no noise")).unwrap();
         assert_eq!(solution.evaluations, plan.nfe);
         let end: Vec<f32> = solution.x.into_data().try_to_vec().unwrap();
-        for (found, expected) in end.iter().zip(flat("x_0")) {
-            worst_x = worst_x.max(f64::from((found - expected).abs()));
-        }
+        x.extend(end.into_iter().zip(expected.concat()).map(|(found, expected)| (f64::from(found) - expected).abs()));
     }
-    println!("worst: a {worst_a:.2e} relative, c {worst_c:.2e} of max(|c|, 1e-3), x_0 {worst_x:.2e}");
-    assert!(worst_a < 1e-6, "a: {worst_a:e}");
-    assert!(worst_c < 5e-4, "c: {worst_c:e}");
-    assert!(worst_x < 1e-3, "x_0: {worst_x:e}");
+    // Their trailing times are single precision.
+    assert_below(1e-7, largest(times), "times");
+    assert_below(1e-12, largest(timesteps), "timesteps");
+    assert_below(1e-6, largest(a), "a, relative");
+    assert_below(5e-4, largest(c), "c, of max(|c|, 1e-3)");
+    assert_below(1e-3, largest(x), "x_0");
 }

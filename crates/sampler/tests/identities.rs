@@ -1,7 +1,11 @@
 //! What must hold for every method, or between methods, whatever the numbers.
 
+mod common;
+
+use common::{assert_below, largest};
 use fewstep_sampler::{
-    B, Coefficients, Grid, MAX_ORDER, Method, Normaliser, Plan, Request, Schedule, Solver, Tableau, Threshold, Variable,
+    B, Coefficients, Grid, MAX_ORDER, Method, Normaliser, Plan, Request, Schedule, Solver, Step, Tableau, Threshold,
+    Variable,
 };
 
 const NFES: [usize; 4] = [1, 5, 10, 50];
@@ -16,39 +20,44 @@ fn plan(method: Method, grid: &Grid, nfe: usize, schedule: &Schedule, normaliser
     method.plan(&Request { normaliser, ..Request::new(schedule, grid, nfe) }).unwrap()
 }
 
-fn each_grid_and_nfe(check: impl Fn(&Grid, usize)) {
-    Grid::examples().iter().for_each(|grid| NFES.into_iter().for_each(|nfe| check(grid, nfe)));
+/// The largest of what `error` finds on every grid with every number of evaluations.
+fn over_grids(error: impl Fn(&Grid, usize) -> f64) -> f64 {
+    largest(Grid::examples().iter().flat_map(|grid| NFES.map(|nfe| error(grid, nfe))))
 }
 
-/// The plans of two methods with linear schedule on every grid, without normaliser, to 1e-10.
-fn assert_identical(left: Solver, right: Solver) {
+/// The largest difference between the numbers of two steps, relative to the largest number.
+fn step_difference(left: &Step, right: &Step) -> f64 {
+    let scale = largest(right.c.iter().chain(&right.b).chain([&right.a]).map(|number| number.abs()));
+    let padded = |values: &[f64], i: usize| values.get(i).copied().unwrap_or(0.0);
+    let between = |left: &[f64], right: &[f64]| {
+        largest((0..left.len().max(right.len())).map(|i| (padded(left, i) - padded(right, i)).abs() / scale))
+    };
+    let noise = (left.noise - right.noise).abs();
+    largest([between(&[left.a], &[right.a]), between(&left.b, &right.b), between(&left.c, &right.c), noise])
+}
+
+/// The largest difference between two plans' steps; their times are the same.
+fn difference(left: &Plan, right: &Plan) -> f64 {
+    assert_eq!(left.steps.len(), right.steps.len());
+    let apart = largest(left.tau.iter().zip(&right.tau).map(|(left, right)| (left - right).abs()));
+    assert!(apart < 1e-14, "{:?} {:?}", left.tau, right.tau);
+    largest(left.steps.iter().zip(&right.steps).map(|(left, right)| step_difference(left, right)))
+}
+
+/// How far the plans of two methods lie apart, with linear schedule on every grid, without normaliser.
+fn between(left: Solver, right: Solver) -> f64 {
     let schedule = Schedule::linear();
-    each_grid_and_nfe(|grid, nfe| {
+    over_grids(|grid, nfe| {
         // One evaluation is not enough for some on grids that end before 0.
         let of = |solver| Method::plain(solver).plan(&Request::new(&schedule, grid, nfe));
         match (of(left), of(right)) {
-            (Ok(left), Ok(right)) => assert_same(&left, &right, 1e-10),
-            (left, right) => assert!(nfe == 1 && left.is_err() == right.is_err(), "{left:?} {right:?}"),
-        }
-    });
-}
-
-fn assert_same(left: &Plan, right: &Plan, tolerance: f64) {
-    assert_eq!(left.steps.len(), right.steps.len());
-    assert!(left.tau.iter().zip(&right.tau).all(|(l, r)| (l - r).abs() <= 1e-12), "{:?} {:?}", left.tau, right.tau);
-    for (left, right) in left.steps.iter().zip(&right.steps) {
-        assert!((left.noise - right.noise).abs() <= tolerance);
-        let scale = right.c.iter().chain(&right.b).fold(right.a.abs(), |max, c| max.max(c.abs()));
-        let padded = |values: &[f64], i: usize| values.get(i).copied().unwrap_or(0.0);
-        let lists =
-            [(vec![left.a], vec![right.a]), (left.b.clone(), right.b.clone()), (left.c.clone(), right.c.clone())];
-        for (l, r) in lists {
-            for i in 0..l.len().max(r.len()) {
-                let (l, r) = (padded(&l, i), padded(&r, i));
-                assert!((l - r).abs() <= tolerance * scale, "{l} and {r}");
+            (Ok(left), Ok(right)) => difference(&left, &right),
+            (left, right) => {
+                assert!(nfe == 1 && left.is_err() == right.is_err(), "{left:?} {right:?}");
+                0.0
             }
         }
-    }
+    })
 }
 
 #[test]
@@ -79,15 +88,21 @@ fn every_method_makes_a_finite_plan_on_every_grid_and_schedule_and_keeps_its_nam
 /// What is another name of what: each line says so of its papers.
 #[test]
 fn methods_that_are_the_same_are_the_same() {
-    for variable in [Variable::Time, Variable::Rho, Variable::LogRho] {
-        assert_identical(Solver::Deis { order: 0, variable }, Solver::Ddim);
+    let deis = |variable| Solver::Deis { order: 0, variable };
+    for (one, other) in [
+        (deis(Variable::Time), Solver::Ddim),
+        (deis(Variable::Rho), Solver::Ddim),
+        (deis(Variable::LogRho), Solver::Ddim),
+        (Solver::DpmSolver { order: 1 }, Solver::Ddim),
+        (Solver::DpmSolverPpM { order: 1 }, Solver::Ddim),
+        (Solver::Ipndm { order: 1 }, Solver::Ddim),
+        (Solver::EdmEuler, Solver::Ddim),
+        (Solver::EdmHeun, Solver::RhoRk(Tableau::Heun)),
+    ] {
+        assert_below(3e-15, between(one, other), &format!("{one:?}, {other:?}"));
     }
-    assert_identical(Solver::DpmSolver { order: 1 }, Solver::Ddim);
-    assert_identical(Solver::DpmSolverPpM { order: 1 }, Solver::Ddim);
-    assert_identical(Solver::Ipndm { order: 1 }, Solver::Ddim);
-    assert_identical(Solver::EdmEuler, Solver::Ddim);
-    assert_identical(Solver::EdmHeun, Solver::RhoRk(Tableau::Heun));
-    assert_identical(Solver::Ddpm, Solver::StochasticDdim { eta: 1.0 });
+    // DDIM's 1 − ᾱ − σ² cancels.
+    assert_below(4e-11, between(Solver::Ddpm, Solver::StochasticDdim { eta: 1.0 }), "DDPM, DDIM with its noise");
 }
 
 /// On equal steps of ρ, Adams–Bashforth in ρ has the classical weights.
@@ -97,8 +112,38 @@ fn ipndm_is_adams_bashforth_in_rho_on_equal_steps() {
     for order in 1..=4 {
         let of = |solver| plan(Method::plain(solver), &grid, 12, &schedule, None);
         let deis = of(Solver::Deis { order: order - 1, variable: Variable::Rho });
-        assert_same(&of(Solver::Ipndm { order }), &deis, 1e-8);
+        assert_below(2e-14, difference(&of(Solver::Ipndm { order }), &deis), &format!("order {order}"));
     }
+}
+
+/// B(h) cancels where two or more differences are weighted; it is left where one has the weight ½, in predictors of order 2
+/// and correctors of order 1, which the next step's numbers hold.
+#[test]
+fn unipc_depends_on_b_only_where_one_difference_is_weighted() {
+    let schedule = Schedule::linear();
+    let (mut same, mut other) = (0.0, f64::INFINITY);
+    for (order, grid) in (1..=3).flat_map(|order| Grid::examples().into_iter().map(move |grid| (order, grid))) {
+        let of = |b| plan(Method::plain(Solver::UniPc { order, b }), &grid, 9, &schedule, None);
+        let (one, two) = (of(B::H), of(B::Exp));
+        // The last step to τ = 0 goes to the data prediction, whatever the state and whoever makes it.
+        let to_zero = grid.end() == 0.0;
+        let last = if to_zero || grid.denoises() { 8 } else { 9 };
+        let depends = |k: usize| match order {
+            // Towards λ = ∞ the order of the step before the last is lowered to 2.
+            3 => k == 1 || k == 2 || to_zero && k == 7,
+            _ => (1..last).contains(&k),
+        };
+        for (k, (one, two)) in one.steps.iter().zip(&two.steps).enumerate() {
+            let found = step_difference(one, two);
+            match depends(k) {
+                true => other = f64::min(other, found),
+                false => same = largest([same, found]),
+            }
+        }
+    }
+    assert_below(4e-15, same, "steps that do not depend on B");
+    println!("others: from {other:.1e}");
+    assert!(other > 1e-3);
 }
 
 /// With η → 0 the noise goes, and DDIM is left.
@@ -107,11 +152,12 @@ fn stochastic_ddim_ends_in_ddim() {
     let (schedule, grid) = (Schedule::linear(), Grid::quadratic());
     let of = |solver| plan(Method::plain(solver), &grid, 10, &schedule, None);
     let slight = of(Solver::StochasticDdim { eta: 1e-9 });
-    assert_same(&slight, &of(Solver::Ddim), 1e-8);
+    assert_below(5e-9, difference(&slight, &of(Solver::Ddim)), "eta = 1e-9");
     let full = of(Solver::StochasticDdim { eta: 1.0 });
     // All noise but the last step's, which has none left to add: √(β̃) over the first step.
     let (from, to) = (schedule.alpha_bar(1.0), schedule.alpha_bar(full.tau[1]));
-    assert!((full.steps[0].noise - ((1.0 - to) / (1.0 - from) * (1.0 - from / to)).sqrt()).abs() < 1e-12);
+    let beta = (1.0 - to) / (1.0 - from) * (1.0 - from / to);
+    assert_below(1e-15, (full.steps[0].noise - beta.sqrt()).abs(), "noise");
     assert_eq!(full.steps[9].noise, 0.0);
 }
 
@@ -120,19 +166,17 @@ fn stochastic_ddim_ends_in_ddim() {
 fn every_deterministic_method_but_euler_carries_a_constant_image_through() {
     let (schedule, normaliser) = (Schedule::linear(), curve(|tau| 0.5 + 0.3 * tau));
     for method in Method::all().into_iter().filter(|method| !method.is_stochastic() && method.solver != Solver::Euler) {
-        each_grid_and_nfe(|grid, nfe| {
-            let Ok(plan) =
-                method.plan(&Request { normaliser: Some(&normaliser), ..Request::new(&schedule, grid, nfe) })
-            else {
-                return;
-            };
+        let worst = over_grids(|grid, nfe| {
+            let request = Request { normaliser: Some(&normaliser), ..Request::new(&schedule, grid, nfe) };
+            let Ok(plan) = method.plan(&request) else { return 0.0 };
             let alpha: Vec<f64> = plan.tau.iter().map(|&tau| schedule.alpha_bar(tau).sqrt()).collect();
-            for (k, step) in plan.steps.iter().enumerate() {
+            let error = |(k, step): (usize, &Step)| {
                 let older: f64 = step.b.iter().zip(alpha[..k].iter().rev()).map(|(b, alpha)| b * alpha).sum();
-                let found = (step.a * alpha[k] + older) / alpha[k + 1];
-                assert!((found - 1.0).abs() < 1e-9, "{} on {grid}, step {k}: {found}", method.label());
-            }
+                ((step.a * alpha[k] + older) / alpha[k + 1] - 1.0).abs()
+            };
+            largest(plan.steps.iter().enumerate().map(error))
         });
+        assert_below(2e-14, worst, &method.label());
     }
 }
 
@@ -140,11 +184,11 @@ fn every_deterministic_method_but_euler_carries_a_constant_image_through() {
 fn a_constant_normaliser_changes_nothing() {
     let (constant, schedule) = (curve(|_| 0.37), Schedule::linear());
     for method in Method::all().into_iter().filter(|method| method.normalise) {
-        each_grid_and_nfe(|grid, nfe| {
-            let Ok(plain) = Method::plain(method.solver).plan(&Request::new(&schedule, grid, nfe)) else { return };
-            // Stage times come from a table of s, to 1e-12.
-            assert_same(&plan(method, grid, nfe, &schedule, Some(&constant)), &plain, 1e-8);
+        let worst = over_grids(|grid, nfe| {
+            let Ok(plain) = Method::plain(method.solver).plan(&Request::new(&schedule, grid, nfe)) else { return 0.0 };
+            difference(&plan(method, grid, nfe, &schedule, Some(&constant)), &plain)
         });
+        assert_below(1e-12, worst, &method.label());
     }
 }
 
@@ -202,36 +246,47 @@ fn a_polynomial_prediction_is_integrated_exactly() {
             (Method::deis_sn(order), Box::new(|tau| normaliser.at(tau))),
         ] {
             let plan = plan(method, &Grid::quadratic(), 8, &schedule, Some(&normaliser));
-            for i in order..8 {
-                let found: f64 = plan.steps[i]
-                    .c
-                    .iter()
-                    .enumerate()
-                    .map(|(j, c)| c * r(plan.tau[i - j]) * polynomial(plan.tau[i - j]))
-                    .sum();
+            let error = |i: usize| {
+                let term = |(c, &tau): (&f64, &f64)| c * r(tau) * polynomial(tau);
+                let found: f64 = plan.steps[i].c.iter().zip(plan.tau[..=i].iter().rev()).map(term).sum();
                 let expected = simpson(&schedule, plan.tau[i], plan.tau[i + 1], |u| r(u) * polynomial(u));
-                assert!(
-                    (found - expected).abs() < 1e-8 * expected.abs().max(1.0),
-                    "{method:?} step {i}: {found} {expected}"
-                );
-            }
+                (found - expected).abs() / expected.abs().max(1.0)
+            };
+            assert_below(1e-11, largest((order..8).map(error)), &method.label());
         }
     }
 }
 
 #[test]
 fn reference_and_exact_agree_where_both_are_right() {
-    // A Riemann sum of 10 000 points away from the singularity at 0 is good to about 1e-4 of a step.
-    let schedule = Schedule::linear();
+    // A left Riemann sum of 10 000 points, away from the singularity at 0.
+    let (schedule, grid) = (Schedule::linear(), Grid::trailing());
     for order in 0..=MAX_ORDER {
-        let grid = Grid::trailing();
-        let request = |coefficients| Request { coefficients, ..Request::new(&schedule, &grid, 10) };
-        let exact = Method::deis(order).plan(&request(Coefficients::Exact)).unwrap();
-        let reference = Method::deis(order).plan(&request(Coefficients::Reference)).unwrap();
-        for (e, r) in exact.steps[..9].iter().zip(&reference.steps) {
-            e.c.iter().zip(&r.c).for_each(|(e, r)| assert!((e - r).abs() < 2e-3 * e.abs().max(0.1), "{e} {r}"));
-        }
+        let of = |coefficients| {
+            let request = Request { coefficients, ..Request::new(&schedule, &grid, 10) };
+            Method::deis(order).plan(&request).unwrap().steps
+        };
+        let (exact, reference) = (of(Coefficients::Exact), of(Coefficients::Reference));
+        let pairs = exact[..9].iter().zip(&reference).flat_map(|(exact, reference)| exact.c.iter().zip(&reference.c));
+        let worst = largest(pairs.map(|(exact, reference)| (exact - reference).abs() / exact.abs().max(0.1)));
+        assert_below(1e-3, worst, &format!("order {order}"));
     }
+}
+
+/// The authors' lookup of r is another curve than r: nothing that follows both has a plan.
+#[test]
+fn reference_coefficients_are_for_the_authors_methods_alone() {
+    let (schedule, grid, normaliser) = (Schedule::linear(), Grid::quadratic(), curve(|tau| 0.5 + 0.3 * tau));
+    let request = Request {
+        coefficients: Coefficients::Reference,
+        normaliser: Some(&normaliser),
+        ..Request::new(&schedule, &grid, 6)
+    };
+    let planned = Method::all().into_iter().filter(|method| method.plan(&request).is_ok());
+    let deis = (0..=MAX_ORDER).flat_map(|order| [Method::deis(order), Method::deis_sn(order)]);
+    let theirs = [Method::plain(Solver::Euler), Method::plain(Solver::Ddim)].into_iter().chain(deis);
+    assert_eq!(planned.collect::<Vec<_>>(), theirs.collect::<Vec<_>>());
+    assert!(Method::all().into_iter().all(|m| m.has_reference_coefficients() == m.plan(&request).is_ok()));
 }
 
 #[test]
@@ -244,7 +299,11 @@ fn requests_that_make_no_sense_are_refused() {
     assert!(message(Method::normalised(Solver::Euler), request(5)).contains("cancel"));
     assert!(message(Method::deis(2), Request { threshold: Threshold::Clip, ..request(5) }).contains("predicts noise"));
     let reference = Request { coefficients: Coefficients::Reference, ..request(5) };
-    assert!(message(Method::plain(Solver::Ipndm { order: 4 }), reference).contains("no reference coefficients"));
+    assert!(message(Method::plain(Solver::Ipndm { order: 4 }), reference).contains("only the authors' DEIS has"));
+    // Its step is a difference of the exact ∫ r dρ, while its division is by the authors' lookup of r.
+    let normalised = Request { normaliser: Some(&curve(|tau| 0.5 + 0.3 * tau)), ..reference };
+    let ddim_sn = message(Method::normalised(Solver::Ddim), normalised);
+    assert!(ddim_sn.contains("'ddim-sn' has no reference coefficients; 'deis-sn' of order 0"), "{ddim_sn}");
     let ends_early: Grid = "quadratic-to-0.01".parse().unwrap();
     let rk4 = Method::plain(Solver::RhoRk(Tableau::Classical));
     assert!(message(rk4, Request { grid: &ends_early, ..request(3) }).contains("needs more"));

@@ -1,9 +1,18 @@
 //! The measured order of convergence of every method.
 
 use fewstep_sampler::{
-    Method,
+    Method, Solver, Tableau,
     convergence::{measure, order},
 };
+
+/// The order to be seen: the method's own. Solutions on Gaussian data are y = C √(v + ρ²) about a mean, on which the midpoint
+/// rule's error of order h³ vanishes; under score normalisation it does not.
+fn expected(method: Method) -> f64 {
+    if method == Method::plain(Solver::RhoRk(Tableau::Midpoint)) {
+        return 3.0;
+    }
+    method.solver.traits().convergence as f64
+}
 
 #[test]
 fn every_deterministic_method_converges_with_its_order() {
@@ -13,7 +22,7 @@ fn every_deterministic_method_converges_with_its_order() {
     for method in methods.into_iter().filter(|method| !method.is_stochastic()) {
         // 200 and 800 leave DPM-Solver's 2 and 3 whole steps, or one of order 2.
         let (coarse, fine) = (measure(method, 200).unwrap(), measure(method, 800).unwrap());
-        let (found, claimed) = (order(coarse, fine), method.solver.traits().convergence as f64);
+        let (found, expected) = (order(coarse, fine), expected(method));
         println!(
             "{:24} {:.2e} at {}, {:.2e} at {}: {found:.2}",
             method.label(),
@@ -22,8 +31,8 @@ fn every_deterministic_method_converges_with_its_order() {
             fine.error,
             fine.nfe
         );
-        if !(claimed - 0.25..claimed + 1.0).contains(&found) {
-            wrong.push(format!("{}: measured {found:.2}, claimed {claimed}", method.label()));
+        if !(expected - 0.25..expected + 0.1).contains(&found) {
+            wrong.push(format!("{}: measured {found:.2}, expected {expected}", method.label()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

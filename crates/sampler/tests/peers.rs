@@ -1,9 +1,16 @@
-//! Final samples against diffusers' schedulers in double precision on a closed-form noise predictor;
-//! `benches/peers/make_solvers.py` made `golden/solvers.json`.
+//! Final samples against diffusers' schedulers in double precision on a closed-form noise predictor, thresholded ones among
+//! them; `benches/peers/make_solvers.py` made `golden/solvers.json`.
 
-use burn::tensor::{Device, Tensor, TensorData};
+mod common;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use common::{assert_below, largest};
 use fewstep_sampler::{Grid, Method, Plan, Request, Schedule, Threshold, integrate};
 use serde_json::Value;
+
+/// Numbers to compute with, and how far final samples may lie from diffusers' then: where nothing is thresholded, and where
+/// something is.
+const PRECISIONS: [(DType, [f64; 2]); 2] = [(DType::F64, [5e-13, 5e-14]), (DType::F32, [1e-4, 1e-5])];
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
@@ -28,37 +35,20 @@ impl Gaussian {
         x.iter().zip(&self.m).zip(&self.v).map(one).collect()
     }
 
-    /// The plan in double precision, by its definition.
-    fn run(&self, plan: &Plan, start: &[f64]) -> Vec<f64> {
-        let (mut states, mut predictions) = (vec![start.to_vec()], Vec::new());
-        for (k, step) in plan.steps.iter().enumerate() {
-            predictions.push(self.epsilon(&states[k], plan.tau[k]));
-            let sum = |i: usize, factors: &[f64], terms: &[Vec<f64>]| -> f64 {
-                factors.iter().zip(terms.iter().rev()).map(|(factor, term)| factor * term[i]).sum()
-            };
-            let next = |i: usize| step.a * states[k][i] + sum(i, &step.b, &states[..k]) + sum(i, &step.c, &predictions);
-            states.push((0..start.len()).map(next).collect());
-        }
-        states.pop().unwrap()
-    }
-
-    /// The plan as the product runs it, which is in single precision.
-    fn integrate(&self, plan: &Plan, start: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    /// The plan as the product runs it, on tensors of this type.
+    fn integrate(&self, plan: &Plan, start: &[Vec<f64>], dtype: DType) -> Vec<Vec<f64>> {
         let (device, shape) = (Device::flex(), [start.len(), self.m.len()]);
-        let tensor = |values: Vec<f64>| {
-            let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
-            Tensor::<2>::from_data(TensorData::new(values, shape), &device)
+        let tensor = |values: Vec<f64>| Tensor::<2>::from_data(TensorData::new(values, shape), (&device, dtype));
+        let rows = |x: Tensor<2>| -> Vec<Vec<f64>> {
+            assert_eq!(x.dtype(), dtype);
+            x.into_data().iter::<f64>().collect::<Vec<_>>().chunks(self.m.len()).map(<[f64]>::to_vec).collect()
         };
-        let epsilon = |x: Tensor<2>, tau: f64| {
-            let x: Vec<f32> = x.into_data().try_to_vec().unwrap();
-            let rows = x
-                .chunks(self.m.len())
-                .flat_map(|row| self.epsilon(&row.iter().map(|&value| f64::from(value)).collect::<Vec<_>>(), tau));
-            Ok::<_, std::convert::Infallible>(tensor(rows.collect()))
+        let epsilon = |x, tau: f64| {
+            let predicted = rows(x).iter().flat_map(|x| self.epsilon(x, tau)).collect();
+            Ok::<_, std::convert::Infallible>(tensor(predicted))
         };
         let solution = integrate(plan, &self.schedule, tensor(start.concat()), epsilon, |_| unreachable!("no noise"));
-        let end: Vec<f32> = solution.unwrap().x.into_data().try_to_vec().unwrap();
-        end.chunks(self.m.len()).map(|row| row.iter().map(|&value| f64::from(value)).collect()).collect()
+        rows(solution.unwrap().x)
     }
 }
 
@@ -70,8 +60,7 @@ fn final_samples_are_those_of_diffusers() {
     let start = rows(&golden["x_T"]);
     let cases = golden["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 67);
-    let mut wrong = Vec::new();
-    let (mut worst, mut worst_single) = (0.0f64, 0.0f64);
+    let mut errors = PRECISIONS.map(|_| [vec![], vec![]]);
     for case in cases {
         let order = case["order"].as_u64().map(|order| order as usize);
         let method = Method::new(case["method"].as_str().unwrap(), order).unwrap();
@@ -80,25 +69,17 @@ fn final_samples_are_those_of_diffusers() {
         let nfe = case["nfe"].as_u64().unwrap() as usize;
         let plan = method.plan(&Request { threshold, ..Request::new(&data.schedule, &grid, nfe) }).unwrap();
         assert_eq!(plan.nfe, nfe);
-        let expected = rows(&case["x_0"]);
-        let difference = |found: &[Vec<f64>]| {
-            let pairs = found.iter().flatten().zip(expected.iter().flatten());
-            pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f64::max)
-        };
-        let single = difference(&data.integrate(&plan, &start));
-        worst_single = worst_single.max(single);
-        // What is thresholded is not a table of numbers alone: only tensors know it.
-        if threshold == Threshold::None {
-            let double = difference(&start.iter().map(|x| data.run(&plan, x)).collect::<Vec<_>>());
-            worst = worst.max(double);
-            if double > 1e-9 {
-                wrong.push(format!("{} with {nfe} NFE to {}: {double:.2e}", method.label(), grid.end()));
-            }
-        }
-        if single > 2e-4 {
-            wrong.push(format!("{} ({threshold}) with {nfe} NFE, single precision: {single:.2e}", method.label()));
+        let expected = rows(&case["x_0"]).concat();
+        for ((dtype, _), errors) in PRECISIONS.into_iter().zip(&mut errors) {
+            let found = data.integrate(&plan, &start, dtype).concat();
+            assert_eq!(found.len(), expected.len());
+            let error = largest(found.iter().zip(&expected).map(|(found, expected)| (found - expected).abs()));
+            println!("{error:.1e} {dtype:?}: {} ({threshold}) with {nfe} NFE to {}", method.label(), grid.end());
+            errors[usize::from(threshold != Threshold::None)].push(error);
         }
     }
-    println!("worst: {worst:.2e} in double precision, {worst_single:.2e} in single");
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for ((dtype, bounds), [plain, thresholded]) in PRECISIONS.into_iter().zip(errors) {
+        assert_below(bounds[0], largest(plain), &format!("{dtype:?}"));
+        assert_below(bounds[1], largest(thresholded), &format!("{dtype:?}, thresholded"));
+    }
 }

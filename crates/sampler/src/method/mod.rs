@@ -12,11 +12,13 @@ mod dpm_solver_pp;
 mod edm;
 mod euler;
 mod ipndm;
+mod names;
 mod rho_rk;
 mod traits;
 mod unipc;
 
 pub use deis::Variable;
+pub use names::MethodName;
 pub use rho_rk::Tableau;
 pub use traits::Traits;
 pub use unipc::B;
@@ -158,16 +160,7 @@ impl Solver {
             Solver::EdmHeun => edm::heun(flow, tau),
         }
     }
-
-    /// Whether no other solver has its name.
-    fn is_unique(self) -> bool {
-        let name = self.traits().name;
-        Solver::all().iter().filter(|other| other.traits().name == name).count() < 2
-    }
 }
-
-/// The ending of normalised methods' names.
-const SUFFIX: &str = "-sn";
 
 impl Method {
     /// Every solver without score normalisation, and with it where it has a meaning.
@@ -199,84 +192,28 @@ impl Method {
         Method::normalised(Solver::Deis { order, variable: Variable::Time })
     }
 
-    /// The method called `name`; `-sn` at its end asks for score normalisation. `order` is for those that come in
-    /// several; they default to 2, as behind the paper's numbers.
-    ///
-    /// # Errors
-    /// Where there is no such method, it takes no order, the order is out of range, or score normalisation has no
-    /// meaning for it.
-    pub fn new(name: &str, order: Option<usize>) -> Result<Self> {
-        let (plain, normalise) = name.strip_suffix(SUFFIX).map_or((name, false), |plain| (plain, true));
-        let refuse = |reason: String| Err(Error::Request(reason));
-        let mut known: Vec<Solver> = Solver::all();
-        if let Some(eta) = plain.strip_prefix("ddim-eta-") {
-            match eta.parse::<f64>() {
-                Ok(eta) if eta > 0.0 && eta <= 1.0 => known.push(Solver::StochasticDdim { eta }),
-                _ => return refuse(format!("eta is {eta}; expected a number over 0 and up to 1")),
-            }
-        }
-        let called: Vec<Solver> = known.iter().copied().filter(|solver| solver.traits().name == plain).collect();
-        let orders = || called.iter().map(|solver| solver.traits().order);
-        let wanted = order.unwrap_or(2);
-        let solver = match called.as_slice() {
-            [] => {
-                let mut names: Vec<String> = known.iter().map(|solver| solver.traits().name).collect();
-                names.dedup();
-                return refuse(format!("no method '{plain}'; expected {}", names.join(", ")));
-            }
-            [solver, ..] if solver.is_unique() => match order {
-                None => *solver,
-                Some(order) if order == solver.traits().order && order > 0 => *solver,
-                Some(order) => return refuse(format!("method '{plain}' takes no order, got {order}")),
-            },
-            several => match several.iter().find(|solver| solver.traits().order == wanted) {
-                Some(solver) => *solver,
-                None => {
-                    let (low, high) = (orders().min().unwrap_or(0), orders().max().unwrap_or(0));
-                    return refuse(format!("order is {wanted}; expected {low} to {high}"));
-                }
-            },
-        };
-        let method = Method { solver, normalise };
-        method.refusal().map_or(Ok(method), refuse)
-    }
-
-    /// Why score normalisation has no meaning here, where it is asked for.
-    fn refusal(self) -> Option<String> {
-        let traits = self.solver.traits();
-        let reason = traits.refuses_normaliser.filter(|_| self.normalise)?;
-        Some(format!("score normalisation has no meaning for {}: {reason}", traits.label))
-    }
-
-    /// The name in experiment files.
-    pub fn name(self) -> String {
-        self.solver.traits().name + if self.normalise { SUFFIX } else { "" }
-    }
-
-    /// The name in charts and tables.
-    pub fn label(self) -> String {
-        let label = self.solver.traits().label;
-        match (self.normalise, label.rsplit_once('-')) {
-            (false, _) => label,
-            // The paper writes DEIS-SN; the order goes behind.
-            (true, Some((name, order))) if order.len() == 1 => format!("{name}-SN-{order}"),
-            (true, _) => format!("{label}-SN"),
-        }
-    }
-
-    /// The order in the method's name; 0 where there is none.
-    pub fn order(self) -> usize {
-        self.solver.traits().order
-    }
-
     /// Whether samples depend on noise besides x_T, so that they solve no ODE.
     pub fn is_stochastic(self) -> bool {
         self.solver.traits().convergence == 0
     }
 
-    /// Whether the authors' code has coefficients for it; Euler and DDIM have the same with either kind.
+    /// Whether the authors' code has coefficients for it; Euler and DDIM have the same with either kind. DDIM on ε/r has none:
+    /// its step is a difference of s = ∫ r dρ, which follows r itself and not the authors' lookup of it.
     pub fn has_reference_coefficients(self) -> bool {
-        matches!(self.solver, Solver::Deis { variable: Variable::Time, .. } | Solver::Euler | Solver::Ddim)
+        match self.solver {
+            Solver::Deis { variable: Variable::Time, .. } => true,
+            Solver::Euler | Solver::Ddim => !self.normalise,
+            _ => false,
+        }
+    }
+
+    /// What is said to who asks for them.
+    fn no_reference_coefficients(self) -> String {
+        let instead = match self.solver {
+            Solver::Ddim => "; 'deis-sn' of order 0 is the same method and has them",
+            _ => "; only the authors' DEIS has",
+        };
+        format!("method '{}' has no reference coefficients{instead}", self.name())
     }
 
     /// Works the method out.
@@ -297,10 +234,7 @@ impl Method {
             ));
         }
         if request.coefficients == Coefficients::Reference && !self.has_reference_coefficients() {
-            return refuse(format!(
-                "method '{}' has no reference coefficients; only the authors' DEIS has",
-                self.name()
-            ));
+            return refuse(self.no_reference_coefficients());
         }
         let normaliser = match (self.normalise, request.normaliser) {
             (true, None) => return refuse(format!("method '{}' needs a normaliser", self.name())),

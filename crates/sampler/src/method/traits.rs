@@ -22,8 +22,34 @@ pub struct Traits {
 const EULER: &str = "Euler takes the slope at one time, where the division by r and the multiplication cancel";
 const STOCHASTIC: &str = "it draws from the posterior at one time, and interpolates no prediction in time";
 
+/// The order that a solver of several is taken with where none is asked for: what its authors recommend for unconditional
+/// sampling.
+const RECOMMENDED: [(&str, usize); 8] = [
+    // As behind the numbers of DEIS-SN's paper (arXiv 2311.00157): its configurations say 3, but its sampling script never
+    // passes that on. DEIS's own authors have 3 (tAB3-DEIS).
+    ("deis", 2),
+    // `ab_order` for `t_ab` and `rho_ab` in the README of DEIS's authors (github.com/qsh-zh/deis).
+    ("deis-rho", 3),
+    // The default `solver_order` of diffusers' DEISMultistepScheduler, where this DEIS comes from.
+    ("deis-log-rho", 2),
+    // The order of PNDM's formula (arXiv 2202.09778), which iPNDM keeps (arXiv 2204.13902).
+    ("ipndm", 4),
+    // The README of DPM-Solver's authors (github.com/LuChengTHU/dpm-solver): singlestep on noise predictions with order 3.
+    ("dpm-solver", 3),
+    // The same README: multistep on data predictions with order 2; so has their paper's algorithm 2, and diffusers by default.
+    ("dpm-solver++m", 2),
+    // diffusers' documentation of UniPCMultistepScheduler, which UniPC's authors wrote: 3, and 2 for guided sampling.
+    ("unipc-bh1", 3),
+    ("unipc-bh2", 3),
+];
+
+/// The recommended order of what is called `name`, without any `-sn`; none where there is no choice.
+pub(super) fn recommended(name: &str) -> Option<usize> {
+    RECOMMENDED.iter().find(|(known, _)| *known == name).map(|&(_, order)| order)
+}
+
 impl Solver {
-    /// Every solver with every order, each once.
+    /// Every solver with every order, each once; those of one name together, by ascending order.
     pub fn all() -> Vec<Solver> {
         let deis = |variable| (0..=MAX_ORDER).map(move |order| Solver::Deis { order, variable });
         let mut all = vec![Solver::Euler, Solver::Ddim];
