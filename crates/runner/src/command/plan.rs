@@ -40,6 +40,9 @@ pub fn run(arguments: &cli::Plan) -> Result<()> {
         println!("{}", serde_json::to_string(&plan).map_err(Failure::run)?);
         return Ok(());
     }
+    if arguments.order.is_none() && Method::recommended_order(&arguments.method).is_some() {
+        eprintln!("no --order: {} is what its authors recommend (plan --help)", method.order());
+    }
     println!("{} with {} NFE on the {} grid", method.label(), plan.nfe, plan.grid);
     if plan.nfe < arguments.nfe {
         println!("(asked for {}: this method cannot spend more of them here)", arguments.nfe);
