@@ -68,8 +68,11 @@ pub struct Report {
 pub struct Compare {
     /// Folder with a `cells.csv`.
     pub first: PathBuf,
-    /// Another.
+    /// What it may be a reproduction of.
     pub second: PathBuf,
+    /// Fail unless every cell of the second is there, to the last digit.
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// `fewstep publish`.

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 fn main() -> ExitCode {
+    quiet_pipes();
     let matches = command::with_lists(cli::Arguments::command()).get_matches();
     let arguments = cli::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match command::run(arguments.command) {
@@ -32,4 +33,16 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// A reader that has seen enough, as `head`, ends the program and is no failure.
+fn quiet_pipes() {
+    let otherwise = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if message.starts_with("failed printing to std") {
+            std::process::exit(0);
+        }
+        otherwise(panic);
+    }));
 }

@@ -60,6 +60,11 @@ impl Progress {
         self.advance(done.saturating_sub(self.bar.position()));
     }
 
+    /// `n` units need not be done after all.
+    pub fn skip(&self, n: u64) {
+        self.bar.set_length(self.bar.length().unwrap_or(0).saturating_sub(n));
+    }
+
     /// Begins at `done`: what an earlier process did says nothing of this one's speed.
     pub fn resume(&self, done: u64) {
         self.before.store(done, Ordering::Relaxed);

@@ -62,8 +62,8 @@ impl Loaded {
         };
         let start = Instant::now();
         let mut canary = Canary { sampling: canary::sampling(&sampler)?, ..Canary::default() };
-        if let Some(NormaliserSource::Collect(spec)) = experiment.normaliser.as_ref().map(|spec| &spec.source) {
-            canary.curve = canary::curve(&sampler, spec)?;
+        if experiment.normaliser.as_ref().is_some_and(|spec| matches!(spec.source, NormaliserSource::Collect(_))) {
+            canary.curve = canary::curve(&sampler)?;
         }
         tell(start, "network", &canary.sampling);
         Ok(Loaded { experiment, sampler, spaces: Vec::new(), device: description, assets, canary })

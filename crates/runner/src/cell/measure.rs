@@ -53,8 +53,6 @@ enum How<'a> {
     Data(DataMoments),
     /// Against the solution of the same noise.
     Distance(&'a Solution),
-    /// The solution's own distance to one with twice the evaluations.
-    Check(&'a Solution),
 }
 
 /// What is gathered over the batches for one metric.
@@ -94,7 +92,7 @@ pub fn measure(
         samples: count as u64,
         ..Done::default()
     };
-    let ways = wanted.iter().map(|wanted| how(loaded, cell, wanted.metric, solution)).collect::<Result<Vec<How>>>()?;
+    let ways = wanted.iter().map(|wanted| how(loaded, wanted.metric, solution)).collect::<Result<Vec<How>>>()?;
     let before = loaded.sampler.predictor.evaluated();
     match gather(loaded, cell, samples, &ways, progress) {
         Ok((gathered, seconds, first)) => {
@@ -119,12 +117,11 @@ pub fn measure(
     }
 }
 
-fn how<'a>(loaded: &'a Loaded, cell: &Cell, metric: Metric, solution: Option<&'a Solution>) -> Result<How<'a>> {
+fn how<'a>(loaded: &'a Loaded, metric: Metric, solution: Option<&'a Solution>) -> Result<How<'a>> {
     let space = || loaded.spaces.iter().find(|space| space.metric == metric).map(How::Space);
     let how = match metric {
         Metric::Fid | Metric::FdPixel => space(),
         Metric::FdData => loaded.sampler.predictor.moments().map(How::Data),
-        Metric::OdeRmse if cell.entry.is_none() => solution.map(How::Check),
         Metric::OdeRmse => solution.map(How::Distance),
     };
     how.ok_or_else(|| Failure::request(format!("metric '{}' cannot be measured here", metric.name())))
@@ -189,7 +186,7 @@ impl How<'_> {
         match self {
             How::Space(space) => moments(space.extractor.dim()),
             How::Data(_) => moments(len),
-            How::Distance(_) | How::Check(_) => Gathered::PerImage(Vec::new()),
+            How::Distance(_) => Gathered::PerImage(Vec::new()),
         }
     }
 
@@ -199,7 +196,6 @@ impl How<'_> {
         let (features, squared) = match self {
             How::Space(space) => (space.extractor.features(images)?, Vec::new()),
             How::Data(_) => (x.to_vec(), Vec::new()),
-            How::Check(_) => (Vec::new(), Vec::new()),
             How::Distance(solution) => {
                 let solved = solution.x.get(first * len..).unwrap_or_default();
                 let squared = x.chunks(len).zip(solved.chunks(len)).map(|(x, solved)| squared_error(x, solved));
@@ -215,7 +211,6 @@ fn finish(wanted: &Wanted, how: How, gathered: Gathered, seconds: f64) -> Result
     let moments = match gathered {
         Gathered::Moments(moments) => moments,
         Gathered::PerImage(per_image) => {
-            let per_image = if let How::Check(solution) = how { solution.check.clone() } else { per_image };
             return Ok(Measurement { seconds, ..Measurement::of_images(&wanted.key, per_image) });
         }
     };
@@ -224,7 +219,7 @@ fn finish(wanted: &Wanted, how: How, gathered: Gathered, seconds: f64) -> Result
             frechet_distance(&moments.gaussian()?, &Gaussian::from_rows(mean, &covariance)?)?
         }
         How::Space(space) => frechet_distance(&moments.gaussian()?, &space.reference.gaussian)?,
-        How::Distance(_) | How::Check(_) => return Err(Failure::run("a distance between images has no moments")),
+        How::Distance(_) => return Err(Failure::run("a distance between images has no moments")),
     };
     Ok(Measurement { value: Some(value), seconds: seconds + start.elapsed().as_secs_f64(), ..blank(wanted) })
 }

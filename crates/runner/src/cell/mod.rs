@@ -19,4 +19,4 @@ pub use measure::{INCEPTION_COST, Samples, measure};
 pub use normaliser::normaliser;
 pub use sampler::{Sampler, images_of};
 pub use solution::Solution;
-pub use state::{Cell, Done, Wanted};
+pub use state::{Cell, Done, Measurement, Wanted};

@@ -46,7 +46,11 @@ fn collected(loaded: &Loaded, spec: &CollectSpec, kept: &Path, keep: bool, fresh
     if !fresh && path.exists() {
         let csv = files::text(&path)?;
         if csv.starts_with(&format!("# {}\n", comments(loaded, spec, &key)[0])) {
-            return Ok(Found { normaliser: Normaliser::read(&path)?, csv });
+            let normaliser = Normaliser::read(&path)?;
+            // A file that was cut off holds fewer.
+            if normaliser.tau().len() == spec.nfe {
+                return Ok(Found { normaliser, csv });
+            }
         }
     }
     let progress = Progress::new((spec.nfe * spec.samples) as u64, "evaluations");

@@ -104,7 +104,7 @@ impl Solution {
         let files = kept_at(folder, &key);
         let kept = if fresh { None } else { read(&files, &key, spec.samples * loaded.sampler.len()) };
         if let Some((kept, x)) = kept {
-            progress.advance(spec.work());
+            progress.skip(spec.work());
             return Ok(Solution { key, counted: kept.counted, x, check: kept.check });
         }
         progress.say(format!("solution with {nfe} evaluations, seed {seed}"));

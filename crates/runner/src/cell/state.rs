@@ -43,13 +43,16 @@ impl Cell {
     /// The cell of the solution's own samples: all of a cell's with as many evaluations as the experiment has for them, or by the
     /// network's formula.
     pub fn of_solution(loaded: &Loaded, spec: &SolutionSpec, seed: u64, folder: &Path) -> Result<Self> {
-        let plan = spec.floor.map(|nfe| solution::plan(loaded, nfe)).transpose()?;
+        // Without a Fréchet distance there is nothing of it but its own error.
+        let frechet = loaded.experiment.metrics.iter().any(|metric| metric.is_frechet());
+        let nfe = if frechet { spec.floor } else { spec.nfe };
+        let plan = nfe.map(|nfe| solution::plan(loaded, nfe)).transpose()?;
         let key = match &plan {
             Some(plan) => samples_key(loaded, plan, seed),
             None => key::exact_solution(&loaded.sampler, &loaded.canary, seed, loaded.experiment.samples),
         };
         let path = folder.join(format!("{SOLUTION}-seed-{seed}.toml"));
-        Ok(Cell { entry: None, nfe: spec.floor.unwrap_or(0), seed, plan, key, path })
+        Ok(Cell { entry: None, nfe: nfe.unwrap_or(0), seed, plan, key, path })
     }
 
     /// As progress calls it.
@@ -84,10 +87,9 @@ impl Cell {
         loaded.experiment.metrics.iter().filter_map(wanted).collect()
     }
 
-    /// The row of a table, with the metrics in `metrics` and no others.
-    pub fn record(&self, experiment: &str, done: &Done, metrics: &[Metric]) -> Record {
+    /// What it is, with nothing measured.
+    pub fn description(&self) -> Record {
         let mut record = Record {
-            experiment: experiment.to_owned(),
             method: SOLUTION.into(),
             label: solution_label(self.nfe),
             solver: SOLUTION.into(),
@@ -95,14 +97,7 @@ impl Cell {
             coefficients: "exact".into(),
             threshold: "none".into(),
             nfe: self.nfe as u32,
-            nfe_measured: done.nfe_measured,
             seed: self.seed,
-            samples: done.samples,
-            diverged: done.diverged.clone(),
-            seconds_sample: done.seconds,
-            device: done.device.clone(),
-            build: done.builds(metrics),
-            key: done.key.clone(),
             ..Record::default()
         };
         if let Some(MethodEntry { method, grid, coefficients, threshold }) = &self.entry {
@@ -115,7 +110,23 @@ impl Cell {
             record.coefficients = coefficients.name().into();
             record.threshold = threshold.to_string();
         }
-        for measurement in done.measured.iter().filter(|measurement| metrics.contains(&measurement.metric)) {
+        record
+    }
+
+    /// The row of a table, with what `wanted` says and nothing that was measured of or with anything else.
+    pub fn record(&self, experiment: &str, done: &Done, wanted: &[Wanted]) -> Record {
+        let mut record = Record {
+            experiment: experiment.to_owned(),
+            nfe_measured: done.nfe_measured,
+            samples: done.samples,
+            diverged: done.diverged.clone(),
+            seconds_sample: done.seconds,
+            device: done.device.clone(),
+            build: done.builds(wanted),
+            key: done.key.clone(),
+            ..self.description()
+        };
+        for measurement in done.current(wanted) {
             record.set(measurement.metric, measurement.value);
             record.seconds_features += measurement.seconds;
             if measurement.metric == Metric::OdeRmse {
@@ -216,9 +227,17 @@ impl Done {
         (done.key == cell.key.as_str() && pictured).then_some(done)
     }
 
+    /// The measurements that are wanted, by their keys.
+    pub fn current<'a>(&'a self, wanted: &'a [Wanted]) -> impl Iterator<Item = &'a Measurement> {
+        let is_wanted = |measurement: &&Measurement| {
+            wanted.iter().any(|wanted| wanted.metric == measurement.metric && wanted.key.as_str() == measurement.key)
+        };
+        self.measured.iter().filter(is_wanted)
+    }
+
     /// The program that made the samples, and any others that measured them.
-    fn builds(&self, metrics: &[Metric]) -> String {
-        let measured = self.measured.iter().filter(|measurement| metrics.contains(&measurement.metric));
+    fn builds(&self, wanted: &[Wanted]) -> String {
+        let measured = self.current(wanted);
         let mut builds: Vec<&str> = vec![&self.build];
         builds.extend(measured.map(|measurement| measurement.build.as_str()));
         builds.sort_unstable();

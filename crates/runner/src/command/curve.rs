@@ -1,5 +1,6 @@
 //! `fewstep curve`: the normaliser r(τ) of an experiment's network, and its figure.
 
+use super::{folders::run_folder, score_curve::score_curve};
 use crate::{
     cell::{Loaded, normaliser},
     cli,
@@ -17,14 +18,14 @@ pub fn run(arguments: &cli::Curve) -> Result<()> {
         let path = arguments.experiment.display();
         return Err(Failure::Request(format!("{path}: no [normaliser.collect] table says how to collect a curve")));
     }
-    let folder = super::run_folder(&experiment.name);
+    let folder = run_folder(&experiment.name);
     let out = arguments.out.clone().unwrap_or_else(|| folder.join("normaliser.csv"));
     let loaded = Loaded::network(experiment, arguments.device)?;
     // Only a folder that is written to anyway keeps what was collected.
     let own = arguments.out.is_none();
     let Some(found) = normaliser(&loaded, &folder.join("cells"), own, false)? else { return Ok(()) };
     files::write(&out, found.csv.as_bytes())?;
-    super::score_curve(&loaded, &found.normaliser, &out.with_extension(""))?;
+    score_curve(&loaded, &found.normaliser, &out.with_extension(""))?;
     println!("{}", out.display());
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::folders::PUBLISHED;
 use crate::{
     cli,
     failure::{Failure, Result},
@@ -34,6 +35,6 @@ pub fn run(arguments: &cli::Documents) -> Result<()> {
 /// The published results nearest to a text: in its folder or one above.
 fn results_of(path: &Path) -> PathBuf {
     let folder = files::parent(path);
-    let beside = folder.join(super::PUBLISHED);
-    if !beside.is_dir() && folder.ends_with(super::PUBLISHED) { folder } else { beside }
+    let beside = folder.join(PUBLISHED);
+    if !beside.is_dir() && folder.ends_with(PUBLISHED) { folder } else { beside }
 }

@@ -2,6 +2,7 @@
 
 use fewstep_sampler::Method;
 
+use super::folders::run_folder;
 use crate::{
     cell::{Loaded, images_of, normaliser},
     cli,
@@ -23,7 +24,7 @@ pub fn run(arguments: &cli::Sample) -> Result<()> {
         experiment.normaliser = None;
     }
     let clip = experiment.normaliser.as_ref().map_or(0, |spec| spec.clip);
-    let kept = super::run_folder(&experiment.name).join("cells");
+    let kept = run_folder(&experiment.name).join("cells");
     let loaded = Loaded::network(experiment, arguments.device)?;
     // A request that cannot be planned is refused before a normaliser is collected for it.
     let plain = MethodEntry { method: Method::plain(entry.method.solver), ..entry.clone() };

@@ -7,9 +7,9 @@ use std::{
 
 use fewstep_sampler::{Normaliser, Plan};
 
-use super::selection::Selection;
+use super::{folders::published_folder, score_curve::score_curve, selection::Selection};
 use crate::{
-    cell::{Cell, Done, INCEPTION_COST, Loaded, Samples, Solution, Wanted, measure, normaliser},
+    cell::{Cell, Done, INCEPTION_COST, Loaded, Measurement, Samples, Solution, Wanted, measure, normaliser},
     cli,
     experiment::{Experiment, MethodEntry},
     failure::{Failure, Result},
@@ -35,8 +35,12 @@ struct Sweep {
     loaded: Loaded,
     folder: PathBuf,
     cells: Vec<Cell>,
+    /// What is to be measured of each.
+    wanted: Vec<Vec<Wanted>>,
+    /// What is kept of each.
     done: Vec<Option<Done>>,
     published: Vec<published::Row>,
+    reference: Option<(PathBuf, Folder)>,
 }
 
 impl Sweep {
@@ -46,6 +50,7 @@ impl Sweep {
         folder: PathBuf,
         published: Vec<published::Row>,
     ) -> Result<Self> {
+        let reference = reference(&experiment.name, &folder);
         let mut loaded = Loaded::all(experiment, arguments.run.device)?;
         if let Some(spec) = loaded.experiment.solution {
             loaded.assets.insert("solution".into(), Solution::describe(&spec));
@@ -56,39 +61,45 @@ impl Sweep {
         if let Some(found) = &found {
             loaded.assets.insert("normaliser".into(), files::sha256(found.csv.as_bytes()));
             files::write(&folder.join("normaliser.csv"), found.csv.as_bytes())?;
-            super::score_curve(&loaded, &found.normaliser, &folder.join("normaliser"))?;
+            score_curve(&loaded, &found.normaliser, &folder.join("normaliser"))?;
         }
         let cells = cells(&loaded, found.map(|found| found.normaliser), &kept)?;
         let done = cells.iter().map(Done::read).collect();
-        Ok(Sweep { loaded, folder, cells, done, published })
+        let wanted = cells.iter().map(|cell| wanted(&loaded, cell)).collect::<Result<_>>()?;
+        Ok(Sweep { loaded, folder, cells, wanted, done, published, reference })
     }
 
-    /// Measures what is asked for and not known yet; what was asked is written whatever comes after it.
+    /// Measures what is asked for and not known yet.
     fn measure(&mut self, selection: &Selection, fresh: bool) -> Result<()> {
-        let mut pending = Vec::new();
-        for i in (0..self.cells.len()).filter(|&i| self.is_asked(selection, i)) {
-            let lacking = self.lacking(i, fresh)?;
-            if !lacking.is_empty() {
-                pending.push((i, lacking));
-            }
-        }
+        let lacking = |i: usize| (i, self.lacking(i, fresh));
+        let asked = (0..self.cells.len()).filter(|&i| self.is_asked(selection, i));
+        let pending: Vec<(usize, Vec<Wanted>)> =
+            asked.map(lacking).filter(|(_, lacking)| !lacking.is_empty()).collect();
         let progress = Progress::new(self.work(&pending), "evaluations");
         let mut solution: Option<(u64, Solution)> = None;
         let total = pending.len();
         for (count, (i, lacking)) in pending.into_iter().enumerate() {
             let seed = self.cells[i].seed;
             if let Some(spec) = self.loaded.experiment.solution
+                && self.needs_solution(i, &lacking)
                 && solution.as_ref().is_none_or(|(of, _)| *of != seed)
             {
                 let kept = self.folder.join(KEPT);
                 solution = Some((seed, Solution::find(&self.loaded, &spec, seed, &kept, fresh, &progress)?));
             }
-            let found = self.cell(i, &lacking, solution.as_ref().map(|(_, solution)| solution), fresh, &progress)?;
+            let found = self.cell(i, lacking, solution.as_ref().map(|(_, solution)| solution), fresh, &progress)?;
             progress.line(&format!("cell {} of {total}: {}: {found}", count + 1, self.cells[i].name()));
             self.write()?;
         }
         progress.end();
         self.write()
+    }
+
+    /// For a distance to it, or because its samples are the ones to measure.
+    fn needs_solution(&self, i: usize, lacking: &[Wanted]) -> bool {
+        let Cell { entry, plan, .. } = &self.cells[i];
+        let own = entry.is_none() && plan.is_some() && self.plan(i).is_none();
+        own || lacking.iter().any(|wanted| wanted.metric == Metric::OdeRmse)
     }
 
     /// A method's cell where it is selected; the solution's where any of its seed is.
@@ -103,15 +114,12 @@ impl Sweep {
     }
 
     /// What is not known of cell `i`.
-    fn lacking(&self, i: usize, fresh: bool) -> Result<Vec<Wanted>> {
-        let cell = &self.cells[i];
-        let spec = self.loaded.experiment.solution;
-        let solution = spec.map(|spec| Solution::key(&self.loaded, &spec, cell.seed)).transpose()?;
-        let mut wanted = cell.wanted(&self.loaded, solution.as_ref());
+    fn lacking(&self, i: usize, fresh: bool) -> Vec<Wanted> {
+        let mut wanted = self.wanted[i].clone();
         if let (Some(done), false) = (&self.done[i], fresh) {
             wanted.retain(|wanted| !done.has(wanted.metric, &wanted.key));
         }
-        Ok(wanted)
+        wanted
     }
 
     /// For the time left.
@@ -119,7 +127,7 @@ impl Sweep {
         let experiment = &self.loaded.experiment;
         let cell = |(i, lacking): &(usize, Vec<Wanted>)| {
             let features = lacking.iter().any(|wanted| wanted.metric == Metric::Fid);
-            let plan = self.plan(*i, lacking).map_or(0, |plan| plan.nfe as u64);
+            let plan = self.plan(*i).map_or(0, |plan| plan.nfe as u64);
             experiment.samples as u64 * (plan + if features { INCEPTION_COST } else { 0 })
         };
         let mut seeds: Vec<u64> = pending.iter().map(|(i, _)| self.cells[*i].seed).collect();
@@ -129,69 +137,82 @@ impl Sweep {
     }
 
     /// What has to be run for cell `i`: nothing for the solution's where its images are those that methods are compared with.
-    fn plan(&self, i: usize, lacking: &[Wanted]) -> Option<&Plan> {
+    fn plan(&self, i: usize) -> Option<&Plan> {
         let Cell { entry, plan, .. } = &self.cells[i];
         let experiment = &self.loaded.experiment;
-        let whole =
-            experiment.solution.is_some_and(|spec| spec.samples == experiment.samples && spec.floor == spec.nfe);
-        let compared = lacking.iter().all(|wanted| !wanted.metric.is_frechet());
-        plan.as_ref().filter(|_| entry.is_some() || !(whole || compared))
+        let spec = experiment.solution.filter(|spec| spec.nfe.is_some());
+        let whole = spec.is_some_and(|spec| spec.samples == experiment.samples && spec.floor == spec.nfe);
+        let frechet = experiment.metrics.iter().any(|metric| metric.is_frechet());
+        plan.as_ref().filter(|_| entry.is_some() || (frechet && !whole))
     }
 
     /// Measures what cell `i` lacks; what was found, in a few words.
     fn cell(
         &mut self,
         i: usize,
-        lacking: &[Wanted],
+        mut lacking: Vec<Wanted>,
         solution: Option<&Solution>,
         fresh: bool,
         progress: &Progress,
     ) -> Result<String> {
         let (cell, count) = (&self.cells[i], self.loaded.experiment.samples);
+        let kept = self.done[i].take().filter(|_| !fresh);
         progress.say(cell.name());
-        let samples = match (self.plan(i, lacking), solution) {
-            (Some(plan), _) => Samples::Of(plan, count),
-            (None, Some(solution)) if cell.plan.is_some() => Samples::Kept(solution),
-            _ => Samples::Exact(count),
+        // The solution's own error is known with it, and is measured on no samples.
+        let own = lacking.iter().position(|wanted| wanted.metric == Metric::OdeRmse && cell.entry.is_none());
+        let own = own.map(|at| lacking.remove(at)).zip(solution);
+        let own = own.map(|(wanted, solution)| Measurement::of_images(&wanted.key, solution.check.clone()));
+        let mut done = match kept {
+            Some(kept) if lacking.is_empty() => kept,
+            kept => {
+                let samples = match (self.plan(i), solution) {
+                    (Some(plan), _) => Samples::Of(plan, count),
+                    (None, Some(solution)) if cell.plan.is_some() => Samples::Kept(solution),
+                    _ => Samples::Exact(count),
+                };
+                let (new, first) = measure(&self.loaded, cell, samples, &lacking, solution, progress)?;
+                if let Some(first) = first {
+                    mosaic::write(&cell.picture(), &first)?;
+                }
+                match kept {
+                    Some(kept) => kept.merge(new),
+                    None => new,
+                }
+            }
         };
-        let (new, first) = measure(&self.loaded, cell, samples, lacking, solution, progress)?;
-        if let Some(first) = first {
-            mosaic::write(&cell.picture(), &first)?;
+        if let Some(own) = own {
+            let new = Done { measured: vec![own], ..done.clone() };
+            done = done.merge(new);
         }
-        let done = match self.done[i].take().filter(|_| !fresh) {
-            Some(kept) => kept.merge(new),
-            None => new,
-        };
         done.write(cell)?;
-        let metrics = &self.loaded.experiment.metrics;
-        let record = cell.record("", &done, metrics);
-        let figures =
-            metrics.iter().filter_map(|&metric| Some(format!("{} {:.4}", metric.name(), record.metric(metric)?)));
-        let found = if record.diverged.is_empty() {
-            figures.collect::<Vec<_>>().join(", ")
-        } else {
-            format!("diverged, {}", record.diverged)
+        let record = cell.record("", &done, &self.wanted[i]);
+        let figure = |metric: Metric| Some(format!("{} {:.4}", metric.name(), record.metric(metric)?));
+        let found = match record.diverged.as_str() {
+            "" => Metric::ALL.into_iter().filter_map(figure).collect::<Vec<_>>().join(", "),
+            diverged => format!("diverged, {diverged}"),
         };
         self.done[i] = Some(done);
         Ok(found)
     }
 
-    /// Everything that is known, whatever was asked for this time.
+    /// Everything that is known, whatever was asked for this time; nothing that was measured of or with anything else.
     fn results(&self) -> Folder {
-        let Sweep { loaded, cells, done, published, .. } = self;
-        let experiment = &loaded.experiment;
+        let Sweep { loaded, cells, done, wanted, published, .. } = self;
         let (mut records, mut per_image) = (Vec::new(), PerImage::new());
-        for (cell, done) in cells.iter().zip(done) {
+        for ((cell, done), wanted) in cells.iter().zip(done).zip(wanted) {
             let Some(done) = done else { continue };
-            let record = cell.record(&experiment.name, done, &experiment.metrics);
-            for measurement in &done.measured {
-                if record.metric(measurement.metric).is_some() && !measurement.per_image.is_empty() {
-                    per_image.insert(record.key.clone(), measurement.per_image.clone());
-                }
+            if done.current(wanted).next().is_none() {
+                continue;
+            }
+            let record = cell.record(&loaded.experiment.name, done, wanted);
+            for measurement in done.current(wanted).filter(|measurement| !measurement.per_image.is_empty()) {
+                per_image.insert(record.cell(), measurement.per_image.clone());
             }
             records.push(record);
         }
-        let provenance = provenance(loaded, cells.len(), &records);
+        let all = wanted.iter().filter(|wanted| !wanted.is_empty()).count();
+        let lacking = (0..cells.len()).map(|i| self.lacking(i, false).len()).sum();
+        let provenance = Provenance { cells: all, lacking, ..provenance(loaded, &records) };
         Folder { records, per_image, provenance, published: published.clone() }
     }
 
@@ -206,17 +227,32 @@ impl Sweep {
             return Err(Failure::request("no cell is measured"));
         }
         let picture = |record: &Record| {
-            let cell = self.cells.iter().find(|cell| cell.key.as_str() == record.key);
-            cell.map(Cell::picture).filter(|picture| picture.exists())
+            let cell = self.cells.iter().find(|cell| cell.description().cell() == record.cell());
+            cell.map(Cell::picture).filter(|picture| mosaic::is_readable(picture))
         };
         report::samples(&self.folder, &results, picture)?;
         report::write(&self.folder, &results)?;
         println!("{}", self.folder.display());
-        let published = super::published_folder(&self.loaded.experiment.name);
-        if Folder::is_at(&published) && published != self.folder {
-            println!("against {}: {}", published.display(), compare(&results, &Folder::read(&published)?));
+        if let Some((path, reference)) = &self.reference {
+            println!("against {}: {}", path.display(), compare(&results, reference));
         }
         Ok(())
+    }
+}
+
+/// What is published of an experiment, to compare with, read before a run writes anything; nothing where the run writes there.
+fn reference(name: &str, folder: &Path) -> Option<(PathBuf, Folder)> {
+    let published = published_folder(name);
+    let same = published.canonicalize().ok().zip(folder.canonicalize().ok()).is_some_and(|(a, b)| a == b);
+    if same || !Folder::is_at(&published) {
+        return None;
+    }
+    match Folder::read(&published) {
+        Ok(reference) => Some((published, reference)),
+        Err(error) => {
+            eprintln!("not compared with what is published: {error}");
+            None
+        }
     }
 }
 
@@ -241,7 +277,12 @@ fn cells(loaded: &Loaded, normaliser: Option<Normaliser>, kept: &Path) -> Result
     Ok(cells)
 }
 
-fn provenance(loaded: &Loaded, cells: usize, records: &[Record]) -> Provenance {
+fn wanted(loaded: &Loaded, cell: &Cell) -> Result<Vec<Wanted>> {
+    let key = |spec| Solution::key(loaded, &spec, cell.seed);
+    Ok(cell.wanted(loaded, loaded.experiment.solution.map(key).transpose()?.as_ref()))
+}
+
+fn provenance(loaded: &Loaded, records: &[Record]) -> Provenance {
     let count = |of: fn(&Record) -> &String| {
         let mut counts = BTreeMap::new();
         records.iter().for_each(|record| *counts.entry(of(record).clone()).or_default() += 1);
@@ -254,12 +295,12 @@ fn provenance(loaded: &Loaded, cells: usize, records: &[Record]) -> Provenance {
         experiment_sha256: experiment.hash.clone(),
         fewstep: env!("CARGO_PKG_VERSION").into(),
         burn: BURN.into(),
-        cells,
         builds: count(|record| &record.build),
         devices: count(|record| &record.device),
         network: loaded.sampler.predictor.identity(),
         canary: loaded.canary.parts(),
         dimensions: loaded.dimensions(),
         assets: loaded.assets.clone(),
+        ..Provenance::default()
     }
 }

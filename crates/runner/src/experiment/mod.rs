@@ -212,7 +212,7 @@ impl Source<'_> {
         let solution = match raw.solution {
             Some(raw) => {
                 let compared = self.within("samples", &raw.samples, 1..samples + 1)?;
-                let nfe = raw.nfe.as_ref().map(|nfe| self.within("nfe", nfe, 2..MAX_NFE + 1)).transpose()?;
+                let nfe = raw.nfe.as_ref().map(|nfe| self.within("nfe", nfe, 1..MAX_NFE / 2 + 1)).transpose()?;
                 if nfe.is_none() && !exact {
                     let message = "[solution] needs nfe: only kind 'gaussian' has an exact solution";
                     return Err(self.error(raw.samples.span(), message));

@@ -28,7 +28,10 @@ pub fn rewrite(text: &str, path: &Path, results: &Path) -> Result<String> {
         let line = 1 + text[..text.len() - rest.len() + before.len()].matches('\n').count();
         let wrong = |reason: &str| Failure::Request(format!("{}:{line}: {reason}", path.display()));
         let (open, after) = block.split_once(CLOSE).ok_or_else(|| wrong("a block without its ' -->'"))?;
-        let (_, after) = after.split_once(END).ok_or_else(|| wrong("a block without its '<!-- end -->'"))?;
+        let (old, after) = after.split_once(END).ok_or_else(|| wrong("a block without its '<!-- end -->'"))?;
+        if next(old).is_some() {
+            return Err(wrong("a block without its '<!-- end -->': another begins before one"));
+        }
         let content = content(&open[OPEN.len()..], results, &mut folders).map_err(|error| wrong(&error.to_string()))?;
         out.extend([before, open, CLOSE, &content, END]);
         rest = after;
@@ -92,15 +95,15 @@ fn block(
     match kind {
         "table" => Ok(format!("\n{}", table::values(&all, floor.as_ref(), metric, &nfes))),
         "changes" => {
-            let floor = floor.filter(|_| !metric.is_frechet()).map_or(0.0, |floor| floor.value);
-            let changes = table::changes(&normalised_pairs(&folder.records), &all, floor, &nfes);
+            let changes = table::changes(&normalised_pairs(&folder.records), &all, floor.as_ref(), metric, &nfes);
             Ok(format!(
                 "\n{}",
                 changes.ok_or_else(|| Failure::request("no method with and without score normalisation"))?
             ))
         }
         _ => match (all.as_slice(), nfes.as_slice()) {
-            ([one], [nfe]) => Ok(table::number(one.points[nfe].mean())),
+            ([one], [nfe]) if !one.points[nfe].values.is_empty() => Ok(table::number(one.points[nfe].mean())),
+            ([_], [_]) => Err(Failure::request("that cell has no value: it diverged")),
             _ => Err(Failure::request("a value is of one method at one nfe")),
         },
     }
@@ -124,6 +127,8 @@ mod tests {
         assert_eq!((before, &block[..10]), ("a\n<!-- a comment -->\nb ", "<!-- value"));
         let error = |text: &str| rewrite(text, Path::new("t.md"), Path::new("nowhere")).unwrap_err().to_string();
         assert!(error(text).starts_with("t.md:3: 'x' is not key=value"), "{}", error(text));
+        let nested = "<!-- table: results=q | metric=fid -->\nprose <!-- value: x -->1<!-- end -->";
+        assert!(error(nested).contains("another begins before one"), "{}", error(nested));
         assert!(error("\n<!-- table: results=quick -->").contains("t.md:2: a block without its '<!-- end -->'"));
         let gone = error("<!-- table: results=quick | metric=fid --><!-- end -->");
         assert!(gone.starts_with("t.md:1: nowhere/quick/cells.csv"), "{gone}");

@@ -22,7 +22,7 @@ use crate::{
 /// Makes `table.md` and the charts of every metric in `folder`, and prints the table.
 pub fn write(folder: &Path, results: &Folder) -> Result<()> {
     let Folder { records, per_image, published, provenance } = results;
-    let title = if provenance.title.is_empty() { &records[0].experiment } else { &provenance.title };
+    let title = &provenance.title;
     let mut text = format!("# {title}\n\n{}\n", table::summary(results));
     for metric in Metric::ALL {
         let all = series(records, per_image, metric);
@@ -43,7 +43,7 @@ pub fn write(folder: &Path, results: &Folder) -> Result<()> {
         }
         over_nfe(format!("{title}{which}"), metric.title(), lines, floor.as_ref())
             .write(&folder.join(metric.name()))?;
-        if let Some(chart) = relative_chart(title, metric, results, &all) {
+        if let Some(chart) = relative_chart(title, metric, results, &all, floor.as_ref()) {
             chart.write(&folder.join(format!("{}-sn", metric.name())))?;
         }
     }
@@ -86,8 +86,12 @@ pub fn samples(folder: &Path, results: &Folder, picture: impl Fn(&Record) -> Opt
 
 /// Lines that can be told apart in one chart.
 const MAX_LINES: usize = 10;
-/// The paper's methods, which are drawn whatever others there are.
-const PAPERS: [&str; 4] = ["Euler", "DDIM", "DEIS-2", "DEIS-SN-2"];
+/// The paper's methods, which are drawn whatever others there are: names and orders.
+const PAPERS: [(&str, u32); 4] = [("euler", 0), ("ddim", 0), ("deis", 2), ("deis-sn", 2)];
+
+fn is_papers(series: &Series) -> bool {
+    PAPERS.contains(&(series.method.as_str(), series.order))
+}
 
 /// The series to draw, and what to say of them: all, or the paper's and the best of the others.
 fn chosen(all: &[Series]) -> (Vec<&Series>, String) {
@@ -101,12 +105,12 @@ fn chosen(all: &[Series]) -> (Vec<&Series>, String) {
     let value =
         |point: &Point| if point.values.is_empty() { f64::INFINITY } else { point.mean().max(f64::MIN_POSITIVE).ln() };
     let score = |series: &Series| nfes.iter().map(|nfe| value(&series.points[nfe])).sum::<f64>();
-    let is_papers = |series: &&Series| PAPERS.contains(&series.label.as_str());
-    let mut others: Vec<&Series> = all.iter().filter(|series| !is_papers(series)).collect();
-    others.sort_by(|a, b| score(a).total_cmp(&score(b)));
-    let mut drawn: Vec<&Series> = all.iter().filter(is_papers).collect();
-    others.truncate(MAX_LINES - drawn.len());
-    drawn.extend(others);
+    // On several grids there are too many of them to be drawn whatever others there are.
+    let papers = all.iter().filter(|series| is_papers(series)).count();
+    let first = |series: &Series| papers <= PAPERS.len() && is_papers(series);
+    let mut drawn: Vec<&Series> = all.iter().collect();
+    drawn.sort_by(|a, b| first(b).cmp(&first(a)).then(score(a).total_cmp(&score(b))));
+    drawn.truncate(MAX_LINES);
     let which = format!(" ({} of {} methods)", drawn.len(), all.len());
     (drawn, which)
 }
@@ -147,13 +151,21 @@ fn over_nfe(title: String, y: &str, lines: Vec<Line>, floor: Option<&Floor>) -> 
 }
 
 /// What score normalisation changes, in percent of the method without it, over NFE: the project's own question.
-fn relative_chart(title: &str, metric: Metric, results: &Folder, all: &[Series]) -> Option<Chart> {
-    let mut changes: Vec<(Line, f64)> = Vec::new();
+fn relative_chart(
+    title: &str,
+    metric: Metric,
+    results: &Folder,
+    all: &[Series],
+    floor: Option<&Floor>,
+) -> Option<Chart> {
+    let mut changes: Vec<(Line, bool, f64)> = Vec::new();
     for (normalised, plain) in normalised_pairs(&results.records) {
         let find = |label: &str| all.iter().find(|series| series.label == label);
-        let (with, without) = (find(&normalised)?, find(&plain)?);
+        let (Some(with), Some(without)) = (find(&normalised), find(&plain)) else { continue };
         let change = |(nfe, point): (&u32, &Point)| {
-            let change = relative(point, without.points.get(nfe)?)?;
+            let without =
+                without.points.get(nfe).filter(|without| !without.values.is_empty() && !point.values.is_empty())?;
+            let (change, _) = relative(point, without, floor, metric)?;
             Some((f64::from(*nfe), change.mean, change.error.unwrap_or(f64::NAN)))
         };
         let points: Vec<(f64, f64, f64)> = with.points.iter().filter_map(change).collect();
@@ -164,18 +176,19 @@ fn relative_chart(title: &str, metric: Metric, results: &Folder, all: &[Series])
         let known = points.iter().all(|point| point.2.is_finite());
         let errors = if known { points.iter().map(|point| point.2).collect() } else { Vec::new() };
         let points = points.into_iter().map(|(x, y, _)| (x, y)).collect();
-        changes.push((Line { errors, ..Line::new(plain.clone(), points) }, largest));
+        let papers = is_papers(without);
+        changes.push((Line { errors, ..Line::new(plain.clone(), points) }, papers, largest));
     }
     let all = changes.len();
     // The paper's own first, then where most changes.
-    changes.sort_by(|(a, x), (b, y)| (a.label != "DEIS-2").cmp(&(b.label != "DEIS-2")).then(y.total_cmp(x)));
+    changes.sort_by(|(_, a, x), (_, b, y)| b.cmp(a).then(y.total_cmp(x)));
     changes.truncate(MAX_LINES);
     let which = if all > MAX_LINES { format!(" ({MAX_LINES} of {all} methods)") } else { String::new() };
     (!changes.is_empty()).then(|| Chart {
         title: format!("What score normalisation changes: {title}{which}"),
         x: "NFE".into(),
         y: format!("change of {} in %", metric.name()),
-        lines: changes.into_iter().map(|(line, _)| line).collect(),
+        lines: changes.into_iter().map(|(line, _, _)| line).collect(),
         marks: true,
         log_x: false,
         log_y: false,

@@ -29,11 +29,19 @@ impl Floor {
             .collect();
         let all = series(&records, &results.per_image, metric);
         let point = all.first()?.points.values().next()?;
+        let exact = records[0].nfe == 0;
         let label = match metric.is_frechet() {
             true => format!("{}: its own samples", records[0].label),
+            // A formula is uncertain by nothing.
+            false if exact => return None,
             false => "solution: from one with twice the evaluations".to_owned(),
         };
-        Some(Floor { value: point.mean(), error: point.error(), label })
+        (!point.values.is_empty()).then(|| Floor { value: point.mean(), error: point.error(), label })
+    }
+
+    /// Whether a value says nothing: it is at what the solution itself is at, or below.
+    fn covers(&self, value: f64) -> bool {
+        value <= self.value
     }
 }
 
@@ -72,13 +80,22 @@ pub fn summary(results: &Folder) -> String {
 
 /// Who measured it.
 fn origin(results: &Folder) -> String {
-    let builds: Vec<&str> = results.provenance.builds.keys().map(|build| &build[..build.len().min(12)]).collect();
+    let builds: Vec<String> = results.provenance.builds.keys().map(|build| shortened(build)).collect();
     match builds.as_slice() {
         [] => " Measured by version 0.1, which kept no errors, floors or keys: older than the tables that have them."
             .into(),
         [one] => format!(" Measured by build {one}."),
         several => format!(" Measured by {} builds: {}.", several.len(), several.join(", ")),
     }
+}
+
+/// Commits by their first digits; what else a build is called stays.
+fn shortened(build: &str) -> String {
+    let word = |word: &str| match word.split_once('-') {
+        Some((commit, rest)) => format!("{}-{rest}", commit.chars().take(12).collect::<String>()),
+        None => word.chars().take(12).collect(),
+    };
+    build.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 fn unspent(record: &Record) -> bool {
@@ -95,9 +112,11 @@ pub fn section(results: &Folder, metric: Metric, all: &[Series], floor: Option<&
     text.push('\n');
     text.push_str(&values(all, floor, metric, &all_nfes(all)));
     let pairs = normalised_pairs(&results.records);
-    if let Some(changes) = changes(&pairs, all, decisive(floor, metric), &all_nfes(all)) {
-        text.push_str("\nWhat score normalisation changes, in percent; in brackets what is not beyond twice its error");
-        text.push_str(if metric.is_frechet() { ":\n\n" } else { " or lies below the solution's own:\n\n" });
+    if let Some(changes) = changes(&pairs, all, floor, metric, &all_nfes(all)) {
+        text.push_str(
+            "\nWhat score normalisation changes, in percent, paired; in brackets what is not beyond its error",
+        );
+        text.push_str(if floor.is_some() { ", – what does not lie above the first row:\n\n" } else { ":\n\n" });
         text.push_str(&changes);
     }
     text
@@ -134,8 +153,8 @@ fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Floor>
     notes.push(match (known, metric.is_frechet()) {
         (false, true) => "One seed: the error of a Fréchet distance is not known, so that nothing is in bold.".into(),
         (false, false) => "No errors are known, so that nothing is in bold.".into(),
-        (true, true) => "± standard error over the seeds. Bold: the lowest, and all that are not beyond twice the error of their paired difference from it.".into(),
-        (true, false) => "± standard error over the images. Bold: the lowest, and all whose paired difference from it is not beyond twice its error or lies below the first row, what the solution itself is uncertain by.".into(),
+        (true, true) => "± standard error over the seeds. Bold: the lowest, and all whose paired difference from it is not beyond its error; nothing that does not lie above the first row.".into(),
+        (true, false) => "± standard error over the images. Bold: the lowest, and all whose paired difference from it is not beyond twice its error; nothing that does not lie above the first row, what the solution itself is uncertain by.".into(),
     });
     let diverged = all.iter().any(|series| series.points.values().any(|point| !point.diverged.is_empty()));
     if diverged {
@@ -156,8 +175,7 @@ pub fn values(all: &[Series], floor: Option<&Floor>, metric: Metric, nfes: &[u32
     for series in all {
         _ = write!(text, "| {} |", series.label);
         for (&nfe, best) in nfes.iter().zip(&best) {
-            let cell =
-                series.points.get(&nfe).map_or(String::new(), |point| cell(point, nfe, *best, decisive(floor, metric)));
+            let cell = series.points.get(&nfe).map_or(String::new(), |point| cell(point, nfe, *best, floor, metric));
             _ = write!(text, " {cell} |");
         }
         text.push('\n');
@@ -175,25 +193,19 @@ fn header(nfes: &[u32]) -> String {
     text
 }
 
-/// The lowest of a column.
+/// The lowest of a column, of what has every seed that any has.
 fn best(all: &[Series], nfe: u32) -> Option<&Point> {
-    let points = all.iter().filter_map(|series| series.points.get(&nfe)).filter(|point| !point.values.is_empty());
-    points.min_by(|a, b| a.mean().total_cmp(&b.mean()))
+    let points = || all.iter().filter_map(|series| series.points.get(&nfe)).filter(|point| point.diverged.is_empty());
+    let seeds = points().map(|point| point.values.len()).max().filter(|seeds| *seeds > 0)?;
+    points().filter(|point| point.values.len() == seeds).min_by(|a, b| a.mean().total_cmp(&b.mean()))
 }
 
-fn cell(point: &Point, nfe: u32, best: Option<&Point>, floor: f64) -> String {
+fn cell(point: &Point, nfe: u32, best: Option<&Point>, floor: Option<&Floor>, metric: Metric) -> String {
     if let Some((seed, what)) = point.diverged.first_key_value() {
         return format!("diverged: seed {seed}, {what}");
     }
     let mean = point.mean();
-    let wins = best.and_then(|best| Some((best, point.less(best)?))).is_some_and(|(best, difference)| {
-        // The lowest itself wins where its difference from anything can be known.
-        if difference.mean == 0.0 {
-            best.error().is_some()
-        } else {
-            difference.error.is_some() && !difference.is_beyond(floor)
-        }
-    });
+    let wins = best.is_some_and(|best| wins(point, best, floor, decisive(floor, metric)));
     let mut text = if wins { format!("**{}**", number(mean)) } else { number(mean) };
     text.push_str(&plus_minus(point.error()));
     if point.spent < f64::from(nfe) {
@@ -202,15 +214,33 @@ fn cell(point: &Point, nfe: u32, best: Option<&Point>, floor: f64) -> String {
     text
 }
 
-/// The change from `without` to `with` in percent of `without`, paired.
-pub fn relative(with: &Point, without: &Point) -> Option<Difference> {
-    let Difference { mean, error } = with.less(without)?;
-    let percent = 100.0 / without.mean();
-    percent.is_finite().then(|| Difference { mean: mean * percent, error: error.map(|error| error * percent) })
+/// Whether a point is the lowest of its column or ties with it. Nothing wins where the lowest says nothing, or no error is known.
+fn wins(point: &Point, best: &Point, floor: Option<&Floor>, decisive: f64) -> bool {
+    if point.error().is_none() || floor.is_some_and(|floor| floor.covers(best.mean())) {
+        return false;
+    }
+    std::ptr::eq(point, best) || point.less(best).is_some_and(|less| less.error.is_some() && !less.is_beyond(decisive))
+}
+
+/// The change from `without` to `with` in percent of `without`, and whether it is beyond its error; none where one of them does not
+/// lie above the floor, so that it would be a change of nothing.
+pub fn relative(with: &Point, without: &Point, floor: Option<&Floor>, metric: Metric) -> Option<(Difference, bool)> {
+    if floor.is_some_and(|floor| floor.covers(with.mean()) || floor.covers(without.mean())) {
+        return None;
+    }
+    let decided = with.less(without)?.is_beyond(decisive(floor, metric));
+    let Difference { mean, error, factor } = with.relative(without)?;
+    Some((Difference { mean: 100.0 * mean, error: error.map(|error| 100.0 * error), factor }, decided))
 }
 
 /// What score normalisation changes, in percent: a row for each pair; none without pairs.
-pub fn changes(pairs: &[(String, String)], all: &[Series], floor: f64, nfes: &[u32]) -> Option<String> {
+pub fn changes(
+    pairs: &[(String, String)],
+    all: &[Series],
+    floor: Option<&Floor>,
+    metric: Metric,
+    nfes: &[u32],
+) -> Option<String> {
     let find = |label: &str| all.iter().find(|series| series.label == label);
     let mut rows = String::new();
     for (normalised, plain) in pairs {
@@ -218,13 +248,11 @@ pub fn changes(pairs: &[(String, String)], all: &[Series], floor: f64, nfes: &[u
         _ = write!(rows, "| {normalised} |");
         for nfe in nfes {
             let points = with.points.get(nfe).zip(without.points.get(nfe));
-            let change = points.and_then(|(with, without)| {
-                let decided = with.less(without)?.is_beyond(floor);
-                Some((relative(with, without)?, decided))
-            });
-            let text = change.map_or(String::new(), |(change, decided)| {
-                let text = percent(change);
-                if decided { text } else { format!("({text})") }
+            let points = points.filter(|(a, b)| !a.values.is_empty() && !b.values.is_empty());
+            let text = points.map_or(String::new(), |(with, without)| match relative(with, without, floor, metric) {
+                None => "–".into(),
+                Some((change, true)) => percent(change),
+                Some((change, false)) => format!("({})", percent(change)),
             });
             _ = write!(rows, " {text} |");
         }
@@ -233,7 +261,7 @@ pub fn changes(pairs: &[(String, String)], all: &[Series], floor: f64, nfes: &[u
     (!rows.is_empty()).then(|| header(nfes) + &rows)
 }
 
-fn percent(Difference { mean, error }: Difference) -> String {
+fn percent(Difference { mean, error, .. }: Difference) -> String {
     let sign = if mean < 0.0 { "−" } else { "+" };
     let error = error.map_or(String::new(), |error| format!(" ± {error:.1}"));
     format!("{sign}{:.1}{error}", mean.abs())
@@ -266,7 +294,7 @@ mod tests {
     #[test]
     fn numbers_have_four_digits_or_an_exponent() {
         assert_eq!([346.333, 0.0541, 0.0, 4.64e-6].map(number), ["346.3", "0.05410", "0", "4.64e-6"]);
-        assert_eq!(percent(Difference { mean: -2.66, error: Some(0.31) }), "−2.7 ± 0.3");
+        assert_eq!(percent(Difference { mean: -2.66, error: Some(0.31), factor: 2.0 }), "−2.7 ± 0.3");
     }
 
     /// Three methods over the same four images, and the solution's own row.
@@ -275,23 +303,23 @@ mod tests {
         let squares = [("euler", [4.0, 5.0, 6.0, 5.0]), ("ddim", [1.0, 1.2, 0.8, 1.0]), ("deis", second)];
         for (method, squares) in squares {
             let rmse = (squares.iter().sum::<f64>() / 4.0).sqrt();
-            folder.per_image.insert(method.into(), squares.to_vec());
-            folder.records.push(Record {
+            let record = Record {
                 method: method.into(),
                 label: method.into(),
                 solver: method.into(),
                 nfe: 5,
                 nfe_measured: Some(5.0),
                 ode_rmse: Some(rmse),
-                key: method.into(),
                 ..Record::default()
-            });
+            };
+            folder.per_image.insert(record.cell(), squares.to_vec());
+            folder.records.push(record);
         }
         let solution = Record {
             solver: SOLUTION.into(),
             method: SOLUTION.into(),
             ode_rmse: Some(floor),
-            key: "s".into(),
+            nfe: 500,
             ..Record::default()
         };
         folder.records.push(solution);
@@ -312,6 +340,8 @@ mod tests {
         assert_eq!(bold(&results(better, 0.2)), 2);
         // Better on some images and worse on others.
         assert_eq!(bold(&results([1.3, 0.9, 1.1, 0.6], 1e-6)), 2);
+        // Where the best lies below what the solution is uncertain by, nothing is.
+        assert_eq!(bold(&results(better, 0.96)), 0);
         let mut unknown = results(better, 1e-6);
         unknown.per_image = PerImage::new();
         assert_eq!(bold(&unknown), 0);

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use super::{Folder, Metric, Record};
+use super::{
+    folder::Folder,
+    metric::Metric,
+    record::Record,
+    series::{Difference, rmse_difference},
+};
 
 /// A figure that two folders have in common.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +18,8 @@ pub struct Figure {
     pub metric: &'static str,
     /// What the two folders have.
     pub values: (f64, f64),
-    /// Standard error of the difference, had the two been measured on other images; none where it is not known.
-    pub error: Option<f64>,
+    /// Their difference, image by image; none where the images' own figures are not known.
+    pub difference: Option<Difference>,
 }
 
 /// What two folders have in common and what not.
@@ -24,6 +29,8 @@ pub struct Comparison {
     pub equal: usize,
     /// Cells of both.
     pub common: usize,
+    /// Cells of the second.
+    pub expected: usize,
     /// Figures that differ.
     pub differing: Vec<Figure>,
     /// Cells that one has with other samples, diverged or unmeasured where the other is not, and what that is.
@@ -36,7 +43,7 @@ pub struct Comparison {
 
 /// Compares `first` with `second`.
 pub fn compare(first: &Folder, second: &Folder) -> Comparison {
-    let mut found = Comparison::default();
+    let mut found = Comparison { expected: second.records.len(), ..Comparison::default() };
     for a in &first.records {
         let Some(b) = second.records.iter().find(|b| b.cell() == a.cell()) else {
             found.only_first.push(name(a));
@@ -44,7 +51,7 @@ pub fn compare(first: &Folder, second: &Folder) -> Comparison {
         };
         found.common += 1;
         let unlike = unlike(a, b);
-        let figures = figures(a, b);
+        let figures = figures((first, a), (second, b));
         found.equal += usize::from(unlike.is_empty() && figures.is_empty());
         found.unlike.extend(unlike);
         found.differing.extend(figures);
@@ -55,15 +62,16 @@ pub fn compare(first: &Folder, second: &Folder) -> Comparison {
 }
 
 /// Figures of both that differ in any bit. How long it took is none.
-fn figures(a: &Record, b: &Record) -> Vec<Figure> {
+fn figures((first, a): (&Folder, &Record), (second, b): (&Folder, &Record)) -> Vec<Figure> {
     let figure = |metric: Metric| {
         let values = a.metric(metric).zip(b.metric(metric)).filter(|(a, b)| a != b)?;
-        let errors = a.ode_rmse_error.zip(b.ode_rmse_error).filter(|_| metric == Metric::OdeRmse);
-        let error = errors.map(|(a, b)| a.hypot(b));
-        Some(Figure { cell: name(a), metric: metric.name(), values, error })
+        let images = first.per_image.get(&a.cell()).zip(second.per_image.get(&b.cell()));
+        let difference = images.filter(|_| metric == Metric::OdeRmse);
+        let difference = difference.and_then(|(a, b)| rmse_difference((a, values.0), (b, values.1)));
+        Some(Figure { cell: name(a), metric: metric.name(), values, difference })
     };
     let spent = a.nfe_measured.zip(b.nfe_measured).filter(|(a, b)| a != b);
-    let spent = spent.map(|values| Figure { cell: name(a), metric: "nfe_measured", values, error: None });
+    let spent = spent.map(|values| Figure { cell: name(a), metric: "nfe_measured", values, difference: None });
     Metric::ALL.into_iter().filter_map(figure).chain(spent).collect()
 }
 
@@ -97,31 +105,42 @@ fn name(record: &Record) -> String {
     text
 }
 
+impl Comparison {
+    /// Whether the first has all that the second has, to the last digit.
+    pub fn is_reproduced(&self) -> bool {
+        self.equal == self.common && self.common == self.expected && self.common > 0
+    }
+}
+
 /// Differences that are listed one by one.
 const LISTED: usize = 12;
 
 impl fmt::Display for Comparison {
     /// The verdict in its first line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Comparison { equal, common, .. } = self;
-        let whole = equal == common && *common > 0;
+        let Comparison { equal, common, expected, .. } = self;
         if *common == 0 {
             write!(f, "nothing to compare: no cell is in both")?;
-        } else if whole {
-            write!(f, "reproduced: {equal} of {common} cells, every figure to the last digit")?;
+        } else if self.is_reproduced() {
+            write!(f, "reproduced: {equal} of {expected} cells, every figure to the last digit")?;
+        } else if equal == common {
+            write!(
+                f,
+                "so far reproduced: {equal} of {expected} cells, every figure to the last digit; the others are not there"
+            )?;
         } else {
             write!(f, "differs: {equal} of {common} cells are equal to the last digit")?;
         }
         if !self.differing.is_empty() {
-            let (noise, beyond): (Vec<&Figure>, Vec<&Figure>) =
-                self.differing.iter().filter(|figure| figure.error.is_some()).partition(|figure| figure.is_noise());
-            let unknown = self.differing.len() - noise.len() - beyond.len();
+            let known: Vec<&Difference> =
+                self.differing.iter().filter_map(|figure| figure.difference.as_ref()).collect();
+            let beyond = known.iter().filter(|difference| difference.is_beyond(0.0)).count();
             write!(
                 f,
-                "\n  {} figures differ: {} by less than twice the standard error that other images would give, {} by more, {unknown} without a known error",
+                "\n  {} figures differ: {} within twice the standard error of their images' differences, {beyond} beyond it, {} without a known error",
                 self.differing.len(),
-                noise.len(),
-                beyond.len()
+                known.len() - beyond,
+                self.differing.len() - known.len()
             )?;
         }
         let mut figures: Vec<&Figure> = self.differing.iter().collect();
@@ -153,11 +172,6 @@ impl Figure {
         let (a, b) = self.values;
         (a - b).abs() / a.abs().max(b.abs())
     }
-
-    fn is_noise(&self) -> bool {
-        let (a, b) = self.values;
-        self.error.is_some_and(|error| (a - b).abs() <= 2.0 * error)
-    }
 }
 
 impl fmt::Display for Figure {
@@ -170,10 +184,10 @@ impl fmt::Display for Figure {
             self.metric,
             (a - b) / b.abs().max(f64::MIN_POSITIVE)
         )?;
-        match (self.error, self.is_noise()) {
-            (None, _) => write!(f, ")"),
-            (Some(_), true) => write!(f, "; within the noise)"),
-            (Some(_), false) => write!(f, "; beyond the noise)"),
+        match &self.difference {
+            None => write!(f, ")"),
+            Some(difference) if difference.is_beyond(0.0) => write!(f, "; beyond the noise)"),
+            Some(_) => write!(f, "; within the noise)"),
         }
     }
 }
@@ -196,8 +210,13 @@ mod tests {
         }
     }
 
+    /// Of records, with images whose squares have the records' mean.
     fn folder(records: Vec<Record>) -> Folder {
-        Folder { records, ..Folder::default() }
+        let images = |record: &Record| {
+            let mean = record.ode_rmse.unwrap_or(0.0).powi(2);
+            (record.cell(), vec![0.8 * mean, 1.2 * mean, 0.9 * mean, 1.1 * mean])
+        };
+        Folder { per_image: records.iter().map(images).collect(), records, ..Folder::default() }
     }
 
     #[test]
@@ -206,15 +225,21 @@ mod tests {
         let mut b = a.clone();
         b.records[0].seconds_sample = 7.0;
         assert_eq!(compare(&a, &b).to_string(), "reproduced: 2 of 2 cells, every figure to the last digit");
+        b.records.push(record(20, 0.3));
+        let part = compare(&a, &b).to_string();
+        assert!(part.starts_with("so far reproduced: 2 of 3 cells") && part.contains("only in the second"), "{part}");
     }
 
     #[test]
     fn differences_are_named_with_the_noise() {
         let a = folder(vec![record(5, 0.1), record(10, 0.2), record(20, 0.3)]);
-        let b = folder(vec![record(5, 0.1001), record(10, 0.5), record(50, 0.3)]);
+        let mut b = folder(vec![record(5, 0.1001), record(10, 0.5), record(50, 0.3)]);
+        // The first differs up and down, image by image; the second in one way.
+        let up_and_down: Vec<f64> = [0.0072, 0.0128, 0.0081, 0.01198].to_vec();
+        b.per_image.insert(b.records[0].cell(), up_and_down);
         let text = compare(&a, &b).to_string();
         assert!(text.starts_with("differs: 0 of 2 cells are equal"), "{text}");
-        assert!(text.contains("2 figures differ: 1 by less than twice") && text.contains("1 by more"), "{text}");
+        assert!(text.contains("2 figures differ: 1 within") && text.contains("1 beyond it, 0 without"), "{text}");
         assert!(
             text.contains("at 5 NFE, seed 0: ode_rmse 0.1 against 0.1001 (-1.0e-3 relative; within the noise)"),
             "{text}"
@@ -233,9 +258,7 @@ mod tests {
         );
         b.records[0] = Record { ode_rmse: None, diverged: "image 0 from step 2 on".into(), ..record(5, 0.1) };
         assert!(compare(&a, &b).to_string().contains("finite against image 0 from step 2 on"));
-        assert_eq!(
-            compare(&a, &folder(vec![record(7, 0.1)])).to_string().lines().next().unwrap(),
-            "nothing to compare: no cell is in both"
-        );
+        let other = compare(&a, &folder(vec![record(7, 0.1)])).to_string();
+        assert_eq!(other.lines().next().unwrap(), "nothing to compare: no cell is in both");
     }
 }

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, io::Cursor, path::Path};
 
 use polars::prelude::*;
 
-use super::{Provenance, Record, published};
+use super::{provenance::Provenance, published, record::Record};
 use crate::{
     failure::{Failure, Result},
     files,
 };
 
-/// Mean squared distance of each image to its solution, by the key of its cell.
+/// Mean squared distance of each image to its solution, by [`Record::cell`].
 pub type PerImage = BTreeMap<String, Vec<f64>>;
 
 /// What a results folder holds.
@@ -46,12 +46,18 @@ impl Folder {
         if records.is_empty() {
             return Err(Failure::Request(format!("{}: no cells", path.display())));
         }
-        if let Some(record) = records.iter().find(|record| record.method.is_empty() || record.nfe == 0) {
-            let cell = record.cell();
-            return Err(Failure::Request(format!("{}: a row without a method or nfe: {cell:?}", path.display())));
+        if let Some((record, flaw)) = records.iter().find_map(|record| Some((record, record.flaw()?))) {
+            return Err(Failure::Request(format!("{}: {}: {flaw}", path.display(), record.cell())));
         }
         let per_image = read_images(&folder.join(IMAGES))?;
-        Ok(Folder { records, per_image, provenance: Provenance::read(folder)?, published: published::kept(folder)? })
+        let mut provenance = Provenance::read(folder)?;
+        if provenance.title.is_empty() {
+            // Version 0.1 left the title to its table.
+            let table = std::fs::read_to_string(folder.join("table.md")).unwrap_or_default();
+            let title = table.lines().next().and_then(|line| line.strip_prefix("# "));
+            provenance.title = title.unwrap_or(&records[0].experiment).to_owned();
+        }
+        Ok(Folder { records, per_image, provenance, published: published::kept(folder)? })
     }
 
     /// Whether there is one.
@@ -118,18 +124,18 @@ fn frame(records: &[Record]) -> PolarsResult<DataFrame> {
     DataFrame::new(records.len(), columns)
 }
 
-/// One row an image of every cell: `key, image, squared_error`.
+/// One row an image of every cell: `cell, image, squared_error`.
 fn images(records: &[Record], per_image: &PerImage) -> PolarsResult<DataFrame> {
-    let (mut keys, mut numbers, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    for record in records {
-        for (image, value) in per_image.get(&record.key).into_iter().flatten().enumerate() {
-            keys.push(record.key.clone());
+    let (mut cells, mut numbers, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for cell in records.iter().map(Record::cell) {
+        for (image, value) in per_image.get(&cell).into_iter().flatten().enumerate() {
+            cells.push(cell.clone());
             numbers.push(image as u32);
             values.push(*value);
         }
     }
     let columns = vec![
-        Column::new("key".into(), keys),
+        Column::new("cell".into(), cells),
         Column::new("image".into(), numbers),
         Column::new("squared_error".into(), values),
     ];
@@ -146,13 +152,13 @@ fn read_images(path: &Path) -> Result<PerImage> {
     };
     let bytes = std::fs::read(path).map_err(Failure::file(path))?;
     let frame = ParquetReader::new(Cursor::new(bytes)).finish().map_err(|error| wrong(&error))?;
-    let keys = frame.column("key").and_then(|column| column.str().cloned()).map_err(|error| wrong(&error))?;
+    let cells = frame.column("cell").and_then(|column| column.str().cloned()).map_err(|error| wrong(&error))?;
     let values =
         frame.column("squared_error").and_then(|column| column.f64().cloned()).map_err(|error| wrong(&error))?;
     let mut all = PerImage::new();
-    for (key, value) in keys.iter().zip(values.iter()) {
-        if let (Some(key), Some(value)) = (key, value) {
-            all.entry(key.to_owned()).or_default().push(value);
+    for (cell, value) in cells.iter().zip(values.iter()) {
+        if let (Some(cell), Some(value)) = (cell, value) {
+            all.entry(cell.to_owned()).or_default().push(value);
         }
     }
     Ok(all)

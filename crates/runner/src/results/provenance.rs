@@ -32,6 +32,8 @@ pub struct Provenance {
     pub burn: String,
     /// How many cells the experiment has.
     pub cells: usize,
+    /// How many measurements of them are not there yet.
+    pub lacking: usize,
     /// How many of them were measured by which build.
     pub builds: BTreeMap<String, usize>,
     /// How many of them were measured on which device.

@@ -3,7 +3,7 @@
 use fewstep_sampler::{Method, Threshold};
 use serde::{Deserialize, Serialize};
 
-use super::Metric;
+use super::metric::Metric;
 
 /// [`Record::solver`] of the rows that say how far the many-step solution itself can be believed: its own samples' Fréchet
 /// distances, below which a method's are its bias, and as `ode_rmse` its distance to a solution with twice the evaluations.
@@ -97,10 +97,23 @@ impl Record {
         self.solver == SOLUTION
     }
 
-    /// What tells this cell from the others of its experiment.
-    pub fn cell(&self) -> (&str, u32, &str, &str, &str, u32, u64) {
+    /// What tells this cell from the others of its experiment. Its key does not: two cells may be one plan.
+    pub fn cell(&self) -> String {
         let Record { method, order, grid, coefficients, threshold, nfe, seed, .. } = self;
-        (method, *order, grid, coefficients, threshold, *nfe, *seed)
+        format!("{method} {order}, {grid}, {coefficients}, {threshold}, {nfe} NFE, seed {seed}")
+    }
+
+    /// Why this is no row of a measured cell, where it is none.
+    pub fn flaw(&self) -> Option<String> {
+        if self.method.is_empty() || (self.nfe == 0 && !self.is_solution()) {
+            return Some("a row without a method or nfe".into());
+        }
+        let metric = |metric: Metric| Some((metric.name(), self.metric(metric)?));
+        let numbers = Metric::ALL.into_iter().filter_map(metric);
+        let numbers = numbers.chain(self.ode_rmse_error.map(|error| ("ode_rmse_error", error)));
+        let mut numbers = numbers.chain(self.nfe_measured.map(|nfe| ("nfe_measured", nfe)));
+        let (name, value) = numbers.find(|(_, value)| !(0.0..1e12).contains(value))?;
+        Some(format!("{name} is {value}; expected a number from 0 on"))
     }
 
     /// Fills in what tables of version 0.1 left to the method's name.

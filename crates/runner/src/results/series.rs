@@ -3,19 +3,24 @@
 //! Where a metric is a mean over images its error comes from theirs: r = √(mean of q_k) over images' squared errors q_k has the
 //! standard error of the mean of q_k/(2r), and the difference of two methods that of the mean of q_k/(2r) − q'_k/(2r') over the same
 //! images. Several seeds are so many more images. A Fréchet distance is one number for all images: its error is known over
-//! several seeds only, from their spread, and differences are paired by seed.
+//! several seeds only, from their spread, and differences are paired by seed. What counts as beyond the error is twice a standard error of
+//! many images, and of a few seeds the 97.5 % point of Student's distribution, which is 12.7 for two.
 
 use std::collections::BTreeMap;
 
 use fewstep_sampler::{Coefficients, Threshold};
 
-use super::{Metric, PerImage, Record};
+use super::{folder::PerImage, metric::Metric, record::Record};
 
 /// One method's values of one metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     /// A name that tells it from the others of the table.
     pub label: String,
+    /// The method's name in experiment files.
+    pub method: String,
+    /// The order in its name.
+    pub order: u32,
     /// Evaluations asked for → what was found.
     pub points: BTreeMap<u32, Point>,
 }
@@ -47,13 +52,26 @@ pub struct Difference {
     pub mean: f64,
     /// Its standard error.
     pub error: Option<f64>,
+    /// So many standard errors are what it may be by chance.
+    pub factor: f64,
 }
 
 impl Difference {
-    /// Whether it is more than twice its error and more than `floor`; false where its error is not known.
-    pub fn is_beyond(&self, floor: f64) -> bool {
-        self.error.is_some_and(|error| self.mean.abs() > (2.0 * error).max(floor))
+    fn of(pairs: &[(f64, Vec<f64>)], mean: f64) -> Self {
+        let images = pairs.iter().all(|(_, shares)| shares.len() > 1);
+        Difference { mean, error: error(pairs), factor: if images { 2.0 } else { student(pairs.len()) } }
     }
+
+    /// Whether it is more than chance and more than `floor`; false where its error is not known.
+    pub fn is_beyond(&self, floor: f64) -> bool {
+        self.error.is_some_and(|error| self.mean.abs() > (self.factor * error).max(floor))
+    }
+}
+
+/// 97.5 % point of Student's distribution with one degree of freedom less than `count`.
+fn student(count: usize) -> f64 {
+    const POINTS: [f64; 10] = [f64::INFINITY, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26];
+    POINTS.get(count.saturating_sub(1)).copied().unwrap_or(2.2)
 }
 
 impl Point {
@@ -69,19 +87,34 @@ impl Point {
 
     /// This less `other`, with the same seeds and images. None without a seed in common.
     pub fn less(&self, other: &Point) -> Option<Difference> {
-        let pairs: Vec<(f64, Vec<f64>)> = self
-            .values
-            .iter()
-            .filter_map(|(seed, a)| {
-                let b = other.values.get(seed)?;
-                let same = a.shares.len() == b.shares.len();
-                let shares =
-                    if same { a.shares.iter().zip(&b.shares).map(|(a, b)| a - b).collect() } else { Vec::new() };
-                Some((a.value - b.value, shares))
-            })
-            .collect();
-        (!pairs.is_empty())
-            .then(|| Difference { mean: mean(pairs.iter().map(|(value, _)| *value)), error: error(&pairs) })
+        let pairs = self.paired(other, 1.0)?;
+        Some(Difference::of(&pairs, mean(pairs.iter().map(|(value, _)| *value))))
+    }
+
+    /// The change from `other` to this as a part of `other`, with the same seeds and images: a/b − 1, whose error to first order is
+    /// that of (a_k − (a/b) b_k)/b.
+    pub fn relative(&self, other: &Point) -> Option<Difference> {
+        let common = |a: &Point, b: &Point| {
+            mean(a.values.iter().filter(|(seed, _)| b.values.contains_key(seed)).map(|(_, value)| value.value))
+        };
+        let (a, b) = (common(self, other), common(other, self));
+        let pairs = self.paired(other, a / b)?;
+        let scaled =
+            |(value, shares): (f64, Vec<f64>)| (value / b, shares.into_iter().map(|share| share / b).collect());
+        let pairs: Vec<(f64, Vec<f64>)> = pairs.into_iter().map(scaled).collect();
+        (b > 0.0).then(|| Difference::of(&pairs, a / b - 1.0))
+    }
+
+    /// This less `factor` times `other`, seed by seed and image by image.
+    fn paired(&self, other: &Point, factor: f64) -> Option<Vec<(f64, Vec<f64>)>> {
+        let pair = |(seed, a): (&u64, &Value)| {
+            let b = other.values.get(seed)?;
+            let same = a.shares.len() == b.shares.len();
+            let shares = a.shares.iter().zip(&b.shares).map(|(a, b)| a - factor * b);
+            Some((a.value - factor * b.value, if same { shares.collect() } else { Vec::new() }))
+        };
+        let pairs: Vec<(f64, Vec<f64>)> = self.values.iter().filter_map(pair).collect();
+        (!pairs.is_empty()).then_some(pairs)
     }
 }
 
@@ -117,7 +150,7 @@ pub fn series(records: &[Record], per_image: &PerImage, metric: Metric) -> Vec<S
             continue;
         }
         let at = all.iter().position(|series| series.label == label).unwrap_or_else(|| {
-            all.push(Series { label, points: BTreeMap::new() });
+            all.push(Series { label, method: record.method.clone(), order: record.order, points: BTreeMap::new() });
             all.len() - 1
         });
         let point = all[at].points.entry(record.nfe).or_default();
@@ -125,7 +158,7 @@ pub fn series(records: &[Record], per_image: &PerImage, metric: Metric) -> Vec<S
         match value {
             Some(value) => {
                 let shares =
-                    if metric == Metric::OdeRmse { shares(per_image.get(&record.key), value) } else { Vec::new() };
+                    if metric == Metric::OdeRmse { shares(per_image.get(&record.cell()), value) } else { Vec::new() };
                 point.values.insert(record.seed, Value { value, shares });
             }
             None => drop(point.diverged.insert(record.seed, record.diverged.clone())),
@@ -146,6 +179,15 @@ fn shares(squared: Option<&Vec<f64>>, rmse: f64) -> Vec<f64> {
 /// Standard error of a root mean square over images.
 pub fn rmse_error(squared: &[f64], rmse: f64) -> Option<f64> {
     error(&[(rmse, shares(Some(&squared.to_vec()), rmse))])
+}
+
+/// One root mean square less another over the same images; none where there are not as many of both.
+pub fn rmse_difference(a: (&[f64], f64), b: (&[f64], f64)) -> Option<Difference> {
+    let point = |(squared, value): (&[f64], f64)| {
+        let values = [(0, Value { value, shares: shares(Some(&squared.to_vec()), value) })].into();
+        Point { values, ..Point::default() }
+    };
+    point(a).less(&point(b)).filter(|difference| difference.error.is_some())
 }
 
 /// A name for each record's method that tells it from the others of the table.
@@ -209,7 +251,7 @@ mod tests {
         // Seed 2 has no partner; the others differ by ½ each.
         let right = point(&[(0, 0.5), (1, 1.5)]);
         let less = left.less(&right).unwrap();
-        assert_eq!(less, Difference { mean: 0.5, error: Some(0.0) });
+        assert_eq!(less, Difference { mean: 0.5, error: Some(0.0), factor: 12.71 });
         assert!(less.is_beyond(0.4) && !less.is_beyond(0.6));
         assert_eq!(left.less(&point(&[(7, 1.0)])), None);
         let one = point(&[(0, 1.0)]);
@@ -235,6 +277,34 @@ mod tests {
         let (found, expected) = (mean(errors.into_iter()), spread(&roots).unwrap());
         // 1/(2·√100); the spread of 400 draws is itself known to 4 %.
         assert!((found / expected - 1.0).abs() < 0.1 && (found - 0.05).abs() < 0.004, "{found} {expected}");
+    }
+
+    /// Of a/b − 1 for correlated images, far from 0, against the spread of many draws.
+    #[test]
+    fn the_error_of_a_relative_change_is_that_of_repeated_draws() {
+        let mut state = 7u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            ((state >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+        };
+        let (mut changes, mut errors) = (Vec::new(), Vec::new());
+        for _ in 0..400 {
+            let plain: Vec<f64> = (0..100).map(|_| -draw().ln()).collect();
+            let normalised: Vec<f64> = plain.iter().map(|q| q * 0.04 * (0.8 + 0.4 * draw())).collect();
+            let of = |q: &[f64]| {
+                let value = mean(q.iter().copied()).sqrt();
+                Point {
+                    values: [(0, Value { value, shares: shares(Some(&q.to_vec()), value) })].into(),
+                    ..Point::default()
+                }
+            };
+            let change = of(&normalised).relative(&of(&plain)).unwrap();
+            changes.push(change.mean);
+            errors.push(change.error.unwrap());
+        }
+        let (found, expected) = (mean(errors.into_iter()), spread(&changes).unwrap());
+        assert!((found / expected - 1.0).abs() < 0.1, "{found} {expected}");
+        assert!((mean(changes.into_iter()) + 0.8).abs() < 0.01);
     }
 
     #[test]
