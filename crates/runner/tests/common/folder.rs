@@ -1,0 +1,144 @@
+//! What tests of folders share: which cells a sweep measured, what a folder holds, and checkpoints made from the small ones.
+#![allow(dead_code)] // each test file uses its own part
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use safetensors::{Dtype, SafeTensors};
+
+use super::common::{repository, run};
+
+/// What a successful sweep said.
+pub struct Swept {
+    /// Names of the cells that it measured, in their order.
+    pub measured: Vec<String>,
+    /// Standard output.
+    pub stdout: String,
+}
+
+/// Sweeps with `arguments` and expects success.
+pub fn sweep(cwd: &Path, arguments: &[&str]) -> Swept {
+    let output = run(cwd, &[&["sweep"], arguments].concat());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {text}");
+    let name = |line: &str| {
+        let (_, rest) = line.strip_prefix("cell ")?.split_once(": ")?;
+        Some(rest.split(": ").next()?.to_owned())
+    };
+    Swept { measured: text.lines().filter_map(name).collect(), stdout: String::from_utf8(output.stdout).unwrap() }
+}
+
+/// One row of `cells.csv` by column, without the seconds, which are all that two runs may differ in.
+pub type Row = BTreeMap<String, String>;
+
+pub fn rows(folder: &Path) -> Vec<Row> {
+    let mut reader = csv::Reader::from_path(folder.join("cells.csv")).unwrap();
+    let headers = reader.headers().unwrap().clone();
+    let row = |record: csv::StringRecord| {
+        let all = headers.iter().zip(record.iter()).filter(|(name, _)| !name.starts_with("seconds"));
+        all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    reader.records().map(|record| row(record.unwrap())).collect()
+}
+
+/// Everything that two folders of one experiment must agree in, row by row so that a failure names the figure.
+pub fn assert_same(reused: &Path, fresh: &Path, what: &str) {
+    let (left, right) = (rows(reused), rows(fresh));
+    assert_eq!(left.len(), right.len(), "{what}: rows");
+    for (left, right) in left.iter().zip(&right) {
+        assert_eq!(left, right, "{what}: reused, then fresh");
+    }
+    for file in ["table.md", "normaliser.csv"] {
+        let read = |folder: &Path| fs::read_to_string(folder.join(file)).unwrap_or_default();
+        assert_eq!(read(reused), read(fresh), "{what}: {file}");
+    }
+}
+
+/// Names in `folder/cells` that begin and end so.
+pub fn kept(folder: &Path, start: &str, end: &str) -> BTreeSet<String> {
+    let names = folder.join("cells").read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(start) && name.ends_with(end)).collect()
+}
+
+/// Solutions are solved and kept under their keys.
+pub fn solutions(folder: &Path) -> BTreeSet<String> {
+    kept(folder, "solution-", ".f32")
+}
+
+pub fn normalisers(folder: &Path) -> BTreeSet<String> {
+    kept(folder, "normaliser-", ".csv")
+}
+
+/// Every file under `folder` with its content.
+pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in folder.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(tree(&path));
+        } else {
+            all.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    all
+}
+
+/// Files that are there after and not before, or with another content, or gone; as a list for messages.
+pub fn changed(before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<PathBuf, Vec<u8>>) -> BTreeSet<PathBuf> {
+    let all = before.keys().chain(after.keys());
+    all.filter(|path| before.get(*path) != after.get(*path)).cloned().collect()
+}
+
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for (path, bytes) in tree(from) {
+        let path = to.join(path.strip_prefix(from).unwrap());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+pub fn golden(name: &str) -> PathBuf {
+    repository().join("crates/model/tests/golden").join(name)
+}
+
+/// Numbers of a tensor by name, single precision.
+pub type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
+
+/// The tensors of a small network, whose file has half precision.
+pub fn tensors(path: &Path) -> Tensors {
+    let bytes = fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let values = |view: &safetensors::tensor::TensorView| -> Vec<f32> {
+        assert_eq!(view.dtype(), Dtype::F16);
+        view.data().as_chunks().0.iter().map(|&bytes| half(u16::from_le_bytes(bytes))).collect()
+    };
+    file.tensors().into_iter().map(|(name, view)| (name, view.shape().to_vec(), values(&view))).collect()
+}
+
+/// The number that a half has; the small networks' are finite.
+fn half(bits: u16) -> f32 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
+    let size = match exponent {
+        0 => fraction * 2f32.powi(-24),
+        _ => (1024.0 + fraction) * 2f32.powi(exponent - 25),
+    };
+    if bits >> 15 == 1 { -size } else { size }
+}
+
+/// A safetensors file of single precision with its tensors in this order and `metadata` (JSON) in front.
+pub fn write_tensors(path: &Path, tensors: &Tensors, metadata: &str) {
+    let (mut header, mut data) = (format!("{{\"__metadata__\":{metadata}"), Vec::new());
+    for (name, shape, values) in tensors {
+        let from = data.len();
+        data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        let to = data.len();
+        header += &format!(",\"{name}\":{{\"dtype\":\"F32\",\"shape\":{shape:?},\"data_offsets\":[{from},{to}]}}");
+    }
+    header.push('}');
+    fs::write(path, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat()).unwrap();
+}

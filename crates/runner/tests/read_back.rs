@@ -1,0 +1,92 @@
+//! A folder of results says the same when it is read back, and holds every cell that was asked for.
+
+mod common;
+#[path = "common/folder.rs"]
+mod folder;
+
+use std::{fs, path::Path};
+
+use common::{GAUSSIAN, gaussian_folder, succeed};
+use folder::{assert_same, rows, sweep};
+
+/// Sweeps `text`; a report from the files alone gives the same table.
+fn assert_reads_back(cwd: &Path, text: &str) {
+    fs::write(cwd.join("x.toml"), text).unwrap();
+    sweep(cwd, &["x.toml"]);
+    let table = || fs::read_to_string(cwd.join("out/x/table.md")).unwrap();
+    let swept = table();
+    succeed(cwd, &["report", "out/x"]);
+    assert_eq!(table(), swept);
+}
+
+#[test]
+fn a_table_is_the_same_from_its_files() {
+    assert_reads_back(gaussian_folder().path(), GAUSSIAN);
+}
+
+/// With two evaluations there is no history for a third order, so that these are one plan, with one key.
+#[test]
+fn methods_of_one_plan_keep_their_errors() {
+    let methods = "[[method]]\nname = \"deis\"\norder = 1\n\n[[method]]\nname = \"deis\"\norder = 3\n";
+    let text = GAUSSIAN.split("[[method]]").next().unwrap().replace("nfe = [5, 10]", "nfe = [2, 10]");
+    assert_reads_back(gaussian_folder().path(), &(text + methods));
+}
+
+/// The cell whose plan is the solution's own is at distance 0 from it; the solution's row says its distance to a finer one.
+#[test]
+fn the_solutions_own_plan_keeps_its_error() {
+    let text = GAUSSIAN.replace("nfe = [5, 10]", "nfe = [5, 60]").replace("nfe = 200", "nfe = 60");
+    assert_reads_back(gaussian_folder().path(), &text);
+}
+
+/// The row of a solution that has a formula has no number of evaluations.
+#[test]
+fn a_folder_with_an_exact_solution_is_read() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    assert_reads_back(cwd, &GAUSSIAN.replace("nfe = 200\n", ""));
+    assert!(succeed(cwd, &["compare", "out/x", "out/x"]).starts_with("reproduced: 9 of 9 cells"));
+    succeed(cwd, &["publish", "out/x", "--force"]);
+    assert!(sweep(cwd, &["x.toml"]).stdout.contains("reproduced: 9 of 9 cells"));
+}
+
+/// A method that solves no ODE has no distance to its solution; its cell is there all the same, or was refused.
+#[test]
+fn a_cell_without_a_figure_is_no_gap_in_the_table() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    let text = GAUSSIAN.replace("\"fd_pixel\", ", "") + "\n[[method]]\nname = \"ddpm\"\n";
+    fs::write(cwd.join("x.toml"), text).unwrap();
+    if common::run(cwd, &["sweep", "x.toml"]).status.code() == Some(2) {
+        return;
+    }
+    let provenance: toml::Table = fs::read_to_string(cwd.join("out/x/provenance.toml")).unwrap().parse().unwrap();
+    assert_eq!(rows(&cwd.join("out/x")).len() as i64, provenance["cells"].as_integer().unwrap());
+}
+
+/// A solution of fewer images than a cell's has a row of its own images, however much of it is lacking this time.
+#[test]
+fn the_solutions_row_does_not_depend_on_what_was_kept() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    for (from, to) in [("\"fd_pixel\", ", ""), ("samples = 24", "samples = 23")] {
+        fs::write(cwd.join("x.toml"), GAUSSIAN).unwrap();
+        sweep(cwd, &["x.toml", "--out", "reused", "--fresh"]);
+        fs::write(cwd.join("x.toml"), GAUSSIAN.replace(from, to)).unwrap();
+        sweep(cwd, &["x.toml", "--out", "reused"]);
+        sweep(cwd, &["x.toml", "--out", "fresh", "--fresh"]);
+        assert_same(&cwd.join("reused"), &cwd.join("fresh"), from);
+    }
+}
+
+/// What `curve` leaves, or a sweep that ended before its first cell, is no table to put in the place of one.
+#[test]
+fn a_run_without_cells_does_not_replace_a_published_table() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    sweep(cwd, &["gaussian.toml", "--out", "results/gaussian"]);
+    succeed(cwd, &["curve", "gaussian.toml"]);
+    let output = common::run(cwd, &["publish", "out/gaussian"]);
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(rows(&cwd.join("results/gaussian")).len(), 9);
+}

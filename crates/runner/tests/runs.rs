@@ -1,0 +1,243 @@
+//! Where runs write, what ends them and what does not, and how they become and are compared with what is published.
+
+mod common;
+#[path = "common/folder.rs"]
+mod folder;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use common::{GAUSSIAN, gaussian_folder, run, succeed};
+use folder::{changed, kept, rows, sweep, tree};
+
+/// Every file that `arguments` change, from `cwd`.
+fn written(cwd: &Path, arguments: &[&str]) -> BTreeSet<PathBuf> {
+    let before = tree(cwd);
+    succeed(cwd, arguments);
+    let strip = |path: PathBuf| path.strip_prefix(cwd).unwrap().to_owned();
+    changed(&before, &tree(cwd)).into_iter().map(strip).collect()
+}
+
+fn paths(names: &[&str]) -> BTreeSet<PathBuf> {
+    names.iter().map(PathBuf::from).collect()
+}
+
+/// A folder in which something is published.
+fn with_published() -> tempfile::TempDir {
+    let folder = gaussian_folder();
+    fs::create_dir_all(folder.path().join("results")).unwrap();
+    succeed(folder.path(), &["sweep", "gaussian.toml", "--out", "results/gaussian"]);
+    folder
+}
+
+#[test]
+fn a_sweep_writes_in_its_own_folder_only() {
+    let folder = with_published();
+    let cwd = folder.path();
+    for more in [&[][..], &["--only", "method=ddim"], &["--fresh"]] {
+        let written = written(cwd, &[&["sweep", "gaussian.toml"], more].concat());
+        assert!(written.len() > 10 || more.contains(&"--only"), "{written:?}");
+        assert!(written.iter().all(|path| path.starts_with("out/gaussian")), "{more:?}: {written:?}");
+    }
+    let elsewhere = written(cwd, &["sweep", "gaussian.toml", "--out", "deep/folder"]);
+    assert!(elsewhere.iter().all(|path| path.starts_with("deep/folder")), "{elsewhere:?}");
+}
+
+#[test]
+fn sample_and_curve_write_what_they_are_asked_for_only() {
+    let folder = with_published();
+    let cwd = folder.path();
+    let sample = |out| ["sample", "gaussian.toml", "--method", "deis-sn", "--nfe", "5", "--samples", "4", "--out", out];
+    // Its normaliser is collected for it, and was once written into results/.
+    assert_eq!(written(cwd, &sample("x.png")), paths(&["x.png"]));
+    assert_eq!(written(cwd, &["curve", "gaussian.toml", "--out", "r.csv"]), paths(&["r.csv", "r.svg", "r.png"]));
+    let own = written(cwd, &["curve", "gaussian.toml"]);
+    assert!(own.len() == 4 && own.iter().all(|path| path.starts_with("out/gaussian")), "{own:?}");
+    // And taken from where a run kept it.
+    assert_eq!(written(cwd, &sample("y.png")), paths(&["y.png"]));
+}
+
+#[test]
+fn only_leaves_finished_cells_in_the_table() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    assert_eq!(sweep(cwd, &["gaussian.toml"]).measured.len(), 9);
+    let table = || (rows(&cwd.join("out/gaussian")), fs::read_to_string(cwd.join("out/gaussian/table.md")).unwrap());
+    let whole = table();
+    assert_eq!(sweep(cwd, &["gaussian.toml", "--only", "method=ddim,nfe=5"]).measured, Vec::<String>::new());
+    assert!(table() == whole);
+    // One cell and its seed's solution, all over again.
+    assert_eq!(sweep(cwd, &["gaussian.toml", "--only", "method=ddim,nfe=5", "--fresh"]).measured.len(), 2);
+    assert!(table() == whole);
+}
+
+/// Data so far from 0 that the square of a distance to it overflows single precision: Euler's, and not DDIM's, which is exact for
+/// data at one point.
+const FAR: &str = r#"samples = 5
+batch = 2
+nfe = [2]
+metrics = ["ode_rmse"]
+grid = [1, 0.001, 0]
+method = [{ name = "euler" }, { name = "ddim" }, { name = "deis", order = 2 }]
+model = { kind = "gaussian", size = 16, mean = 1e17, variance = 1e-6 }
+solution = { samples = 3 }
+"#;
+
+#[test]
+fn samples_that_are_not_finite_are_a_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let cwd = folder.path();
+    fs::write(cwd.join("far.toml"), FAR).unwrap();
+    let swept = sweep(cwd, &["far.toml"]);
+    assert_eq!(swept.measured.len(), 4);
+    let found = rows(&cwd.join("out/far"));
+    let row = |method: &str| found.iter().find(|row| row["method"] == method).unwrap();
+    let euler = row("euler");
+    assert_eq!((euler["diverged"].as_str(), euler["ode_rmse"].as_str()), ("image 0 from step 0 on", ""));
+    assert!(swept.stdout.contains("| Euler | diverged: seed 0, image 0 from step 0 on |"), "{}", swept.stdout);
+    for method in ["ddim", "deis", "solution"] {
+        assert!(row(method)["diverged"].is_empty() && !row(method)["ode_rmse"].is_empty(), "{method}");
+    }
+    no_nan(&cwd.join("out/far"));
+    // It is known, and not measured again.
+    assert_eq!(sweep(cwd, &["far.toml"]).measured, Vec::<String>::new());
+    assert_eq!(rows(&cwd.join("out/far")), found);
+}
+
+/// No number of a drawing is none.
+fn no_nan(folder: &Path) {
+    let mut drawings = 0;
+    for (path, bytes) in tree(folder).into_iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "svg")) {
+        let text = String::from_utf8(bytes).unwrap();
+        let words = text.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
+        let wrong: Vec<String> = words.filter(|word| ["nan", "inf", "infinity"].contains(&word.as_str())).collect();
+        assert!(wrong.is_empty(), "{}: {wrong:?}", path.display());
+        drawings += 1;
+    }
+    assert!(drawings > 0, "nothing is drawn");
+}
+
+#[test]
+fn a_distance_of_zero_is_drawn() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    // The solution's own plan.
+    let text = GAUSSIAN.replace("nfe = [5, 10]", "nfe = [5, 10, 60]").replace("nfe = 200", "nfe = 60");
+    fs::write(cwd.join("zero.toml"), text).unwrap();
+    sweep(cwd, &["zero.toml"]);
+    let found = rows(&cwd.join("out/zero"));
+    let zero = found.iter().find(|row| row["method"] == "deis" && row["nfe"] == "60").unwrap();
+    assert_eq!((zero["ode_rmse"].as_str(), zero["ode_rmse_error"].as_str()), ("0.0", "0.0"));
+    no_nan(&cwd.join("out/zero"));
+}
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// Says that the kept cells whose names begin with `method` were measured by `build`.
+fn set_build(cwd: &Path, method: &str, build: &str) {
+    for name in kept(&cwd.join("out/gaussian"), method, ".toml").into_iter().filter(|name| name.contains("-seed-")) {
+        let path = cwd.join("out/gaussian/cells").join(name);
+        let line = |line: &str| {
+            if line.starts_with("build = ") { format!("build = \"{build}\"\n") } else { format!("{line}\n") }
+        };
+        fs::write(&path, fs::read_to_string(&path).unwrap().lines().map(line).collect::<String>()).unwrap();
+    }
+    assert_eq!(sweep(cwd, &["gaussian.toml"]).measured, Vec::<String>::new());
+}
+
+/// A whole run of a commit.
+fn whole_run() -> tempfile::TempDir {
+    let folder = gaussian_folder();
+    sweep(folder.path(), &["gaussian.toml"]);
+    set_build(folder.path(), "", COMMIT);
+    folder
+}
+
+const PUBLISH: [&str; 2] = ["publish", "out/gaussian"];
+
+/// Expects that publishing is refused for `reason`, and leaves nothing behind.
+fn assert_refused(cwd: &Path, reason: &str) {
+    let output = run(cwd, &PUBLISH);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains(reason) && message.contains("--force"), "{message}");
+    assert!(!cwd.join("results").exists());
+}
+
+#[test]
+fn what_is_published_is_whole_and_by_one_build_of_a_commit() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    sweep(cwd, &["gaussian.toml", "--only", "method=euler"]);
+    assert_refused(cwd, "3 of 9 cells are measured");
+    sweep(cwd, &["gaussian.toml"]);
+    set_build(cwd, "", COMMIT);
+    set_build(cwd, "ddim", "fedcba9876543210fedcba9876543210fedcba98");
+    assert_refused(cwd, "measured by several builds");
+    set_build(cwd, "", &format!("{COMMIT}-dirty"));
+    assert_refused(cwd, "whose sources no commit has");
+    succeed(cwd, &["publish", "out/gaussian", "--force"]);
+    assert_eq!(rows(&cwd.join("results/gaussian")).len(), 9);
+    set_build(cwd, "", COMMIT);
+    succeed(cwd, &PUBLISH);
+    let provenance = fs::read_to_string(cwd.join("results/gaussian/provenance.toml")).unwrap();
+    assert!(provenance.contains(&format!("{COMMIT} = 9")) || provenance.contains(&format!("{COMMIT}\" = 9")));
+}
+
+#[test]
+fn publishing_replaces_the_older_folder_whole() {
+    let folder = whole_run();
+    let cwd = folder.path();
+    fs::create_dir_all(cwd.join("results/gaussian")).unwrap();
+    fs::write(cwd.join("results/gaussian/leftover.svg"), "old").unwrap();
+    fs::create_dir_all(cwd.join("results/other")).unwrap();
+    fs::write(cwd.join("results/other/cells.csv"), "theirs").unwrap();
+    let before = tree(&cwd.join("out"));
+    succeed(cwd, &PUBLISH);
+    let names = |path: &str| -> BTreeSet<String> {
+        let entries = cwd.join(path).read_dir().unwrap().map(|entry| entry.unwrap());
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    assert_eq!(names("results"), ["gaussian", "other"].map(str::to_owned).into());
+    assert_eq!(fs::read(cwd.join("results/other/cells.csv")).unwrap(), b"theirs");
+    // All of the run but what makes going on possible.
+    let mut expected = names("out/gaussian");
+    expected.remove("cells");
+    assert_eq!(names("results/gaussian"), expected);
+    for (path, bytes) in tree(&cwd.join("results/gaussian")) {
+        assert!(fs::read(cwd.join("out/gaussian").join(path.file_name().unwrap())).unwrap() == bytes, "{path:?}");
+    }
+    assert_eq!(changed(&before, &tree(&cwd.join("out"))), BTreeSet::new());
+}
+
+#[test]
+fn a_sweep_ends_with_how_it_compares_with_what_is_published() {
+    let folder = whole_run();
+    let cwd = folder.path();
+    let before = sweep(cwd, &["gaussian.toml"]).stdout;
+    assert!(!before.contains("reproduced") && !before.contains("differs"), "{before}");
+    succeed(cwd, &PUBLISH);
+    let same = sweep(cwd, &["gaussian.toml", "--fresh"]).stdout;
+    assert!(same.contains("reproduced: 9 of 9 cells, every figure to the last digit"), "{same}");
+
+    let path = cwd.join("results/gaussian/cells.csv");
+    let value = rows(&cwd.join("out/gaussian")).into_iter().find(|row| row["method"] == "deis" && row["nfe"] == "5");
+    let value = value.unwrap()["ode_rmse"].clone();
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.matches(&value).count(), 1);
+    fs::write(&path, text.replace(&value, "0.0653")).unwrap();
+    let other = sweep(cwd, &["gaussian.toml"]).stdout;
+    for said in ["differs: 8 of 9 cells", "DEIS-2 on quadratic at 5 NFE, seed 3: ode_rmse", "against 0.0653"] {
+        assert!(other.contains(said), "{said}: {other}");
+    }
+    let compared = succeed(cwd, &["compare", "out/gaussian", "results/gaussian"]);
+    assert!(other.contains(compared.trim()), "{compared}");
+
+    // A run of a part is no reproduction of the whole.
+    fs::write(&path, text).unwrap();
+    let part = sweep(cwd, &["gaussian.toml", "--only", "method=ddim", "--out", "part"]).stdout;
+    assert!(part.contains("reproduced: 3 of 3 cells") && part.contains("only in the second: "), "{part}");
+}
