@@ -172,7 +172,7 @@ fn what_is_published_is_whole_and_by_one_build_of_a_commit() {
     let folder = gaussian_folder();
     let cwd = folder.path();
     sweep(cwd, &["gaussian.toml", "--only", "method=euler"]);
-    assert_refused(cwd, "3 of 9 cells are measured");
+    assert_refused(cwd, "3 of 9 cells are there, and 12 measurements of them are not");
     sweep(cwd, &["gaussian.toml"]);
     set_build(cwd, "", COMMIT);
     set_build(cwd, "ddim", "fedcba9876543210fedcba9876543210fedcba98");
@@ -193,6 +193,7 @@ fn publishing_replaces_the_older_folder_whole() {
     let cwd = folder.path();
     fs::create_dir_all(cwd.join("results/gaussian")).unwrap();
     fs::write(cwd.join("results/gaussian/leftover.svg"), "old").unwrap();
+    fs::write(cwd.join("results/gaussian/cells.csv"), "old").unwrap();
     fs::create_dir_all(cwd.join("results/other")).unwrap();
     fs::write(cwd.join("results/other/cells.csv"), "theirs").unwrap();
     let before = tree(&cwd.join("out"));
@@ -239,5 +240,27 @@ fn a_sweep_ends_with_how_it_compares_with_what_is_published() {
     // A run of a part is no reproduction of the whole.
     fs::write(&path, text).unwrap();
     let part = sweep(cwd, &["gaussian.toml", "--only", "method=ddim", "--out", "part"]).stdout;
-    assert!(part.contains("reproduced: 3 of 3 cells") && part.contains("only in the second: "), "{part}");
+    assert!(part.contains("so far reproduced: 3 of 9 cells") && part.contains("only in the second: "), "{part}");
+}
+
+#[test]
+fn publishing_replaces_nothing_but_results() {
+    let folder = whole_run();
+    let cwd = folder.path();
+    fs::create_dir_all(cwd.join("results/other")).unwrap();
+    fs::write(cwd.join("results/other/cells.csv"), "theirs").unwrap();
+    fs::write(cwd.join("README.md"), "text").unwrap();
+    fs::create_dir(cwd.join("nothing")).unwrap();
+    let before = tree(cwd);
+    for (arguments, reason) in [
+        (["publish", "out/gaussian", "--to", "results", "--force"], "no folder of results"),
+        (["publish", "out/gaussian", "--to", "README.md", "--force"], "no folder of results"),
+        (["publish", "out/gaussian", "--to", "out/gaussian", "--force"], "is what is published"),
+        (["publish", "nothing", "--to", "results/other", "--force"], "no cells.csv"),
+    ] {
+        let output = run(cwd, &arguments);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && message.contains(reason), "{arguments:?}: {message}");
+    }
+    assert_eq!(changed(&before, &tree(cwd)), BTreeSet::new());
 }

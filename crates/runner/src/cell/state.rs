@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     key::{self, Key},
     load::Loaded,
-    solution,
+    solution::{self, Solution},
 };
 use crate::{
     experiment::{MethodEntry, SolutionSpec},
@@ -48,7 +48,8 @@ impl Cell {
         let nfe = if frechet { spec.floor } else { spec.nfe };
         let plan = nfe.map(|nfe| solution::plan(loaded, nfe)).transpose()?;
         let key = match &plan {
-            Some(plan) => samples_key(loaded, plan, seed),
+            Some(plan) if frechet => samples_key(loaded, plan, seed),
+            Some(_) => Solution::key(loaded, spec, seed)?,
             None => key::exact_solution(&loaded.sampler, &loaded.canary, seed, loaded.experiment.samples),
         };
         let path = folder.join(format!("{SOLUTION}-seed-{seed}.toml"));
