@@ -122,7 +122,7 @@ pub fn tensors(path: &Path) -> Tensors {
 
 /// The number that a half has; the small networks' are finite.
 fn half(bits: u16) -> f32 {
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
+    let (exponent, fraction) = (i32::from((bits >> 10) & 0x1f), f32::from(bits & 0x3ff));
     let size = match exponent {
         0 => fraction * 2f32.powi(-24),
         _ => (1024.0 + fraction) * 2f32.powi(exponent - 25),
