@@ -1,10 +1,11 @@
 //! Fixes what the program says of its own origin when it is built: the commit that its sources were last changed at, and
-//! whether they differ from it. What is not compiled into it (results, text) changes neither.
+//! whether they differ from it. What is not compiled into it (tests, results, text) changes neither.
 
 use std::{env, path::PathBuf, process::Command};
 
-/// From the repository's root.
-const SOURCES: [&str; 3] = ["crates", "Cargo.toml", "Cargo.lock"];
+/// What the program is made of, from the repository's root.
+const SOURCES: [&str; 6] =
+    ["crates/fid/src", "crates/model/src", "crates/sampler/src", "crates/runner/src", "Cargo.toml", "Cargo.lock"];
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");

@@ -39,6 +39,8 @@ struct Sweep {
     wanted: Vec<Vec<Wanted>>,
     /// What is kept of each.
     done: Vec<Option<Done>>,
+    /// Seeds whose solution is not finite, and what was said of it.
+    unsolved: BTreeMap<u64, String>,
     published: Vec<published::Row>,
     reference: Option<(PathBuf, Folder)>,
 }
@@ -66,7 +68,7 @@ impl Sweep {
         let cells = cells(&loaded, found.map(|found| found.normaliser), &kept)?;
         let done = cells.iter().map(Done::read).collect();
         let wanted = cells.iter().map(|cell| wanted(&loaded, cell)).collect::<Result<_>>()?;
-        Ok(Sweep { loaded, folder, cells, wanted, done, published, reference })
+        Ok(Sweep { loaded, folder, cells, wanted, done, unsolved: BTreeMap::new(), published, reference })
     }
 
     /// Measures what is asked for and not known yet.
@@ -78,14 +80,33 @@ impl Sweep {
         let progress = Progress::new(self.work(&pending), "evaluations");
         let mut solution: Option<(u64, Solution)> = None;
         let total = pending.len();
-        for (count, (i, lacking)) in pending.into_iter().enumerate() {
+        for (count, (i, mut lacking)) in pending.into_iter().enumerate() {
             let seed = self.cells[i].seed;
             if let Some(spec) = self.loaded.experiment.solution
                 && self.needs_solution(i, &lacking)
                 && solution.as_ref().is_none_or(|(of, _)| *of != seed)
+                && !self.unsolved.contains_key(&seed)
             {
                 let kept = self.folder.join(KEPT);
-                solution = Some((seed, Solution::find(&self.loaded, &spec, seed, &kept, fresh, &progress)?));
+                match Solution::find(&self.loaded, &spec, seed, &kept, fresh, &progress) {
+                    Ok(found) => solution = Some((seed, found)),
+                    // What needs no solution is measured all the same.
+                    Err(Failure::Diverged { image, .. }) => {
+                        let said = format!(
+                            "the solution of image {image}, seed {seed}, is not finite: nothing is measured against it"
+                        );
+                        progress.line(&said);
+                        self.unsolved.insert(seed, said);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if self.unsolved.contains_key(&seed) {
+                let own = self.cells[i].entry.is_none() && self.plan(i).is_none();
+                lacking.retain(|wanted| wanted.metric != Metric::OdeRmse && !own);
+                if lacking.is_empty() {
+                    continue;
+                }
             }
             let found = self.cell(i, lacking, solution.as_ref().map(|(_, solution)| solution), fresh, &progress)?;
             progress.line(&format!("cell {} of {total}: {}: {found}", count + 1, self.cells[i].name()));
@@ -224,7 +245,8 @@ impl Sweep {
     fn report(&self) -> Result<()> {
         let results = self.results();
         if results.records.is_empty() {
-            return Err(Failure::request("no cell is measured"));
+            let said = self.unsolved.first_key_value().map_or("no cell is measured", |(_, said)| said);
+            return Err(Failure::run(said));
         }
         let picture = |record: &Record| {
             let cell = self.cells.iter().find(|cell| cell.description().cell() == record.cell());
@@ -236,7 +258,10 @@ impl Sweep {
         if let Some((path, reference)) = &self.reference {
             println!("against {}: {}", path.display(), compare(&results, reference));
         }
-        Ok(())
+        match self.unsolved.first_key_value() {
+            Some((_, said)) => Err(Failure::run(said)),
+            None => Ok(()),
+        }
     }
 }
 

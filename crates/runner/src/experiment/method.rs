@@ -4,7 +4,6 @@ use fewstep_sampler::{Coefficients, Grid, Method, Normaliser, Plan, Request, Sch
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Raw;
 use crate::{failure::Result, source::Source};
 
 /// A method with its grid, coefficients and thresholding.
@@ -46,6 +45,13 @@ pub(super) struct RawMethod {
     threshold: Option<Spanned<String>>,
 }
 
+/// What is said for all methods.
+pub(super) struct Common<'a> {
+    pub(super) grid: Option<&'a Spanned<RawGrid>>,
+    pub(super) coefficients: Option<Coefficients>,
+    pub(super) threshold: Option<&'a Spanned<String>>,
+}
+
 /// A grid's name, or its times.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -67,10 +73,10 @@ impl Source<'_> {
         raw.get_ref().parse().map_err(|error| self.error(raw.span(), error))
     }
 
-    pub(super) fn methods(&self, raw: &Raw) -> Result<Vec<MethodEntry>> {
+    pub(super) fn methods(&self, raw: &[Spanned<RawMethod>], common: Common) -> Result<Vec<MethodEntry>> {
         let mut methods: Vec<MethodEntry> = Vec::new();
-        let all_threshold = raw.threshold.as_ref().map(|threshold| self.threshold(threshold)).transpose()?;
-        for spanned in &raw.method {
+        let all_threshold = common.threshold.map(|threshold| self.threshold(threshold)).transpose()?;
+        for spanned in raw {
             let entry = spanned.get_ref();
             let span = entry.order.as_ref().map_or(entry.name.span(), Spanned::span);
             let order = entry.order.as_ref().map(|order| *order.get_ref());
@@ -82,9 +88,9 @@ impl Source<'_> {
                 name.push_str("-sn");
             }
             let method = Method::new(&name, order).map_err(|error| self.error(span, error))?;
-            let grid = entry.grid.as_ref().or(raw.grid.as_ref()).map(|grid| self.grid(grid)).transpose()?;
+            let grid = entry.grid.as_ref().or(common.grid).map(|grid| self.grid(grid)).transpose()?;
             // What is said for all methods is for those that can have it; a method's own must fit it.
-            let all_coefficients = raw.coefficients.filter(|_| method.has_reference_coefficients());
+            let all_coefficients = common.coefficients.filter(|_| method.has_reference_coefficients());
             let all_threshold = all_threshold.filter(|_| method.solver.traits().predicts_data);
             let own_threshold = entry.threshold.as_ref().map(|threshold| self.threshold(threshold)).transpose()?;
             let entry = MethodEntry {

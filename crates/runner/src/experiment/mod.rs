@@ -17,9 +17,9 @@ use toml::Spanned;
 
 use crate::{failure::Result, files, results::Metric, source::Source};
 pub use method::MethodEntry;
-use method::{RawGrid, RawMethod};
+use method::{Common, RawGrid, RawMethod};
 use model::RawModel;
-pub use model::{ModelKind, ModelSpec};
+pub use model::{CHANNELS, ModelKind, ModelSpec};
 
 /// A checked experiment.
 #[derive(Debug, Clone)]
@@ -160,8 +160,6 @@ struct RawSolution {
     floor: Option<Spanned<usize>>,
 }
 
-/// Channels of the images.
-pub const CHANNELS: usize = 3;
 /// Images of one cell; more would not fit the time of any machine.
 const MAX_SAMPLES: usize = 10_000_000;
 /// Evaluations of one run: the levels of the schedule.
@@ -196,7 +194,9 @@ impl Source<'_> {
         let batch = raw.batch.as_ref().map_or(Ok(16), |batch| self.within("batch", batch, 1..MAX_BATCH + 1))?;
         let nfe = self.nfe(&raw.nfe)?;
         let seeds = self.seeds(raw.seed.as_ref(), raw.seeds.as_ref())?;
-        let methods = self.methods(&raw)?;
+        let common =
+            Common { grid: raw.grid.as_ref(), coefficients: raw.coefficients, threshold: raw.threshold.as_ref() };
+        let methods = self.methods(&raw.method, common)?;
         let metrics = self.metrics(&raw.metrics)?;
         if let Some((entry, table)) = methods.iter().zip(&raw.method).find(|(entry, _)| entry.method.normalise)
             && raw.normaliser.is_none()

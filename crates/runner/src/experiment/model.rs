@@ -7,8 +7,10 @@ use fewstep_sampler::Schedule;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::CHANNELS;
 use crate::{failure::Result, source::Source};
+
+/// Channels of the images.
+pub const CHANNELS: usize = 3;
 
 /// The model of an experiment.
 #[derive(Debug, Clone)]
