@@ -28,6 +28,13 @@ test-wgpu: fetch
 train training="experiments/train-cifar10.toml" *arguments:
     cargo run --release -- train {{training}} {{arguments}}
 
+# How rough the networks' outputs are in time, into results/roughness/.
+roughness:
+    cargo build --release --workspace --example roughness
+    mkdir -p results/roughness
+    "${CARGO_TARGET_DIR:-target}/release/examples/roughness" models/cifar10-small.safetensors > results/roughness/cifar10-small.csv
+    "${CARGO_TARGET_DIR:-target}/release/examples/roughness" models/cifar10-tiny.safetensors > results/roughness/cifar10-tiny.csv
+
 # Speed: plan, integrator step, U-Net, Inception, Fréchet distance, ideal denoiser.
 bench:
     cargo bench --workspace --bench sampler --bench networks --bench frechet --bench oracle

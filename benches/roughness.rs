@@ -1,5 +1,6 @@
-//! How rough noise predictions are in time, as CSV: `cargo run --release -p fewstep-benches --example roughness [NETWORK]`,
-//! for `models/cifar10-small.safetensors` unless told otherwise, and for an exact oracle beside it.
+//! How rough noise predictions are in time, as CSV: `just roughness`, or `cargo build --release --workspace --example roughness` and
+//! then `target/release/examples/roughness [NETWORK]`, for `models/cifar10-small.safetensors` unless told otherwise, and for an exact
+//! oracle beside it. (`cargo run -p` would build burn again, with other features.)
 //!
 //! A solver's order shows only in steps over which its predictor is smooth. Here x stays where it is and the timestep alone
 //! moves, so that what is measured belongs to the predictor and to no solver. Three tables:

@@ -59,7 +59,9 @@ impl Cell {
     /// As progress calls it.
     pub fn name(&self) -> String {
         match &self.entry {
-            Some(entry) => format!("{} at {} NFE, seed {}", entry.method.label(), self.nfe, self.seed),
+            Some(MethodEntry { method, grid, .. }) => {
+                format!("{} at {} NFE on {}, seed {}", method.label(), self.nfe, grid.name(), self.seed)
+            }
             None => format!("{}, seed {}", solution_label(self.nfe), self.seed),
         }
     }

@@ -1,7 +1,7 @@
 //! Texts whose tables and figures are made of cells: what stands between `<!-- kind: key=value | … -->` and `<!-- end -->`.
 //!
-//! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent) and `value` (one figure, within
-//! a sentence). Keys: `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table
+//! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent), and within a sentence `value` (one
+//! figure) and `change` (one change, of the method under score normalisation). Keys: `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table
 //! with semicolons between; `method` of a value.
 
 use std::{collections::BTreeMap, path::Path};
@@ -15,7 +15,7 @@ use crate::{
 const OPEN: &str = "<!-- ";
 const CLOSE: &str = " -->";
 const END: &str = "<!-- end -->";
-const KINDS: [&str; 3] = ["table", "changes", "value"];
+const KINDS: [&str; 4] = ["table", "changes", "value", "change"];
 
 /// `text` with every block written anew; `results` holds the folders.
 ///
@@ -82,10 +82,10 @@ fn block(
     nfes: Option<Vec<u32>>,
     methods: Option<Vec<String>>,
 ) -> Result<String> {
-    let all = series(&folder.records, &folder.per_image, metric);
+    let every = series(&folder.records, &folder.per_image, metric);
     let all = match methods {
-        None => all,
-        Some(methods) => methods.iter().map(|label| find(&all, label)).collect::<Result<Vec<Series>>>()?,
+        None => every.clone(),
+        Some(methods) => methods.iter().map(|label| find(&every, label)).collect::<Result<Vec<Series>>>()?,
     };
     let nfes = nfes.unwrap_or_else(|| table::all_nfes(&all));
     if let Some(nfe) = nfes.iter().find(|nfe| !all.iter().any(|series| series.points.contains_key(nfe))) {
@@ -100,6 +100,18 @@ fn block(
                 "\n{}",
                 changes.ok_or_else(|| Failure::request("no method with and without score normalisation"))?
             ))
+        }
+        "change" => {
+            let pair =
+                normalised_pairs(&folder.records).into_iter().find(|(normalised, _)| *normalised == all[0].label);
+            let (_, plain) = pair.ok_or_else(|| Failure::request("no such method without score normalisation"))?;
+            let points = nfes
+                .first()
+                .and_then(|nfe| all[0].points.get(nfe).zip(find(&every, &plain).ok()?.points.get(nfe).cloned()));
+            let change = points.and_then(|(with, without)| table::relative(with, &without, floor.as_ref(), metric));
+            let (change, _) =
+                change.ok_or_else(|| Failure::request("that cell has no change above the solution's own error"))?;
+            Ok(format!("{} %", table::percent(change)))
         }
         _ => match (all.as_slice(), nfes.as_slice()) {
             ([one], [nfe]) if !one.points[nfe].values.is_empty() => Ok(table::number(one.points[nfe].mean())),

@@ -261,7 +261,8 @@ pub fn changes(
     (!rows.is_empty()).then(|| header(nfes) + &rows)
 }
 
-fn percent(Difference { mean, error, .. }: Difference) -> String {
+/// A change with its error.
+pub fn percent(Difference { mean, error, .. }: Difference) -> String {
     let sign = if mean < 0.0 { "−" } else { "+" };
     let error = error.map_or(String::new(), |error| format!(" ± {error:.1}"));
     format!("{sign}{:.1}{error}", mean.abs())
