@@ -28,6 +28,10 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "seeds.toml", "seed = 3", "seeds = [1, 1]");
     experiment(cwd, "seed-seeds.toml", "seed = 3", "seed = 3\nseeds = [1, 2]");
     experiment(cwd, "collect.toml", "nfe = 50,", "nfe = 12,");
+    let reference = "name = \"ddim\"\nnormalise = true\ncoefficients = \"reference\"";
+    experiment(cwd, "reference-ddim-sn.toml", "name = \"ddim\"", reference);
+    experiment(cwd, "solution-many.toml", "nfe = 200", "nfe = 501");
+    experiment(cwd, "solution-floor.toml", "nfe = 200", "floor = 5");
     experiment(cwd, "published-absent.toml", "seed = 3", "seed = 3\npublished = [\"absent.toml\"]");
     experiment(cwd, "published-bad.toml", "seed = 3", "seed = 3\npublished = [\"rows.toml\"]");
     write("rows.toml", b"source = \"x\"\ndataset = \"y\"\nmodel = \"z\"\nsamples = 5\n[[row]]\nmethod = \"DDIM\"\nfid = { ten = 5.0 }\n");
@@ -53,6 +57,13 @@ fn cases() -> Vec<Case> {
         ("unknown threshold for all", &["threshold-all.toml:3:13", "'hard'"], sweep("threshold-all.toml")),
         ("threshold of DEIS", &["'deis' predicts noise"], sweep("threshold-deis.toml")),
         ("reference iPNDM", &["'ipndm' has no reference coefficients"], sweep("reference.toml")),
+        ("reference DDIM on ε/r", &["'ddim-sn' has no reference coefficients"], sweep("reference-ddim-sn.toml")),
+        (
+            "many evaluations for a solution",
+            &["solution-many.toml:", "nfe is 501; expected 1 to 500"],
+            sweep("solution-many.toml"),
+        ),
+        ("floor of an exact solution", &["solution-floor.toml:", "this one is exact"], sweep("solution-floor.toml")),
         ("too few evaluations for RK4", &["nfe is 3", "'rho-rk4' needs more"], sweep("rk4.toml")),
         ("seeds twice", &["seeds.toml:2:", "each once"], sweep("seeds.toml")),
         ("seed and seeds", &["seed-seeds.toml:2:", "either seed or seeds"], sweep("seed-seeds.toml")),

@@ -90,9 +90,10 @@ pub fn curve(sampler: &Sampler) -> Result<String> {
     Ok(files::sha256(&sums.iter().flat_map(|sum| sum.to_le_bytes()).collect::<Vec<u8>>()))
 }
 
-/// Rows and numbers of the canary's Fréchet distance: more rows than are summed at a time.
+/// Rows and numbers of the canary's Fréchet distance: more rows than are summed at a time, and so many numbers that products and
+/// decompositions take the paths that they take for real features.
 const ROWS: usize = 300;
-const DIM: usize = 6;
+const DIM: usize = 128;
 
 /// Of moments and the distance between them.
 pub fn frechet() -> Result<String> {
