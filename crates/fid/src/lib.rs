@@ -8,6 +8,7 @@
 //! Source: M. Heusel et al., *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
 //! Equilibrium*, arXiv 1706.08500, equation 6; the network and image preparation are those of pytorch-fid 0.3.
 
+mod compiled;
 mod crop;
 mod error;
 mod extractor;

@@ -16,6 +16,11 @@ fn cache(asset: &str) -> PathBuf {
 }
 
 fn inception() -> Inception {
+    Inception::compiled(&cache("inception/default_1.pt")).unwrap()
+}
+
+/// In burn's own operations.
+fn plain() -> Inception {
     Inception::open(&cache("inception/default_1.pt"), &Device::flex(), true).unwrap()
 }
 
@@ -32,14 +37,34 @@ fn features_of_sixteen_images() {
         .chunks(4)
         .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
         .collect();
-    let found = inception().features(&Images::new(32, 32, pixels).unwrap()).unwrap();
-    assert_eq!(found.len(), expected.len());
-    assert!(found.iter().all(|value| value.is_finite()));
-    let largest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
-    let relative = norm(&mut found.iter().zip(&expected).map(|(a, b)| a - b)) / norm(&mut expected.iter().copied());
-    println!("largest difference {largest:e}, relative L2 {relative:e}");
-    assert!(largest < 1e-4 && relative < 3e-5, "largest difference {largest:e}, relative L2 {relative:e}");
+    let images = Images::new(32, 32, pixels).unwrap();
+    for (name, network) in [("compiled", inception()), ("plain", plain())] {
+        let found = network.features(&images).unwrap();
+        assert_eq!(found.len(), expected.len());
+        assert!(found.iter().all(|value| value.is_finite()));
+        let largest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let relative = norm(&mut found.iter().zip(&expected).map(|(a, b)| a - b)) / norm(&mut expected.iter().copied());
+        println!("{name}: largest difference {largest:e}, relative L2 {relative:e}");
+        assert!(largest < 1e-4 && relative < 3e-5, "{name}: largest difference {largest:e}, relative L2 {relative:e}");
+    }
+}
+
+#[test]
+#[ignore = "needs `fewstep fetch inception`"]
+fn features_do_not_depend_on_the_batch_and_other_sizes_go_through() {
+    let network = inception();
+    for (size, count) in [(32, 5), (64, 2), (299, 1)] {
+        let pixels: Vec<u8> = (0..count * size * size * 3).map(|i| (i * 7919 % 251) as u8).collect();
+        let whole = network.features(&Images::new(size, size, pixels.clone()).unwrap()).unwrap();
+        let one = |pixels: &[u8]| network.features(&Images::new(size, size, pixels.to_vec()).unwrap()).unwrap();
+        let one_by_one: Vec<f32> = pixels.chunks(size * size * 3).flat_map(one).collect();
+        assert!(one_by_one == whole, "{size}");
+        let expected = plain().features(&Images::new(size, size, pixels).unwrap()).unwrap();
+        let largest = whole.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        println!("{size}: largest difference from plain {largest:e}");
+        assert!(largest < 1e-4, "{size}: {largest:e}");
+    }
 }
 
 /// Features of the first `count` CIFAR-10 test images.

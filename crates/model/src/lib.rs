@@ -19,5 +19,5 @@ pub use network::{Checkpoint, Network, Prediction};
 pub use oracle::{Component, Ideal, Mixture};
 pub use predictor::{DataMoments, Levels, Predictor};
 pub use train::{Rate, Step, TrainSpec, Trainer, TrainingImages};
-pub use unet::{UNet, UNetConfig};
+pub use unet::{CompiledUNet, UNet, UNetConfig};
 pub use weights::Weights;

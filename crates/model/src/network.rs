@@ -5,11 +5,12 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
+use fewstep_conv::Level;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Levels, Predictor, Result, UNet, UNetConfig, Weights,
+    CompiledUNet, Levels, Predictor, Result, UNet, UNetConfig, Weights,
     layout::{self, Selected},
     predictor::Fingerprint,
 };
@@ -116,13 +117,16 @@ impl Checkpoint {
         let unet = UNet::new(&self.config, &mut self.weights, device)?;
         let tensors = self.weights.finish()?;
         let identity = identity(&self.config, self.prediction, &levels, &tensors);
-        Ok(Network { unet, prediction: self.prediction, levels, identity, evaluated: AtomicU64::new(0) })
+        let evaluated = AtomicU64::new(0);
+        Ok(Network { unet, compiled: None, prediction: self.prediction, levels, identity, evaluated })
     }
 }
 
 /// A U-Net whose output is turned into ε.
 pub struct Network {
     pub(crate) unet: UNet,
+    /// Does the same, faster, where the network is on this machine's cores.
+    pub(crate) compiled: Option<CompiledUNet>,
     pub(crate) prediction: Prediction,
     pub(crate) levels: Levels,
     pub(crate) identity: String,
@@ -139,12 +143,31 @@ pub(crate) fn identity(config: &UNetConfig, prediction: Prediction, levels: &Lev
     numbers.bytes(tensors.as_bytes()).numbers(levels.numbers()).finish()
 }
 
+impl Network {
+    /// On kernels made for this machine's cores ([`CompiledUNet`]): several times faster than burn's, last digits apart.
+    pub fn compiled(mut self) -> Self {
+        self.compiled = Some(CompiledUNet::new(&self.unet, Level::best()));
+        self
+    }
+
+    /// The network's output for x.
+    fn output(&self, x: Tensor<4>, timestep: f32) -> Tensor<4> {
+        let (device, dims) = (x.device(), x.dims());
+        match &self.compiled {
+            Some(compiled) => {
+                let values: Vec<f32> = x.into_data().iter().collect();
+                Tensor::from_data(TensorData::new(compiled.forward(&values, dims[0], timestep), dims), &device)
+            }
+            None => self.unet.forward(x, Tensor::from_floats([timestep], &device)),
+        }
+    }
+}
+
 impl Predictor for Network {
     fn epsilon(&self, x: Tensor<4>, tau: f64) -> Tensor<4> {
         self.evaluated.fetch_add(x.dims()[0] as u64, Ordering::Relaxed);
         let timestep = tau * self.levels.count as f64 - 1.0;
-        let timestep = Tensor::from_floats([timestep as f32], &x.device());
-        let output = self.unet.forward(x.clone(), timestep);
+        let output = self.output(x.clone(), timestep as f32);
         self.prediction.to_epsilon(output, x, self.levels.signal_and_noise(tau))
     }
 

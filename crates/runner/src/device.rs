@@ -8,8 +8,10 @@ use crate::failure::{Failure, Result};
 /// Where to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DeviceName {
-    /// This machine's cores.
+    /// This machine's cores, on kernels made for them.
     Cpu,
+    /// This machine's cores through burn alone: slower, to compare with.
+    CpuPlain,
     /// A GPU through wgpu (feature `wgpu`).
     Wgpu,
     /// A CUDA device (feature `cuda`).
@@ -17,10 +19,16 @@ pub enum DeviceName {
 }
 
 impl DeviceName {
+    /// Whether that is this machine's cores.
+    pub fn is_cpu(self) -> bool {
+        matches!(self, DeviceName::Cpu | DeviceName::CpuPlain)
+    }
+
     /// The name on the command line and in results.
     pub fn name(self) -> &'static str {
         match self {
             DeviceName::Cpu => "cpu",
+            DeviceName::CpuPlain => "cpu-plain",
             DeviceName::Wgpu => "wgpu",
             DeviceName::Cuda => "cuda",
         }
@@ -38,7 +46,9 @@ pub struct Opened {
 /// The device called `name`.
 pub fn open(name: DeviceName) -> Result<Opened> {
     match name {
-        DeviceName::Cpu => Ok(Opened { device: Device::flex(), description: name.name().into() }),
+        DeviceName::Cpu | DeviceName::CpuPlain => {
+            Ok(Opened { device: Device::flex(), description: name.name().into() })
+        }
         #[cfg(feature = "wgpu")]
         DeviceName::Wgpu => guarded(name, wgpu),
         #[cfg(feature = "cuda")]
@@ -73,7 +83,7 @@ fn cuda() -> String {
 
 /// The devices that this build has.
 fn built() -> String {
-    let all = [("cpu", true), ("wgpu", cfg!(feature = "wgpu")), ("cuda", cfg!(feature = "cuda"))];
+    let all = [("cpu", true), ("cpu-plain", true), ("wgpu", cfg!(feature = "wgpu")), ("cuda", cfg!(feature = "cuda"))];
     all.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect::<Vec<_>>().join(", ")
 }
 

@@ -257,7 +257,8 @@ impl Trainer {
             all.bytes(slot.parameter.name.as_bytes()).bytes(slot.ema.to_data().as_bytes())
         });
         let identity = network::identity(&self.spec.config, self.spec.prediction, &levels, &tensors.finish());
-        Network { unet, prediction: self.spec.prediction, levels, identity, evaluated: AtomicU64::new(0) }
+        let (compiled, evaluated) = (None, AtomicU64::new(0));
+        Network { unet, compiled, prediction: self.spec.prediction, levels, identity, evaluated }
     }
 }
 

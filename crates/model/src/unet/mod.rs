@@ -2,6 +2,7 @@
 //! DDPM (Ho et al. 2020, arXiv 2006.11239) as diffusers keeps it, which differs in a few constants.
 
 mod build;
+mod compiled;
 mod config;
 mod dropout;
 
@@ -24,6 +25,7 @@ use burn::{
 use crate::{Result, Weights};
 use build::Builder;
 pub(crate) use build::{Parameter, Source};
+pub use compiled::CompiledUNet;
 pub use config::UNetConfig;
 pub(crate) use dropout::Dropout;
 
@@ -199,13 +201,23 @@ impl Attention {
 impl Embedding {
     /// `[batch]` → `[batch, width]`.
     fn forward(&self, timesteps: Tensor<1>) -> Tensor<2> {
-        let half = self.width / 2;
-        let span = (half - self.frequency_shift) as f64;
-        let frequencies: Vec<f32> = (0..half).map(|i| (-4.0 * LN_10 * i as f64 / span).exp() as f32).collect();
-        let frequencies = Tensor::<1>::from_floats(frequencies.as_slice(), &timesteps.device());
+        let frequencies = Tensor::<1>::from_floats(self.frequencies().as_slice(), &timesteps.device());
         let angles = timesteps.unsqueeze_dim::<2>(1) * frequencies.unsqueeze_dim::<2>(0);
         let (cos, sin) = (angles.clone().cos(), angles.sin());
         Tensor::cat(if self.sin_first { vec![sin, cos] } else { vec![cos, sin] }, 1)
+    }
+
+    /// Of one timestep.
+    fn of(&self, timestep: f32) -> Vec<f32> {
+        let angles: Vec<f32> = self.frequencies().into_iter().map(|frequency| timestep * frequency).collect();
+        let functions: [fn(f32) -> f32; 2] = if self.sin_first { [f32::sin, f32::cos] } else { [f32::cos, f32::sin] };
+        functions.iter().flat_map(|function| angles.iter().map(|&angle| function(angle))).collect()
+    }
+
+    fn frequencies(&self) -> Vec<f32> {
+        let half = self.width / 2;
+        let span = (half - self.frequency_shift) as f64;
+        (0..half).map(|i| (-4.0 * LN_10 * i as f64 / span).exp() as f32).collect()
     }
 }
 

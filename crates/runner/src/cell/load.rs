@@ -53,10 +53,10 @@ impl Loaded {
         let Opened { device: on, description } = device::open(device)?;
         let mut assets = BTreeMap::from([("schedule".to_owned(), experiment.model.schedule_name.clone())]);
         let sampler = Sampler {
-            predictor: network::load(&experiment.model, &on, &mut assets)?,
+            predictor: network::load(&experiment.model, &on, device == DeviceName::Cpu, &mut assets)?,
             schedule: experiment.model.schedule.clone(),
             device: on,
-            cpu: device == DeviceName::Cpu,
+            cpu: device.is_cpu(),
             size: experiment.model.size,
             batch: experiment.batch,
         };
@@ -140,7 +140,11 @@ fn tell(start: Instant, what: &str, hash: &str) {
 
 /// The FID network from the cache.
 pub fn inception(on: &burn::tensor::Device, device: DeviceName) -> Result<Inception> {
-    Ok(Inception::open(&assets::inception()?, on, device == DeviceName::Cpu)?)
+    let path = assets::inception()?;
+    Ok(match device {
+        DeviceName::Cpu => Inception::compiled(&path)?,
+        _ => Inception::open(&path, on, device.is_cpu())?,
+    })
 }
 
 /// The key of statistics of `dataset`: other images, another feature space, and code that does anything else have another.

@@ -12,8 +12,13 @@ use crate::{
     files,
 };
 
-/// The network of an experiment on `device`; what was read goes into `assets`.
-pub fn load(model: &ModelSpec, device: &Device, assets: &mut BTreeMap<String, String>) -> Result<Box<dyn Predictor>> {
+/// The network of an experiment on `device`, compiled for this machine's cores where that is said; what was read goes into `assets`.
+pub fn load(
+    model: &ModelSpec,
+    device: &Device,
+    compiled: bool,
+    assets: &mut BTreeMap<String, String>,
+) -> Result<Box<dyn Predictor>> {
     let levels = {
         let schedule = model.schedule.clone();
         Levels { count: schedule.levels(), alpha_bar: Box::new(move |tau| schedule.alpha_bar(tau)) }
@@ -40,7 +45,8 @@ pub fn load(model: &ModelSpec, device: &Device, assets: &mut BTreeMap<String, St
             assets.insert("model".into(), files::sha256_of(checkpoint.weights_file())?);
             assets.insert("model-weights".into(), checkpoint.selected.name().into());
             assets.insert("model-prediction".into(), checkpoint.prediction.name().into());
-            Ok(Box::new(checkpoint.build(levels, device)?))
+            let network = checkpoint.build(levels, device)?;
+            Ok(Box::new(if compiled { network.compiled() } else { network }))
         }
     }
 }

@@ -40,7 +40,7 @@ fn extractor(arguments: &cli::Stats) -> Result<Box<dyn Extractor>> {
         "fid-inception-pool3" => {
             Ok(Box::new(cell::inception(&device::open(arguments.device)?.device, arguments.device)?))
         }
-        "pixel-8x8" if arguments.device == DeviceName::Cpu => Ok(Box::new(Pixel8)),
+        "pixel-8x8" if arguments.device.is_cpu() => Ok(Box::new(Pixel8)),
         "pixel-8x8" => Err(Failure::request("pixel-8x8 is computed on the cpu alone")),
         other => Err(Failure::Request(format!("no features '{other}'; expected fid-inception-pool3 or pixel-8x8"))),
     }

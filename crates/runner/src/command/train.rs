@@ -229,7 +229,7 @@ pub fn run(arguments: &cli::Train) -> Result<()> {
     let dataset = set.hash()?;
     let images = set.read(0..set.len())?;
     let Opened { device: on, description } = device::open(arguments.run.device)?;
-    let cpu = arguments.run.device == DeviceName::Cpu;
+    let cpu = arguments.run.device.is_cpu();
     let identity = files::sha256(format!("{} {dataset}", training.hash).as_bytes());
     let state_path = folder.join("state.safetensors");
     let resumes = state_path.exists() && !arguments.run.fresh;

@@ -1,0 +1,189 @@
+//! Convolutions: a direct kernel for any shape, Winograd's for 3×3 of stride 1.
+
+use pulp::Simd;
+
+use crate::{
+    level::Kernel,
+    panels::Panels,
+    planes::{Channels, LANES, Lane, Planes, Scratch, Shape},
+    product::{Finish, Input, Place},
+    winograd::Winograd,
+};
+
+/// What a convolution is, its weights apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvSpec {
+    /// Height and width.
+    pub kernel: [usize; 2],
+    /// Of both directions: 1 or 2.
+    pub stride: usize,
+    /// Zeros above and on the left; as many below and on the right as the outputs need.
+    pub padding: [usize; 2],
+    /// Whether negative outputs become zero.
+    pub relu: bool,
+}
+
+impl ConvSpec {
+    /// 1×1.
+    pub const POINT: ConvSpec = ConvSpec { kernel: [1, 1], stride: 1, padding: [0, 0], relu: false };
+
+    /// Of stride 1 that keeps the size.
+    pub const fn same(kernel: [usize; 2]) -> ConvSpec {
+        ConvSpec { kernel, stride: 1, padding: [kernel[0] / 2, kernel[1] / 2], relu: false }
+    }
+}
+
+/// How a convolution is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Winograd where it is faster.
+    Fastest,
+    /// The direct kernel.
+    Direct,
+}
+
+/// A convolution with its weights packed.
+#[derive(Debug, Clone)]
+pub struct Conv {
+    spec: ConvSpec,
+    input: usize,
+    output: usize,
+    bias: Vec<Lane>,
+    kernel: Weights,
+}
+
+#[derive(Debug, Clone)]
+enum Weights {
+    Direct(Panels),
+    Winograd(Winograd),
+}
+
+/// Where a convolution writes.
+pub struct Target<'a> {
+    /// Into these planes.
+    pub out: &'a mut Planes,
+    /// From this block on.
+    pub block: usize,
+}
+
+impl Conv {
+    /// `weight` `[output, input, kh, kw]`, `bias` `[output]`.
+    pub fn new(
+        spec: ConvSpec,
+        weight: &[f32],
+        bias: &[f32],
+        [input, output]: [&Channels; 2],
+        algorithm: Algorithm,
+    ) -> Conv {
+        assert_eq!(weight.len(), output.count() * input.count() * spec.kernel[0] * spec.kernel[1], "weight");
+        assert_eq!(bias.len(), output.count(), "bias");
+        assert!(matches!(spec.stride, 1 | 2), "stride");
+        let winograd = algorithm == Algorithm::Fastest && spec.kernel == [3, 3] && spec.stride == 1;
+        let kernel = if winograd {
+            Weights::Winograd(Winograd::new(weight, [input, output]))
+        } else {
+            Weights::Direct(direct(weight, spec.kernel, [input, output]))
+        };
+        Conv { spec, input: input.blocks(), output: output.blocks(), bias: output.lanes(bias), kernel }
+    }
+
+    /// Output blocks.
+    pub fn blocks(&self) -> usize {
+        self.output
+    }
+
+    /// The size of what comes of `x`, without a border.
+    pub fn shape(&self, x: Shape) -> Shape {
+        // One side's padding is as large as the other's but where a stride leaves a rest.
+        let side = |size: usize, axis: usize| {
+            (size + 2 * self.spec.padding[axis] - self.spec.kernel[axis]) / self.spec.stride + 1
+        };
+        Shape::new(self.output, side(x.height, 0), side(x.width, 1))
+    }
+
+    /// Convolves `x`, whose border is at least the padding, into `target`, whose size says how many outputs there are; `add`,
+    /// without a border and of the outputs' shape, is added.
+    pub fn run(&self, x: &Planes, target: Target, add: Option<&Planes>, scratch: &mut Scratch) {
+        let (from, to) = (x.shape(), target.out.shape());
+        assert_eq!(from.blocks, self.input, "input blocks");
+        assert!(target.block + self.output <= to.blocks && x.images() == target.out.images(), "output");
+        assert!((0..2).all(|axis| from.border[axis] >= self.spec.padding[axis]), "border");
+        match &self.kernel {
+            Weights::Winograd(winograd) => winograd.run(x, target, &self.bias, add, self.spec, scratch),
+            Weights::Direct(panels) => {
+                let mut offsets = std::mem::take(&mut scratch.offsets);
+                offsets.clear();
+                let [kh, kw] = self.spec.kernel;
+                let (stride, plane) = (from.stride(), from.plane());
+                offsets
+                    .extend((0..self.input * kh * kw).map(|k| k / (kh * kw) * plane + k / kw % kh * stride + k % kw));
+                scratch.level.run(Direct { conv: self, panels, x, target, add, offsets: &offsets });
+                scratch.offsets = offsets;
+            }
+        }
+    }
+}
+
+/// Steps: input block, then row and column of the kernel.
+fn direct(weight: &[f32], [kh, kw]: [usize; 2], [input, output]: [&Channels; 2]) -> Panels {
+    let taps = kh * kw;
+    let mut panels = Panels::new(output.blocks(), input.blocks() * taps, 2);
+    let rows = weight.chunks(input.count() * taps);
+    for (row, &o) in rows.zip(output.positions()) {
+        for (kernel, &i) in row.chunks(taps).zip(input.positions()) {
+            for (tap, &weight) in kernel.iter().enumerate() {
+                panels.set(o, i / LANES * taps + tap, i % LANES, weight);
+            }
+        }
+    }
+    panels
+}
+
+struct Direct<'a> {
+    conv: &'a Conv,
+    panels: &'a Panels,
+    x: &'a Planes,
+    target: Target<'a>,
+    add: Option<&'a Planes>,
+    offsets: &'a [usize],
+}
+
+impl Kernel for Direct<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const V: usize>(self, simd: S) {
+        match self.conv.spec.stride {
+            2 => self.strided::<S, V, 2>(simd),
+            _ => self.strided::<S, V, 1>(simd),
+        }
+    }
+}
+
+impl Direct<'_> {
+    #[inline(always)]
+    fn strided<S: Simd, const V: usize, const STRIDE: usize>(self, simd: S) {
+        let Direct { conv, panels, x, target: Target { out, block: first }, add, offsets } = self;
+        let (from, to) = (x.shape(), out.shape());
+        let [py, px] = conv.spec.padding;
+        // Without borders and strides all rows are one.
+        let flat = STRIDE == 1 && from.border == [0, 0] && to.border == [0, 0] && conv.spec.kernel == [1, 1];
+        let (rows, n) = if flat { (1, to.height * to.width) } else { (to.height, to.width) };
+        for (block, panel) in panels.iter() {
+            for image in 0..x.images() {
+                for y in 0..rows {
+                    let base = (y * STRIDE + from.border[0] - py) * from.stride() + from.border[1] - px;
+                    let input = Input { x: x.image(image), base, offsets };
+                    let added = match add {
+                        Some(add) => {
+                            let (shape, lanes) = (add.shape(), add.image(image));
+                            Some((lanes, Place { base: shape.at(block, y, 0), plane: shape.plane() }))
+                        }
+                        None => None,
+                    };
+                    let finish = Finish { bias: &conv.bias[block..], add: added, relu: conv.spec.relu };
+                    let place = Place { base: to.at(first + block, y, 0), plane: to.plane() };
+                    panel.line::<S, V, STRIDE>(simd, n, input, out.image_mut(image), place, finish);
+                }
+            }
+        }
+    }
+}

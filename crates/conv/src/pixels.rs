@@ -1,0 +1,74 @@
+//! In and out, copies, and enlarging.
+
+use crate::planes::{LANES, Lane, Planes};
+
+/// `x` `[images, channels, height · patch, width · patch]` into `out`, patch by patch: channel c, row i and column j of a patch
+/// become channel (c · patch + i) · patch + j.
+pub fn from_pixels(x: &[f32], channels: usize, patch: usize, out: &mut Planes) {
+    each(channels, patch, out.shape(), |pixel, at, position| {
+        for n in 0..out.images() {
+            let len = x.len() / out.images();
+            out.image_mut(n)[at].0[position] = x[n * len + pixel];
+        }
+    });
+}
+
+/// The inverse of [`from_pixels`], of the first `channels`.
+pub fn to_pixels(from: &Planes, channels: usize, patch: usize, x: &mut [f32]) {
+    each(channels, patch, from.shape(), |pixel, at, position| {
+        for n in 0..from.images() {
+            let len = x.len() / from.images();
+            x[n * len + pixel] = from.image(n)[at].0[position];
+        }
+    });
+}
+
+/// Every number of an image: where it is among pixels, and lane and position in blocks.
+fn each(channels: usize, patch: usize, shape: crate::Shape, mut visit: impl FnMut(usize, usize, usize)) {
+    let (rows, columns) = (shape.height * patch, shape.width * patch);
+    for pixel in 0..channels * rows * columns {
+        let (c, y, x) = (pixel / (rows * columns), pixel / columns % rows, pixel % columns);
+        let channel = (c * patch + y % patch) * patch + x % patch;
+        visit(pixel, shape.at(channel / LANES, y / patch, x / patch), channel % LANES);
+    }
+}
+
+/// Copies `x` into `out`, of the same size but for blocks and border, from `block` on.
+pub fn copy(x: &Planes, out: &mut Planes, block: usize) {
+    let (from, to) = (x.shape(), out.shape());
+    assert_eq!([from.height, from.width], [to.height, to.width], "shape");
+    assert!(block + from.blocks <= to.blocks && x.images() == out.images(), "blocks");
+    for n in 0..x.images() {
+        for (b, y) in (0..from.blocks).flat_map(|b| (0..from.height).map(move |y| (b, y))) {
+            let row = &x.image(n)[from.at(b, y, 0)..][..from.width];
+            out.image_mut(n)[to.at(block + b, y, 0)..][..from.width].copy_from_slice(row);
+        }
+    }
+}
+
+/// Every pixel of `x` four times, in a square.
+pub fn enlarge(x: &Planes, out: &mut Planes) {
+    let (from, to) = (x.shape(), out.shape());
+    assert_eq!([from.blocks, 2 * from.height, 2 * from.width], [to.blocks, to.height, to.width], "shape");
+    for n in 0..x.images() {
+        for (b, y) in (0..to.blocks).flat_map(|b| (0..to.height).map(move |y| (b, y))) {
+            let row = &x.image(n)[from.at(b, y / 2, 0)..][..from.width];
+            let out = &mut out.image_mut(n)[to.at(b, y, 0)..][..to.width];
+            for (pair, lane) in out.chunks_exact_mut(2).zip(row) {
+                pair.fill(*lane);
+            }
+        }
+    }
+}
+
+/// Adds a number for each channel to all its pixels.
+pub fn add_to_channels(x: &mut Planes, lanes: &[Lane]) {
+    let plane = x.shape().plane();
+    for n in 0..x.images() {
+        for (block, added) in x.image_mut(n).chunks_mut(plane).zip(lanes) {
+            for lane in block {
+                lane.0.iter_mut().zip(&added.0).for_each(|(value, added)| *value += added);
+            }
+        }
+    }
+}

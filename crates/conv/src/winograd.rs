@@ -1,0 +1,263 @@
+//! Winograd's convolution F(4×4, 3×3): a quarter of the multiplications.
+//!
+//! Source: A. Lavin and S. Gray 2016, *Fast Algorithms for Convolutional Neural Networks*, arXiv 1509.09308, with the points 0, ±1,
+//! ±2. A tile of 6×6 inputs becomes 36 frequencies, each frequency is a product over channels, and 36 frequencies become 4×4 outputs.
+//! Single precision loses a little: relative rms 3e-6 of a layer where the direct kernel's is 6e-7.
+
+use pulp::Simd;
+
+use crate::{
+    conv::{ConvSpec, Target},
+    level::{Kernel, fma},
+    panels::Panels,
+    planes::{Channels, LANES, Lane, Planes, Scratch, Shape},
+    product::{Finish, Input, Place, vectors},
+};
+
+/// Outputs of a tile in each direction.
+const SIDE: usize = 4;
+/// Inputs.
+const REACH: usize = 6;
+/// Frequencies.
+const FREQUENCIES: usize = REACH * REACH;
+/// Tiles that are transformed together: enough for the weights of a frequency to be used often, few enough that all frequencies of
+/// some channels stay in the second cache.
+const TILES: usize = 64;
+/// Lanes between frequencies: apart from a power of two, or all 36 would want the same lines of the first cache.
+const GAP: usize = 5;
+
+/// G: what the kernel's three numbers are at each point.
+const KERNEL: [[f64; 3]; REACH] = [
+    [0.25, 0.0, 0.0],
+    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+    [0.0, 0.0, 1.0],
+];
+
+/// A 3×3 convolution of stride 1, its weights transformed.
+#[derive(Debug, Clone)]
+pub(crate) struct Winograd {
+    frequencies: Vec<Panels>,
+    input: usize,
+    output: usize,
+}
+
+impl Winograd {
+    /// `weight` `[output, input, 3, 3]`.
+    pub fn new(weight: &[f32], [input, output]: [&Channels; 2]) -> Winograd {
+        let mut frequencies = vec![Panels::new(output.blocks(), input.blocks(), 4); FREQUENCIES];
+        for (row, &o) in weight.chunks(input.count() * 9).zip(output.positions()) {
+            for (kernel, &i) in row.chunks(9).zip(input.positions()) {
+                for (panels, weight) in frequencies.iter_mut().zip(transformed(kernel)) {
+                    panels.set(o, i / LANES, i % LANES, weight);
+                }
+            }
+        }
+        Winograd { frequencies, input: input.blocks(), output: output.blocks() }
+    }
+
+    pub fn run(
+        &self,
+        x: &Planes,
+        target: Target,
+        bias: &[Lane],
+        add: Option<&Planes>,
+        spec: ConvSpec,
+        scratch: &mut Scratch,
+    ) {
+        let to = target.out.shape();
+        let grid = [to.height.div_ceil(SIDE), to.width.div_ceil(SIDE)];
+        let (offsets, spare) = (&mut scratch.offsets, &mut scratch.spare);
+        let room = x.images() * grid[0] * grid[1];
+        let room = room.min(TILES);
+        for (lanes, blocks) in spare.iter_mut().zip([self.input, self.output]) {
+            let needed = FREQUENCIES * (blocks * room + GAP);
+            if lanes.len() < needed {
+                lanes.resize(needed, Lane::ZERO);
+            }
+        }
+        offsets.clear();
+        offsets.extend((0..self.input).map(|block| block * room));
+        let [inputs, outputs] = spare;
+        let work = Work { winograd: self, x, target, bias, add, spec, grid, room, inputs, outputs, offsets };
+        scratch.level.run(work);
+    }
+}
+
+/// G g Gᵀ, computed in double precision.
+fn transformed(kernel: &[f32]) -> [f32; FREQUENCIES] {
+    std::array::from_fn(|f| {
+        let (rows, columns) = (KERNEL[f / REACH], KERNEL[f % REACH]);
+        let sum: f64 = (0..9).map(|tap| rows[tap / 3] * f64::from(kernel[tap]) * columns[tap % 3]).sum();
+        sum as f32
+    })
+}
+
+struct Work<'a> {
+    winograd: &'a Winograd,
+    x: &'a Planes,
+    target: Target<'a>,
+    bias: &'a [Lane],
+    add: Option<&'a Planes>,
+    spec: ConvSpec,
+    grid: [usize; 2],
+    /// Tiles at a time.
+    room: usize,
+    inputs: &'a mut [Lane],
+    outputs: &'a mut [Lane],
+    offsets: &'a [usize],
+}
+
+/// A tile's image, and its first output's row and column.
+fn place(tile: usize, [rows, columns]: [usize; 2]) -> (usize, usize, usize) {
+    let of_image = tile % (rows * columns);
+    (tile / (rows * columns), of_image / columns * SIDE, of_image % columns * SIDE)
+}
+
+impl Kernel for Work<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const V: usize>(mut self, simd: S) {
+        let all = self.x.images() * self.grid[0] * self.grid[1];
+        let mut first = 0;
+        while first < all {
+            let count = self.room.min(all - first);
+            self.forward::<S, V>(simd, first, count);
+            self.multiply::<S, V>(simd, count);
+            self.backward::<S, V>(simd, first, count);
+            first += count;
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Tiles to frequencies.
+    #[inline(always)]
+    fn forward<S: Simd, const V: usize>(&mut self, simd: S, first: usize, count: usize) {
+        let Work { winograd, x, spec, grid, room, .. } = *self;
+        let shape = x.shape();
+        let gap = winograd.input * room + GAP;
+        let rows = shape.height + 2 * shape.border[0];
+        for tile in 0..count {
+            let (image, y, column) = place(first + tile, grid);
+            let image = x.image(image);
+            let (y, column) = (y + shape.border[0] - spec.padding[0], column + shape.border[1] - spec.padding[1]);
+            // A tile at the end may reach beyond what is there.
+            let whole = y + REACH <= rows && column + REACH <= shape.stride();
+            for block in 0..winograd.input {
+                let at = block * shape.plane() + y * shape.stride() + column;
+                let mut edge = [[Lane::ZERO; REACH]; REACH];
+                if !whole {
+                    let width = REACH.min(shape.stride() - column);
+                    for (i, row) in edge.iter_mut().enumerate().take(rows - y) {
+                        row[..width].copy_from_slice(&image[at + i * shape.stride()..][..width]);
+                    }
+                }
+                for v in 0..V {
+                    let mut d = [[simd.splat_f32s(0.0); REACH]; REACH];
+                    for (i, d) in d.iter_mut().enumerate() {
+                        let row = if whole { &image[at + i * shape.stride()..][..REACH] } else { &edge[i][..] };
+                        *d = input_transform(simd, std::array::from_fn(|j| vectors::<S, V>(&row[j])[v]));
+                    }
+                    for j in 0..REACH {
+                        let column = input_transform(simd, std::array::from_fn(|i| d[i][j]));
+                        for (i, value) in column.into_iter().enumerate() {
+                            let lane = &mut self.inputs[(i * REACH + j) * gap + block * room + tile];
+                            S::as_mut_simd_f32s(&mut lane.0).0[v] = value;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// A product over channels at every frequency.
+    #[inline(always)]
+    fn multiply<S: Simd, const V: usize>(&mut self, simd: S, count: usize) {
+        let Work { winograd, room, offsets, .. } = *self;
+        let (from, to) = (winograd.input * room, winograd.output * room);
+        let finish = Finish { bias: &[], add: None, relu: false };
+        for (f, panels) in winograd.frequencies.iter().enumerate() {
+            let x = &self.inputs[f * (from + GAP)..][..from];
+            let out = &mut self.outputs[f * (to + GAP)..][..to];
+            for (block, panel) in panels.iter() {
+                let place = Place { base: block * room, plane: room };
+                panel.line::<S, V, 1>(simd, count, Input { x, base: 0, offsets }, out, place, finish);
+            }
+        }
+    }
+
+    /// Frequencies to outputs.
+    #[inline(always)]
+    fn backward<S: Simd, const V: usize>(&mut self, simd: S, first: usize, count: usize) {
+        let Work { winograd, grid, room, spec, .. } = *self;
+        let to: Shape = self.target.out.shape();
+        let gap = winograd.output * room + GAP;
+        for tile in 0..count {
+            let (image, y, column) = place(first + tile, grid);
+            let (rows, columns) = (SIDE.min(to.height - y), SIDE.min(to.width - column));
+            let out = self.target.out.image_mut(image);
+            let add = self.add.map(|add| (add.image(image), add.shape()));
+            for block in 0..winograd.output {
+                for v in 0..V {
+                    let mut d = [[simd.splat_f32s(0.0); REACH]; SIDE];
+                    for j in 0..REACH {
+                        let frequency = |i: usize| &self.outputs[(i * REACH + j) * gap + block * room + tile];
+                        let column = output_transform(simd, std::array::from_fn(|i| vectors::<S, V>(frequency(i))[v]));
+                        for (d, value) in d.iter_mut().zip(column) {
+                            d[j] = value;
+                        }
+                    }
+                    let bias = vectors::<S, V>(&self.bias[block])[v];
+                    for (i, d) in d.into_iter().enumerate().take(rows) {
+                        let row = output_transform(simd, d);
+                        let at = to.at(self.target.block + block, y + i, column);
+                        for (j, value) in row.into_iter().enumerate().take(columns) {
+                            let mut value = simd.add_f32s(value, bias);
+                            if let Some((add, shape)) = add {
+                                let lane = &add[shape.at(block, y + i, column + j)];
+                                value = simd.add_f32s(value, vectors::<S, V>(lane)[v]);
+                            }
+                            if spec.relu {
+                                value = simd.max_f32s(value, simd.splat_f32s(0.0));
+                            }
+                            S::as_mut_simd_f32s(&mut out[at + j].0).0[v] = value;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bᵀ d.
+#[inline(always)]
+fn input_transform<S: Simd>(simd: S, d: [S::f32s; REACH]) -> [S::f32s; REACH] {
+    let times = |factor: f32, a, b| fma(simd, simd.splat_f32s(factor), a, b);
+    let (even, odd) = (times(-4.0, d[2], d[4]), times(-4.0, d[1], d[3]));
+    let (wide, twice) = (simd.sub_f32s(d[4], d[2]), simd.sub_f32s(d[3], d[1]));
+    let twice = simd.add_f32s(twice, twice);
+    [
+        times(4.0, d[0], times(-5.0, d[2], d[4])),
+        simd.add_f32s(even, odd),
+        simd.sub_f32s(even, odd),
+        simd.add_f32s(wide, twice),
+        simd.sub_f32s(wide, twice),
+        times(4.0, d[1], times(-5.0, d[3], d[5])),
+    ]
+}
+
+/// Aᵀ m.
+#[inline(always)]
+fn output_transform<S: Simd>(simd: S, m: [S::f32s; REACH]) -> [S::f32s; SIDE] {
+    let times = |factor: f32, a, b| fma(simd, simd.splat_f32s(factor), a, b);
+    let (p, q) = (simd.add_f32s(m[1], m[2]), simd.sub_f32s(m[1], m[2]));
+    let (r, s) = (simd.add_f32s(m[3], m[4]), simd.sub_f32s(m[3], m[4]));
+    [
+        simd.add_f32s(simd.add_f32s(m[0], p), r),
+        times(2.0, s, q),
+        times(4.0, r, p),
+        simd.add_f32s(times(8.0, s, q), m[5]),
+    ]
+}

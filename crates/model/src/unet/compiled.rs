@@ -1,0 +1,372 @@
+//! The U-Net on the CPU kernels of `fewstep_conv`: the same network as [`UNet`], several times faster.
+//!
+//! Made of a loaded [`UNet`], so that whatever loads is compiled; tests hold the two to each other. Images go through in groups, a
+//! task each: groups are there only so that weights are read from memory less often.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use burn::{
+    nn::{self, Linear, conv::Conv2d},
+    tensor::Tensor,
+};
+use fewstep_conv::{
+    Algorithm, Attention, AttentionWeights, Channels, Conv, ConvSpec, GroupNorm, LANES, Lane, Level, Modulation,
+    Planes, Scratch, Shape, Target, add_to_channels, copy, enlarge, from_pixels, to_pixels,
+};
+use rayon::prelude::*;
+
+use super::{Embedding, Layer, Residual, UNet};
+
+/// Images that go through the network together.
+const GROUP: usize = 4;
+/// Timesteps whose embedding is kept.
+const REMEMBERED: usize = 256;
+
+/// A [`UNet`] for this machine's cores.
+pub struct CompiledUNet {
+    patch: usize,
+    channels: usize,
+    time: TimeEmbedding,
+    input_blocks: Vec<Vec<Compiled>>,
+    middle_block: Vec<Compiled>,
+    output_blocks: Vec<Vec<Compiled>>,
+    out_norm: GroupNorm,
+    out_conv: Conv,
+    level: Level,
+    /// What tasks that are done have left for the next.
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+/// A layer; what it takes and gives has no border.
+enum Compiled {
+    Conv(Conv),
+    Residual(Box<CompiledResidual>),
+    Attention(Option<GroupNorm>, Attention),
+    Down(Conv),
+    Up(Conv),
+}
+
+struct CompiledResidual {
+    in_norm: GroupNorm,
+    in_conv: Conv,
+    /// Which of a timestep's projections is this block's.
+    projection: usize,
+    out_norm: GroupNorm,
+    out_conv: Conv,
+    skip: Option<Conv>,
+    scale_shift: bool,
+}
+
+impl CompiledUNet {
+    /// Packs the weights of `unet` for the instructions of `level`.
+    pub fn new(unet: &UNet, level: Level) -> CompiledUNet {
+        let mut compiler = Compiler { projections: Vec::new() };
+        let mut map = Channels::dense(unet.channels * unet.patch * unet.patch);
+        let mut skips = Vec::new();
+        let mut input_blocks = Vec::new();
+        for block in &unet.input_blocks {
+            input_blocks.push(compiler.block(&block.layers, &mut map));
+            skips.push(map.clone());
+        }
+        let middle_block = compiler.block(&unet.middle_block.layers, &mut map);
+        let mut output_blocks = Vec::new();
+        for (block, skip) in unet.output_blocks.iter().zip(skips.iter().rev()) {
+            map = map.followed_by(skip);
+            output_blocks.push(compiler.block(&block.layers, &mut map));
+        }
+        let out_norm = norm(&unet.out_norm, &map, true);
+        CompiledUNet {
+            patch: unet.patch,
+            channels: unet.channels,
+            time: TimeEmbedding::new(unet, compiler.projections),
+            input_blocks,
+            middle_block,
+            output_blocks,
+            out_norm,
+            out_conv: conv(&unet.out_conv, &mut map),
+            level,
+            scratch: Mutex::default(),
+        }
+    }
+
+    /// Output for `x` `[images, channels, side, side]`, of the same shape, all at one timestep.
+    pub fn forward(&self, x: &[f32], images: usize, timestep: f32) -> Vec<f32> {
+        let mut out = vec![0.0; x.len()];
+        if images == 0 {
+            return out;
+        }
+        let (len, projections) = (x.len() / images, self.time.at(timestep));
+        let groups = x.par_chunks(GROUP * len).zip(out.par_chunks_mut(GROUP * len));
+        groups.for_each(|(x, out)| {
+            let kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut scratch = kept.unwrap_or_else(|| Scratch::new(self.level));
+            self.group(x, x.len() / len, &projections, out, &mut scratch);
+            self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        });
+        out
+    }
+
+    fn group(&self, x: &[f32], images: usize, projections: &[Projected], out: &mut [f32], scratch: &mut Scratch) {
+        let (patched, pixels) = (self.channels * self.patch * self.patch, x.len() / (images * self.channels));
+        let side = pixels.isqrt() / self.patch;
+        let mut entry = scratch.take(images, Shape::new(patched.div_ceil(LANES), side, side));
+        from_pixels(x, self.channels, self.patch, &mut entry);
+        let mut skips = vec![entry];
+        for block in &self.input_blocks {
+            let next = chain(block, &skips[skips.len() - 1], projections, scratch);
+            skips.push(next);
+        }
+        let mut state = chain(&self.middle_block, &skips[skips.len() - 1], projections, scratch);
+        for block in &self.output_blocks {
+            let Some(skip) = skips.pop() else { break };
+            let shape = state.shape();
+            let blocks = shape.blocks + skip.shape().blocks;
+            let mut both = scratch.take(images, Shape { blocks, ..shape });
+            copy(&state, &mut both, 0);
+            copy(&skip, &mut both, shape.blocks);
+            let next = chain(block, &both, projections, scratch);
+            [skip, both, std::mem::replace(&mut state, next)].into_iter().for_each(|planes| scratch.give(planes));
+        }
+        let mut normed = scratch.take(images, state.shape().bordered([1, 1]));
+        self.out_norm.run(&state, None, &mut normed, scratch);
+        let last = convolve(&self.out_conv, &normed, [side; 2], None, scratch);
+        to_pixels(&last, self.channels, self.patch, out);
+        skips.extend([state, normed, last]);
+        skips.into_iter().for_each(|planes| scratch.give(planes));
+    }
+}
+
+/// Layers one after another.
+fn chain(layers: &[Compiled], x: &Planes, projections: &[Projected], scratch: &mut Scratch) -> Planes {
+    let mut state: Option<Planes> = None;
+    for layer in layers {
+        let next = layer.run(state.as_ref().unwrap_or(x), projections, scratch);
+        state.replace(next).into_iter().for_each(|before| scratch.give(before));
+    }
+    state.unwrap_or_else(|| scratch.take(x.images(), x.shape()))
+}
+
+/// A convolution into new planes of this height and width.
+fn convolve(
+    conv: &Conv,
+    x: &Planes,
+    [height, width]: [usize; 2],
+    add: Option<&Planes>,
+    scratch: &mut Scratch,
+) -> Planes {
+    let mut out = scratch.take(x.images(), Shape::new(conv.blocks(), height, width));
+    conv.run(x, Target { out: &mut out, block: 0 }, add, scratch);
+    out
+}
+
+/// A copy with a border of one.
+fn bordered(x: &Planes, scratch: &mut Scratch) -> Planes {
+    let mut out = scratch.take(x.images(), x.shape().bordered([1, 1]));
+    copy(x, &mut out, 0);
+    out
+}
+
+impl Compiled {
+    fn run(&self, x: &Planes, projections: &[Projected], scratch: &mut Scratch) -> Planes {
+        let Shape { height, width, .. } = x.shape();
+        let (padded, out) = match self {
+            Compiled::Conv(conv) => {
+                let padded = bordered(x, scratch);
+                let out = convolve(conv, &padded, [height, width], None, scratch);
+                (padded, out)
+            }
+            // Where padding is on one side only, the other side's is not read.
+            Compiled::Down(conv) => {
+                let padded = bordered(x, scratch);
+                let out = convolve(conv, &padded, [height / 2, width / 2], None, scratch);
+                (padded, out)
+            }
+            Compiled::Up(conv) => {
+                let large = Shape::new(x.shape().blocks, 2 * height, 2 * width);
+                let mut padded = scratch.take(x.images(), large.bordered([1, 1]));
+                enlarge(x, &mut padded);
+                let out = convolve(conv, &padded, [2 * height, 2 * width], None, scratch);
+                (padded, out)
+            }
+            Compiled::Residual(residual) => return residual.run(x, &projections[residual.projection], scratch),
+            Compiled::Attention(norm, attention) => {
+                let mut normed = scratch.take(x.images(), x.shape());
+                match norm {
+                    Some(norm) => norm.run(x, None, &mut normed, scratch),
+                    None => copy(x, &mut normed, 0),
+                }
+                let mut out = scratch.take(x.images(), x.shape());
+                attention.run(&normed, x, &mut out, scratch);
+                (normed, out)
+            }
+        };
+        scratch.give(padded);
+        out
+    }
+}
+
+impl CompiledResidual {
+    fn run(&self, x: &Planes, projected: &Projected, scratch: &mut Scratch) -> Planes {
+        let size = [x.shape().height, x.shape().width];
+        let mut normed = scratch.take(x.images(), x.shape().bordered([1, 1]));
+        self.in_norm.run(x, None, &mut normed, scratch);
+        let mut h = convolve(&self.in_conv, &normed, size, None, scratch);
+        let modulation = if self.scale_shift {
+            Some(Modulation { scale: &projected.first, shift: &projected.second })
+        } else {
+            add_to_channels(&mut h, &projected.first);
+            None
+        };
+        let mut active = scratch.take(x.images(), h.shape().bordered([1, 1]));
+        self.out_norm.run(&h, modulation, &mut active, scratch);
+        let skip = self.skip.as_ref().map(|skip| convolve(skip, x, size, None, scratch));
+        let out = convolve(&self.out_conv, &active, size, Some(skip.as_ref().unwrap_or(x)), scratch);
+        [normed, h, active].into_iter().chain(skip).for_each(|planes| scratch.give(planes));
+        out
+    }
+}
+
+/// Packs a network's layers, following where its channels are.
+struct Compiler {
+    /// Of the residual blocks so far: their weights, and whether they scale and shift.
+    projections: Vec<Projection>,
+}
+
+impl Compiler {
+    fn block(&mut self, layers: &[Layer], map: &mut Channels) -> Vec<Compiled> {
+        layers.iter().map(|layer| self.layer(layer, map)).collect()
+    }
+
+    fn layer(&mut self, layer: &Layer, map: &mut Channels) -> Compiled {
+        match layer {
+            Layer::Conv(layer) => Compiled::Conv(conv(layer, map)),
+            Layer::Down(layer) | Layer::DownAfter(layer) => Compiled::Down(conv(layer, map)),
+            Layer::Up(layer) => Compiled::Up(conv(layer, map)),
+            Layer::Residual(residual) => Compiled::Residual(Box::new(self.residual(residual, map))),
+            Layer::Attention(layer) => {
+                let [qkv, projection] = [&layer.qkv, &layer.projection].map(|conv| {
+                    [numbers(conv.weight.val()), conv.bias.as_ref().map(|b| numbers(b.val())).unwrap_or_default()]
+                });
+                let weights =
+                    AttentionWeights { qkv: [&qkv[0], &qkv[1]], projection: [&projection[0], &projection[1]] };
+                let attention = Attention::new(map, layer.heads, weights);
+                Compiled::Attention(layer.norm.as_ref().map(|layer| norm(layer, map, false)), attention)
+            }
+        }
+    }
+
+    fn residual(&mut self, residual: &Residual, map: &mut Channels) -> CompiledResidual {
+        let input = map.clone();
+        let in_norm = norm(&residual.in_norm, &input, true);
+        let in_conv = conv(&residual.in_conv, map);
+        let out_norm = norm(&residual.out_norm, map, true);
+        let out_conv = conv(&residual.out_conv, map);
+        let skip = residual.skip.as_ref().map(|layer| conv(layer, &mut input.clone()));
+        self.projections.push(Projection { linear: Dense::new(&residual.embedding), channels: map.clone() });
+        let (projection, scale_shift) = (self.projections.len() - 1, residual.scale_shift);
+        CompiledResidual { in_norm, in_conv, projection, out_norm, out_conv, skip, scale_shift }
+    }
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+/// Packs a convolution of what `map` says into dense channels.
+fn conv(layer: &Conv2d, map: &mut Channels) -> Conv {
+    let weight = layer.weight.val();
+    let [output, _, kh, kw] = weight.dims();
+    let bias = layer.bias.as_ref().map_or_else(|| vec![0.0; output], |bias| numbers(bias.val()));
+    let padding = match layer.padding {
+        nn::PaddingConfig2d::Explicit(top, left, _, _) => [top, left],
+        _ => [0, 0],
+    };
+    // Padding on one side only lies behind the input: without any in front, a kernel begins in the border's second row.
+    let spec = ConvSpec { kernel: [kh, kw], stride: layer.stride[0], padding, relu: false };
+    let to = Channels::dense(output);
+    let packed = Conv::new(spec, &numbers(weight), &bias, [map, &to], Algorithm::Fastest);
+    *map = to;
+    packed
+}
+
+fn norm(layer: &nn::GroupNorm, map: &Channels, silu: bool) -> GroupNorm {
+    let [gamma, beta] = [(&layer.gamma, 1.0), (&layer.beta, 0.0)].map(|(parameter, none)| match parameter {
+        Some(parameter) => numbers(parameter.val()),
+        None => vec![none; map.count()],
+    });
+    GroupNorm::new(map, layer.num_groups, [&gamma, &beta], layer.epsilon, silu)
+}
+
+/// A linear layer, `[output][input]`.
+struct Dense {
+    rows: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Dense {
+    fn new(linear: &Linear) -> Dense {
+        let bias = linear.bias.as_ref().map(|bias| numbers(bias.val())).unwrap_or_default();
+        Dense { rows: numbers(linear.weight.val().transpose()), bias }
+    }
+
+    fn forward(&self, x: &[f32]) -> Vec<f32> {
+        let row =
+            |(row, bias): (&[f32], &f32)| row.iter().zip(x).map(|(w, x)| f64::from(w * x)).sum::<f64>() as f32 + bias;
+        self.rows.chunks(x.len()).zip(&self.bias).map(row).collect()
+    }
+}
+
+/// From the embedding of a timestep to what a residual block makes of it.
+struct Projection {
+    linear: Dense,
+    channels: Channels,
+}
+
+/// Scale and shift, or what is added and nothing.
+struct Projected {
+    first: Vec<Lane>,
+    second: Vec<Lane>,
+}
+
+/// From a timestep to what every residual block makes of it: the same for all images, so computed once.
+struct TimeEmbedding {
+    embedding: Embedding,
+    layers: Vec<Dense>,
+    projections: Vec<Projection>,
+    known: Mutex<HashMap<u32, Arc<Vec<Projected>>>>,
+}
+
+impl TimeEmbedding {
+    fn new(unet: &UNet, projections: Vec<Projection>) -> TimeEmbedding {
+        let layers = unet.time_embed.iter().map(Dense::new).collect();
+        TimeEmbedding { embedding: unet.embedding.clone(), layers, projections, known: Mutex::default() }
+    }
+
+    fn at(&self, timestep: f32) -> Arc<Vec<Projected>> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(projected) = known().get(&timestep.to_bits()) {
+            return projected.clone();
+        }
+        let projected = Arc::new(self.project(timestep));
+        let mut known = known();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(timestep.to_bits(), projected.clone());
+        projected
+    }
+
+    fn project(&self, timestep: f32) -> Vec<Projected> {
+        let activate = |x: Vec<f32>| x.into_iter().map(|x| x / (1.0 + (-x).exp())).collect::<Vec<f32>>();
+        let embedding = self.layers.iter().fold(self.embedding.of(timestep), |x, layer| activate(layer.forward(&x)));
+        let project = |Projection { linear, channels }: &Projection| {
+            let values = linear.forward(&embedding);
+            let (first, second) = values.split_at(channels.count());
+            Projected { first: channels.lanes(first), second: channels.lanes(second) }
+        };
+        self.projections.iter().map(project).collect()
+    }
+}
