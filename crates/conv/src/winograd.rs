@@ -147,26 +147,17 @@ impl Work<'_> {
             let whole = y + REACH <= rows && column + REACH <= shape.stride();
             for block in 0..winograd.input {
                 let at = block * shape.plane() + y * shape.stride() + column;
-                let mut edge = [[Lane::ZERO; REACH]; REACH];
-                if !whole {
+                let to = block * room + tile;
+                if whole {
+                    let row = |i: usize| &image[at + i * shape.stride()..][..REACH];
+                    spread::<S, V>(simd, std::array::from_fn(row), self.inputs, to, gap);
+                } else {
+                    let mut edge = [[Lane::ZERO; REACH]; REACH];
                     let width = REACH.min(shape.stride() - column);
                     for (i, row) in edge.iter_mut().enumerate().take(rows - y) {
                         row[..width].copy_from_slice(&image[at + i * shape.stride()..][..width]);
                     }
-                }
-                for v in 0..V {
-                    let mut d = [[simd.splat_f32s(0.0); REACH]; REACH];
-                    for (i, d) in d.iter_mut().enumerate() {
-                        let row = if whole { &image[at + i * shape.stride()..][..REACH] } else { &edge[i][..] };
-                        *d = input_transform(simd, std::array::from_fn(|j| vectors::<S, V>(&row[j])[v]));
-                    }
-                    for j in 0..REACH {
-                        let column = input_transform(simd, std::array::from_fn(|i| d[i][j]));
-                        for (i, value) in column.into_iter().enumerate() {
-                            let lane = &mut self.inputs[(i * REACH + j) * gap + block * room + tile];
-                            S::as_mut_simd_f32s(&mut lane.0).0[v] = value;
-                        }
-                    }
+                    spread::<S, V>(simd, edge.each_ref().map(|row| &row[..]), self.inputs, to, gap);
                 }
             }
         }
@@ -201,17 +192,18 @@ impl Work<'_> {
             let add = self.add.map(|add| (add.image(image), add.shape()));
             for block in 0..winograd.output {
                 for v in 0..V {
-                    let mut d = [[simd.splat_f32s(0.0); REACH]; SIDE];
-                    for j in 0..REACH {
-                        let frequency = |i: usize| &self.outputs[(i * REACH + j) * gap + block * room + tile];
-                        let column = output_transform(simd, std::array::from_fn(|i| vectors::<S, V>(frequency(i))[v]));
-                        for (d, value) in d.iter_mut().zip(column) {
-                            d[j] = value;
-                        }
-                    }
+                    let m = &self.outputs[block * room + tile..];
+                    let d = [
+                        column_transform::<S, V>(simd, m, 0, gap, v),
+                        column_transform::<S, V>(simd, m, 1, gap, v),
+                        column_transform::<S, V>(simd, m, 2, gap, v),
+                        column_transform::<S, V>(simd, m, 3, gap, v),
+                        column_transform::<S, V>(simd, m, 4, gap, v),
+                        column_transform::<S, V>(simd, m, 5, gap, v),
+                    ];
                     let bias = vectors::<S, V>(&self.bias[block])[v];
-                    for (i, d) in d.into_iter().enumerate().take(rows) {
-                        let row = output_transform(simd, d);
+                    for i in 0..rows {
+                        let row = output_transform(simd, [d[0][i], d[1][i], d[2][i], d[3][i], d[4][i], d[5][i]]);
                         let at = to.at(self.target.block + block, y + i, column);
                         for (j, value) in row.into_iter().enumerate().take(columns) {
                             let mut value = simd.add_f32s(value, bias);
@@ -229,6 +221,44 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// A tile's frequencies into `inputs`, from `to` on every `gap`.
+#[inline(always)]
+fn spread<S: Simd, const V: usize>(simd: S, rows: [&[Lane]; REACH], inputs: &mut [Lane], to: usize, gap: usize) {
+    for v in 0..V {
+        // Spelled out: arrays that are filled in a loop are cleared before, and closures may be compiled without the instructions.
+        let [a, b, c, d, e, f] = rows;
+        let d = [
+            row_transform::<S, V>(simd, a, v),
+            row_transform::<S, V>(simd, b, v),
+            row_transform::<S, V>(simd, c, v),
+            row_transform::<S, V>(simd, d, v),
+            row_transform::<S, V>(simd, e, v),
+            row_transform::<S, V>(simd, f, v),
+        ];
+        for j in 0..REACH {
+            let column = input_transform(simd, [d[0][j], d[1][j], d[2][j], d[3][j], d[4][j], d[5][j]]);
+            for (i, value) in column.into_iter().enumerate() {
+                let lane = &mut inputs[(i * REACH + j) * gap + to];
+                S::as_mut_simd_f32s(&mut lane.0).0[v] = value;
+            }
+        }
+    }
+}
+
+/// Bᵀ of a row of lanes.
+#[inline(always)]
+fn row_transform<S: Simd, const V: usize>(simd: S, row: &[Lane], v: usize) -> [S::f32s; REACH] {
+    let at = |j: usize| vectors::<S, V>(&row[j])[v];
+    input_transform(simd, [at(0), at(1), at(2), at(3), at(4), at(5)])
+}
+
+/// Aᵀ of column `j` of frequencies.
+#[inline(always)]
+fn column_transform<S: Simd, const V: usize>(simd: S, m: &[Lane], j: usize, gap: usize, v: usize) -> [S::f32s; SIDE] {
+    let at = |i: usize| vectors::<S, V>(&m[(i * REACH + j) * gap])[v];
+    output_transform(simd, [at(0), at(1), at(2), at(3), at(4), at(5)])
 }
 
 /// Bᵀ d.

@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use super::{Embedding, Layer, Residual, UNet};
 
 /// Images that go through the network together.
-const GROUP: usize = 4;
+const GROUP: usize = 8;
 /// Timesteps whose embedding is kept.
 const REMEMBERED: usize = 256;
 
