@@ -1,16 +1,7 @@
 //! Banded upper triangular matrices, and their reduction to bidiagonal ones.
 
-use faer::{
-    Accum, ColMut, Conj, Mat, MatMut, MatRef, Par,
-    dyn_stack::{MemBuffer, MemStack},
-    linalg::{
-        householder::{
-            apply_block_householder_transpose_on_the_left_in_place_scratch as apply_scratch,
-            apply_block_householder_transpose_on_the_left_in_place_with_conj as apply, make_householder_in_place,
-        },
-        matmul::matmul,
-    },
-};
+use faer::{ColMut, MatRef, linalg::householder::make_householder_in_place};
+use pulp::{Arch, Simd, WithSimd};
 
 /// Superdiagonals. Fewer make the reduction to a band slower, whose products become thin; more make this one slower.
 pub(crate) const WIDTH: usize = 32;
@@ -19,12 +10,12 @@ pub(crate) const WIDTH: usize = 32;
 const HEIGHT: usize = 3 * WIDTH;
 
 /// A square upper triangular matrix with [`WIDTH`] superdiagonals.
+///
+/// Below and to the right follow zeros, so that every reflection has the same shape and none ends early.
 pub(crate) struct Band {
     size: usize,
     /// Column c holds rows c − 2·[`WIDTH`] to c + [`WIDTH`] − 1.
     columns: Vec<f64>,
-    reflector: Mat<f64>,
-    product: Mat<f64>,
 }
 
 /// Where an entry lies. Entries of one row lie [`HEIGHT`] − 1 apart.
@@ -36,28 +27,27 @@ impl Band {
     /// The band of a matrix's upper part.
     pub(crate) fn of(matrix: MatRef<'_, f64>) -> Self {
         let size = matrix.ncols();
-        let mut columns = vec![0.0; at(size, size) + HEIGHT];
+        let mut columns = vec![0.0; (size + 2 * WIDTH) * HEIGHT];
         for column in 0..size {
             for row in column.saturating_sub(WIDTH)..=column {
                 columns[at(row, column)] = matrix[(row, column)];
             }
         }
-        Band { size, columns, reflector: Mat::zeros(WIDTH, 1), product: Mat::zeros(2 * WIDTH, 1) }
+        Band { size, columns }
     }
 
     /// Diagonal and superdiagonal of a bidiagonal matrix with the same singular values.
     ///
     /// Row after row is cleared by a reflection of columns; the bulge it makes below the diagonal is cleared in its
     /// first column, which makes one to the right that is cleared in its first row, and so on to the end (Großer &
-    /// Lang 1999, *Efficient parallel reduction to bidiagonal form*, section 3).
+    /// Lang 1999, *Efficient parallel reduction to bidiagonal form*).
     pub(crate) fn into_bidiagonal(mut self) -> (Vec<f64>, Vec<f64>) {
         for first in 0..self.size {
-            let (mut row, mut start) = (first, first + 1);
-            while start + 1 < self.size {
-                let end = (start + WIDTH).min(self.size);
-                self.clear_row(row, start, end);
-                self.clear_column(start, end);
-                (row, start) = (start, end);
+            let mut row = first;
+            for start in (first + 1..self.size - 1).step_by(WIDTH) {
+                self.clear_row(row, start);
+                self.clear_column(start);
+                row = start;
             }
         }
         let diagonal = (0..self.size).map(|i| self.columns[at(i, i)]).collect();
@@ -65,46 +55,107 @@ impl Band {
         (diagonal, above)
     }
 
-    fn block(columns: &mut [f64], row: usize, column: usize, rows: usize, width: usize) -> MatMut<'_, f64> {
-        MatMut::from_column_major_slice_with_stride_mut(&mut columns[at(row, column)..], rows, width, HEIGHT - 1)
-    }
-
-    /// Reflects columns `start..end` so that `row` keeps only the first of them.
-    fn clear_row(&mut self, row: usize, start: usize, end: usize) {
-        let (rows, width) = (end - row - 1, end - start);
-        let mut reflector = self.reflector.as_mut().get_mut(..width, ..).col_mut(0);
-        for column in 0..width {
-            reflector[column] = std::mem::take(&mut self.columns[at(row, start + column)]);
+    /// Reflects [`WIDTH`] columns from `start` on, so that `row` keeps only the first of them.
+    fn clear_row(&mut self, row: usize, start: usize) {
+        let mut vector = std::array::from_fn(|k| self.columns[at(row, start + k)]);
+        let (head, scale) = reflector(&mut vector);
+        // Twice WIDTH rows, `row` among them; where it is the last of the upper ones, the others are 0 here.
+        let block = &mut self.columns[at(start, start) - WIDTH..];
+        Arch::new().dispatch(ReflectColumns { vector: &vector, scale, block });
+        for k in 0..WIDTH {
+            self.columns[at(row, start + k)] = if k == 0 { head } else { 0.0 };
         }
-        let tau = reflect(reflector.as_mut());
-        self.columns[at(row, start)] = std::mem::replace(&mut reflector[0], 1.0);
-        let mut block = Band::block(&mut self.columns, row + 1, start, rows, width);
-        let (reflector, mut product) = (reflector.as_ref().as_mat(), self.product.as_mut().get_mut(..rows, ..));
-        matmul(product.as_mut(), Accum::Replace, block.as_ref(), reflector, -1.0 / tau, Par::Seq);
-        matmul(block.as_mut(), Accum::Add, product.as_ref(), reflector.transpose(), 1.0, Par::Seq);
     }
 
-    /// Reflects rows `start..end` so that column `start` keeps only the first of them.
-    fn clear_column(&mut self, start: usize, end: usize) {
-        let (rows, width) = (end - start, (end + WIDTH).min(self.size) - start);
-        let block = Band::block(&mut self.columns, start, start, rows, width);
-        let (mut first, rest) = block.split_at_col_mut(1);
-        let tau = Mat::from_fn(1, 1, |_, _| reflect(first.as_mut().col_mut(0)));
-        let mut memory = MemBuffer::new(apply_scratch::<f64>(rows, 1, width - 1));
-        apply(first.as_ref(), tau.as_ref(), Conj::No, rest, Par::Seq, MemStack::new(&mut memory));
-        first.get_mut(1.., ..).fill(0.0);
+    /// Reflects [`WIDTH`] rows from `start` on, so that column `start` keeps only the first of them.
+    fn clear_column(&mut self, start: usize) {
+        let (column, block) = self.columns[at(start, start)..].split_at_mut(HEIGHT - 1);
+        let mut vector = std::array::from_fn(|k| column[k]);
+        let (head, scale) = reflector(&mut vector);
+        Arch::new().dispatch(ReflectRows { vector: &vector, scale, block });
+        column[..WIDTH].fill(0.0);
+        column[0] = head;
     }
 }
 
-/// Makes a column β and the rest of a vector v that begins with 1, and gives τ: (I − v vᵀ/τ) times the column is β e₁.
-fn reflect(column: ColMut<'_, f64>) -> f64 {
-    let (mut head, tail) = column.split_at_row_mut(1);
-    make_householder_in_place(&mut head[0], tail).tau
+/// Turns x into v, and gives β and s such that (I + s v vᵀ) x = β e₁.
+fn reflector(vector: &mut [f64; WIDTH]) -> (f64, f64) {
+    let (mut head, tail) = ColMut::from_slice_mut(vector).split_at_row_mut(1);
+    let scale = -1.0 / make_householder_in_place(&mut head[0], tail).tau;
+    (std::mem::replace(&mut vector[0], 1.0), scale)
+}
+
+/// A ← A + s (A v) vᵀ for [`WIDTH`] columns of 2·[`WIDTH`] rows, which begin [`HEIGHT`] − 1 apart.
+struct ReflectColumns<'a> {
+    vector: &'a [f64; WIDTH],
+    scale: f64,
+    block: &'a mut [f64],
+}
+
+impl WithSimd for ReflectColumns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        const VECTORS: usize = 8;
+        let entries = VECTORS * S::F64_LANES;
+        for from in (0..2 * WIDTH).step_by(entries) {
+            let mut sum = [simd.splat_f64s(0.0); VECTORS];
+            for (k, &v) in self.vector.iter().enumerate() {
+                let start = k * (HEIGHT - 1) + from;
+                let (column, _) = S::as_simd_f64s(&self.block[start..start + entries]);
+                let v = simd.splat_f64s(v);
+                for (sum, &entry) in sum.iter_mut().zip(column) {
+                    *sum = simd.mul_add_e_f64s(entry, v, *sum);
+                }
+            }
+            for (k, &v) in self.vector.iter().enumerate() {
+                let start = k * (HEIGHT - 1) + from;
+                let (column, _) = S::as_mut_simd_f64s(&mut self.block[start..start + entries]);
+                let v = simd.splat_f64s(self.scale * v);
+                for (&sum, entry) in sum.iter().zip(column) {
+                    *entry = simd.mul_add_e_f64s(sum, v, *entry);
+                }
+            }
+        }
+    }
+}
+
+/// A ← A + s v (vᵀ A) for 2·[`WIDTH`] − 1 columns of [`WIDTH`] rows, which begin [`HEIGHT`] − 1 apart.
+struct ReflectRows<'a> {
+    vector: &'a [f64; WIDTH],
+    scale: f64,
+    block: &'a mut [f64],
+}
+
+impl WithSimd for ReflectRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        const SUMS: usize = 4;
+        let (vector, _) = S::as_simd_f64s(self.vector);
+        for column in self.block.chunks_mut(HEIGHT - 1).take(2 * WIDTH - 1) {
+            let (column, _) = S::as_mut_simd_f64s(&mut column[..WIDTH]);
+            let mut sums = [simd.splat_f64s(0.0); SUMS];
+            for (column, vector) in column.chunks_exact(SUMS).zip(vector.chunks_exact(SUMS)) {
+                for k in 0..SUMS {
+                    sums[k] = simd.mul_add_e_f64s(column[k], vector[k], sums[k]);
+                }
+            }
+            let sum = simd.add_f64s(simd.add_f64s(sums[0], sums[1]), simd.add_f64s(sums[2], sums[3]));
+            let sum = simd.splat_f64s(self.scale * simd.reduce_sum_f64s(sum));
+            for (entry, &v) in column.iter_mut().zip(vector) {
+                *entry = simd.mul_add_e_f64s(v, sum, *entry);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faer::Mat;
 
     #[test]
     fn singular_values_stay() {

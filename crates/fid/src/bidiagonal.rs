@@ -7,7 +7,7 @@ use rayon::prelude::*;
 /// Values that are bisected together: vectors enough to hide a division's latency.
 const LANES: usize = 32;
 
-/// Pivots below this, of a matrix whose largest entry is 1, count as negative: this moves values by less than 1e-20.
+/// Pivots below this, of a matrix whose largest entry is 1, count as negative: this moves no value by more than 2e-20.
 const TINY: f64 = 1e-40;
 
 /// Halvings of [0, 2], to the last bit of 1.
@@ -48,7 +48,7 @@ fn values(squares: &[(f64, f64)], first: usize) -> [f64; LANES] {
 
 /// Counts the singular values of B whose squares lie below each shift: the negative pivots of BᵀB − shift, by the
 /// stationary qd transform (Dhillon & Parlett 2004, *Multiple representations to compute orthogonal eigenvectors of
-/// symmetric tridiagonal matrices*, algorithm 4.2), which never forms BᵀB and so loses no small value.
+/// symmetric tridiagonal matrices*), which never forms BᵀB and so loses no small value.
 struct Count<'a> {
     /// (bᵢᵢ², bᵢᵢ₊₁²)
     squares: &'a [(f64, f64)],

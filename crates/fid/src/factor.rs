@@ -24,7 +24,7 @@ pub(crate) struct Factor {
 }
 
 impl Factor {
-    /// The cheapest factorisation that has no rounding noise in it: noise λ in a covariance would be √λ in a distance.
+    /// The cheapest factorisation that keeps rounding noise out: noise λ in a covariance would be √λ in a distance.
     ///
     /// # Errors
     /// Where the covariance is not positive semidefinite.
@@ -80,7 +80,7 @@ fn cholesky(covariance: &Mat<f64>, noise: f64) -> Option<Mat<f64>> {
 
 /// Cholesky factorisation that takes the largest pivot next and ends where what is left of the diagonal is noise.
 ///
-/// None where the rest of what is left is more than noise: the covariance is indefinite, or was stored with few digits. With
+/// None where the rest of what is left is more than noise: the covariance is indefinite, or was stored with few digits. By
 /// covariance = G Gᵀ + left, no eigenvalue lies further below 0 than those of what is left.
 fn pivoted_cholesky(covariance: &Mat<f64>, noise: f64) -> Option<Mat<f64>> {
     let dim = covariance.nrows();
@@ -101,7 +101,7 @@ fn pivoted_cholesky(covariance: &Mat<f64>, noise: f64) -> Option<Mat<f64>> {
     Some(Mat::from_fn(dim, rank, |i, j| if j <= inverse[i] { l[(inverse[i], j)] } else { 0.0 }))
 }
 
-/// U Λ^½ over the eigenvalues that are not noise, of a covariance with eigenvalues below 0 that may be.
+/// U Λ^½ over the eigenvalues that are not noise. Few digits may have made some a little negative; more is refused.
 fn eigen(covariance: &Mat<f64>) -> Result<Mat<f64>> {
     // faer reads its threads from a global. One thread: sums split over threads would differ between machines.
     faer::set_global_parallelism(Par::Seq);
