@@ -1,16 +1,17 @@
 //! The Fréchet distance between two Gaussians.
 
-use faer::{Mat, Par, Side};
+use std::sync::OnceLock;
 
-use crate::{Error, Result};
+use faer::Mat;
+
+use crate::{Error, Result, factor::Factor, nuclear_norm::nuclear_norm};
 
 /// Mean and covariance, and a factor of the covariance computed once.
 #[derive(Debug, Clone)]
 pub struct Gaussian {
     mean: Vec<f64>,
     covariance: Mat<f64>,
-    /// F `[rank, dim]` with FᵀF = covariance.
-    factor: std::sync::OnceLock<Mat<f64>>,
+    factor: OnceLock<Factor>,
 }
 
 impl Gaussian {
@@ -60,25 +61,12 @@ impl Gaussian {
         &self.covariance
     }
 
-    /// F = Λ^½ Uᵀ over the eigenvalues that are not rounding noise; cached, since a sweep compares many
-    /// Gaussians with one reference.
-    fn factor(&self) -> Result<&Mat<f64>> {
+    /// Cached, since a sweep compares many Gaussians with one reference.
+    fn factor(&self) -> Result<&Factor> {
         if let Some(factor) = self.factor.get() {
             return Ok(factor);
         }
-        let dim = self.mean.len();
-        let eigen = self
-            .covariance
-            .self_adjoint_eigen(Side::Lower)
-            .map_err(|_| Error::Values("the eigendecomposition of the covariance did not converge".into()))?;
-        let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-        let largest = values.iter().fold(0.0, |max: f64, &value| max.max(value.abs()));
-        if let Some(negative) = values.iter().find(|&&value| value < -1e-4 * largest) {
-            return Err(Error::Values(format!("covariance is not positive semidefinite: eigenvalue {negative:e}")));
-        }
-        let noise = largest * dim as f64 * f64::EPSILON;
-        let kept: Vec<usize> = (0..dim).filter(|&k| values[k] > noise).collect();
-        let factor = Mat::from_fn(kept.len(), dim, |row, j| values[kept[row]].sqrt() * vectors[(j, kept[row])]);
+        let factor = Factor::of(&self.covariance)?;
         Ok(self.factor.get_or_init(|| factor))
     }
 
@@ -89,7 +77,7 @@ impl Gaussian {
 
 /// ‖μ₁ − μ₂‖² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁Σ₂)^½ (Heusel et al. 2017, equation 6).
 ///
-/// With Σ = FᵀF, tr (Σ₁Σ₂)^½ is the sum of the singular values of F₁F₂ᵀ. Unlike the square root of a matrix
+/// With Σ = G Gᵀ, tr (Σ₁Σ₂)^½ is the sum of the singular values of G₁ᵀG₂. Unlike the square root of a matrix
 /// product this is never complex, needs no offset for rank-deficient covariances, and does not take square
 /// roots of rounding noise: identical inputs give 0 to rounding.
 ///
@@ -100,19 +88,8 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> Result<f64> {
         let (a, b) = (a.mean.len(), b.mean.len());
         return Err(Error::Values(format!("features of {a} and of {b} numbers have no distance")));
     }
-    // faer reads its threads from a global. One thread each: sums split over threads would differ between machines.
-    faer::set_global_parallelism(Par::Seq);
     let (fa, fb) = rayon::join(|| a.factor(), || b.factor());
-    let cross = fa? * fb?.transpose();
-    let coupled: f64 = if cross.nrows() == 0 || cross.ncols() == 0 {
-        0.0
-    } else {
-        cross
-            .singular_values()
-            .map_err(|_| Error::Values("the singular values of the covariances' product did not converge".into()))?
-            .iter()
-            .sum()
-    };
+    let coupled = nuclear_norm(fa?.cross(fb?))?;
     let shift: f64 = a.mean.iter().zip(&b.mean).map(|(a, b)| (a - b).powi(2)).sum();
     // Rounding can leave −1e-13 where the answer is 0.
     Ok((shift + a.trace() + b.trace() - 2.0 * coupled).max(0.0))
@@ -121,6 +98,7 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::factor::random;
 
     fn diagonal(mean: &[f64], variances: &[f64]) -> Gaussian {
         let n = mean.len();
@@ -162,6 +140,49 @@ mod tests {
         let (ab, ba) = (frechet_distance(&a, &b).unwrap(), frechet_distance(&b, &a).unwrap());
         assert!((ab - ba).abs() < 5e-15 * a.trace(), "{ab} {ba}");
         assert!(ab > 0.0);
+    }
+
+    /// Large enough that every step is split; of full rank, and of one that needs pivots.
+    #[test]
+    fn neither_the_number_of_threads_nor_their_order_changes_a_bit() {
+        let dim = 700;
+        let gaussian = |rank, seed| {
+            let x = random(dim, rank, seed);
+            Gaussian::new(vec![seed as f64; dim], &x * x.transpose()).unwrap()
+        };
+        let sets = [gaussian(900, 1), gaussian(800, 2), gaussian(300, 3)];
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let fresh = |set: &Gaussian| Gaussian::new(set.mean.clone(), set.covariance.clone()).unwrap();
+            let distance = |a: usize, b: usize| frechet_distance(&fresh(&sets[a]), &fresh(&sets[b])).unwrap();
+            pool.install(|| [distance(0, 1), distance(0, 2), distance(2, 1)].map(f64::to_bits))
+        };
+        let one = on(1);
+        for threads in [2, 5, 5, 5, 16] {
+            assert_eq!(on(threads), one, "{threads} threads");
+        }
+    }
+
+    /// The straightforward way, by faer alone.
+    #[test]
+    fn distances_are_those_of_eigenvectors_and_singular_values() {
+        let root = |covariance: &Mat<f64>| {
+            let eigen = covariance.self_adjoint_eigen(faer::Side::Lower).unwrap();
+            let (values, vectors) = (eigen.S().column_vector(), eigen.U());
+            Mat::from_fn(values.nrows(), values.nrows(), |i, j| {
+                vectors[(i, j)] * if values[j] > 1e-12 { values[j].sqrt() } else { 0.0 }
+            })
+        };
+        for (dim, ranks) in [(60, [80, 90]), (200, [300, 250]), (200, [300, 150])] {
+            let [a, b] = [(ranks[0], 1), (ranks[1], 2)].map(|(rank, seed)| {
+                let x = random(dim, rank, seed);
+                Gaussian::new(vec![0.0; dim], &x * x.transpose()).unwrap()
+            });
+            let cross = root(&a.covariance).transpose() * root(&b.covariance);
+            let coupled: f64 = cross.singular_values().unwrap().iter().sum();
+            let (expected, found) = (a.trace() + b.trace() - 2.0 * coupled, frechet_distance(&a, &b).unwrap());
+            assert!((found - expected).abs() < 1e-14 * a.trace(), "{dim} {ranks:?}: {found} {expected}");
+        }
     }
 
     #[test]

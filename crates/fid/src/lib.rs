@@ -8,16 +8,20 @@
 //! Source: M. Heusel et al., *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
 //! Equilibrium*, arXiv 1706.08500, equation 6; the network and image preparation are those of pytorch-fid 0.3.
 
+mod band;
+mod bidiagonal;
 mod compiled;
 mod crop;
 mod error;
 mod extractor;
+mod factor;
 mod frechet;
 mod images;
 mod inception;
 mod inception_weights;
 mod lmdb;
 mod moments;
+mod nuclear_norm;
 mod statistics;
 
 pub use error::{Error, Result};
