@@ -1,4 +1,4 @@
-//! Convolutions: a direct kernel for any shape, Winograd's for 3×3 of stride 1.
+//! Convolutions: a direct kernel for any shape; for stride 1 Winograd's for 3×3, and Toom and Cook's for 1×7, 7×1, 1×3 and 3×1.
 
 use pulp::Simd;
 
@@ -7,6 +7,7 @@ use crate::{
     panels::Panels,
     planes::{Channels, LANES, Lane, Planes, Scratch, Shape},
     product::{Finish, Input, Place},
+    toom::Toom,
     winograd::Winograd,
 };
 
@@ -36,7 +37,7 @@ impl ConvSpec {
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
-    /// Winograd where it is faster.
+    /// Fewer multiplications where there is a kernel for it.
     Fastest,
     /// The direct kernel.
     Direct,
@@ -56,6 +57,8 @@ pub struct Conv {
 enum Weights {
     Direct(Panels),
     Winograd(Winograd),
+    Seven(Box<Toom<10>>),
+    Three(Box<Toom<6>>),
 }
 
 /// Where a convolution writes.
@@ -78,11 +81,12 @@ impl Conv {
         assert_eq!(weight.len(), output.count() * input.count() * spec.kernel[0] * spec.kernel[1], "weight");
         assert_eq!(bias.len(), output.count(), "bias");
         assert!(matches!(spec.stride, 1 | 2), "stride");
-        let winograd = algorithm == Algorithm::Fastest && spec.kernel == [3, 3] && spec.stride == 1;
-        let kernel = if winograd {
-            Weights::Winograd(Winograd::new(weight, [input, output]))
-        } else {
-            Weights::Direct(direct(weight, spec.kernel, [input, output]))
+        let channels = [input, output];
+        let kernel = match (algorithm, spec.stride, spec.kernel) {
+            (Algorithm::Fastest, 1, [3, 3]) => Weights::Winograd(Winograd::new(weight, channels)),
+            (Algorithm::Fastest, 1, [1, 7] | [7, 1]) => Weights::Seven(Box::new(Toom::new(weight, channels))),
+            (Algorithm::Fastest, 1, [1, 3] | [3, 1]) => Weights::Three(Box::new(Toom::new(weight, channels))),
+            _ => Weights::Direct(direct(weight, spec.kernel, channels)),
         };
         Conv { spec, input: input.blocks(), output: output.blocks(), bias: output.lanes(bias), kernel }
     }
@@ -110,6 +114,8 @@ impl Conv {
         assert!((0..2).all(|axis| from.border[axis] >= self.spec.padding[axis]), "border");
         match &self.kernel {
             Weights::Winograd(winograd) => winograd.run(x, target, &self.bias, add, self.spec, scratch),
+            Weights::Seven(toom) => toom.run(x, target, &self.bias, add, self.spec, scratch),
+            Weights::Three(toom) => toom.run(x, target, &self.bias, add, self.spec, scratch),
             Weights::Direct(panels) => {
                 let mut offsets = std::mem::take(&mut scratch.offsets);
                 offsets.clear();

@@ -8,6 +8,7 @@
 mod activation;
 mod attention;
 mod conv;
+mod frequencies;
 mod level;
 mod norm;
 mod panels;
@@ -15,6 +16,7 @@ mod pixels;
 mod planes;
 mod pool;
 mod product;
+mod toom;
 mod winograd;
 
 pub use attention::{Attention, AttentionWeights};

@@ -8,23 +8,16 @@ use pulp::Simd;
 
 use crate::{
     conv::{ConvSpec, Target},
+    frequencies::{Frequencies, Room},
     level::{Kernel, fma},
-    panels::Panels,
-    planes::{Channels, LANES, Lane, Planes, Scratch, Shape},
-    product::{Finish, Input, Place, vectors},
+    planes::{Channels, Lane, Planes, Scratch, Shape},
+    product::vectors,
 };
 
 /// Outputs of a tile in each direction.
 const SIDE: usize = 4;
 /// Inputs.
 const REACH: usize = 6;
-/// Frequencies.
-const FREQUENCIES: usize = REACH * REACH;
-/// Tiles that are transformed together: enough for the weights of a frequency to be used often, few enough that all frequencies of
-/// some channels stay in the second cache.
-const TILES: usize = 64;
-/// Lanes between frequencies: apart from a power of two, or all 36 would want the same lines of the first cache.
-const GAP: usize = 5;
 
 /// G: what the kernel's three numbers are at each point.
 const KERNEL: [[f64; 3]; REACH] = [
@@ -38,24 +31,12 @@ const KERNEL: [[f64; 3]; REACH] = [
 
 /// A 3×3 convolution of stride 1, its weights transformed.
 #[derive(Debug, Clone)]
-pub(crate) struct Winograd {
-    frequencies: Vec<Panels>,
-    input: usize,
-    output: usize,
-}
+pub(crate) struct Winograd(Frequencies);
 
 impl Winograd {
     /// `weight` `[output, input, 3, 3]`.
-    pub fn new(weight: &[f32], [input, output]: [&Channels; 2]) -> Winograd {
-        let mut frequencies = vec![Panels::new(output.blocks(), input.blocks(), 4); FREQUENCIES];
-        for (row, &o) in weight.chunks(input.count() * 9).zip(output.positions()) {
-            for (kernel, &i) in row.chunks(9).zip(input.positions()) {
-                for (panels, weight) in frequencies.iter_mut().zip(transformed(kernel)) {
-                    panels.set(o, i / LANES, i % LANES, weight);
-                }
-            }
-        }
-        Winograd { frequencies, input: input.blocks(), output: output.blocks() }
+    pub fn new(weight: &[f32], channels: [&Channels; 2]) -> Winograd {
+        Winograd(Frequencies::new(weight, 9, channels, REACH * REACH, transformed))
     }
 
     pub fn run(
@@ -69,45 +50,30 @@ impl Winograd {
     ) {
         let to = target.out.shape();
         let grid = [to.height.div_ceil(SIDE), to.width.div_ceil(SIDE)];
-        let (offsets, spare) = (&mut scratch.offsets, &mut scratch.spare);
-        let room = x.images() * grid[0] * grid[1];
-        let room = room.min(TILES);
-        for (lanes, blocks) in spare.iter_mut().zip([self.input, self.output]) {
-            let needed = FREQUENCIES * (blocks * room + GAP);
-            if lanes.len() < needed {
-                lanes.resize(needed, Lane::ZERO);
-            }
-        }
-        offsets.clear();
-        offsets.extend((0..self.input).map(|block| block * room));
-        let [inputs, outputs] = spare;
-        let work = Work { winograd: self, x, target, bias, add, spec, grid, room, inputs, outputs, offsets };
-        scratch.level.run(work);
+        let level = scratch.level;
+        let room = self.0.room(x.images() * grid[0] * grid[1], scratch);
+        level.run(Work { frequencies: &self.0, x, target, bias, add, spec, grid, room });
     }
 }
 
 /// G g Gᵀ, computed in double precision.
-fn transformed(kernel: &[f32]) -> [f32; FREQUENCIES] {
-    std::array::from_fn(|f| {
+fn transformed(kernel: &[f32]) -> Vec<f32> {
+    let at = |f: usize| {
         let (rows, columns) = (KERNEL[f / REACH], KERNEL[f % REACH]);
-        let sum: f64 = (0..9).map(|tap| rows[tap / 3] * f64::from(kernel[tap]) * columns[tap % 3]).sum();
-        sum as f32
-    })
+        (0..9).map(|tap| rows[tap / 3] * f64::from(kernel[tap]) * columns[tap % 3]).sum::<f64>() as f32
+    };
+    (0..REACH * REACH).map(at).collect()
 }
 
 struct Work<'a> {
-    winograd: &'a Winograd,
+    frequencies: &'a Frequencies,
     x: &'a Planes,
     target: Target<'a>,
     bias: &'a [Lane],
     add: Option<&'a Planes>,
     spec: ConvSpec,
     grid: [usize; 2],
-    /// Tiles at a time.
-    room: usize,
-    inputs: &'a mut [Lane],
-    outputs: &'a mut [Lane],
-    offsets: &'a [usize],
+    room: Room<'a>,
 }
 
 /// A tile's image, and its first output's row and column.
@@ -122,9 +88,9 @@ impl Kernel for Work<'_> {
         let all = self.x.images() * self.grid[0] * self.grid[1];
         let mut first = 0;
         while first < all {
-            let count = self.room.min(all - first);
+            let count = self.room.tiles.min(all - first);
             self.forward::<S, V>(simd, first, count);
-            self.multiply::<S, V>(simd, count);
+            self.frequencies.multiply::<S, V>(simd, count, &mut self.room);
             self.backward::<S, V>(simd, first, count);
             first += count;
         }
@@ -135,9 +101,9 @@ impl Work<'_> {
     /// Tiles to frequencies.
     #[inline(always)]
     fn forward<S: Simd, const V: usize>(&mut self, simd: S, first: usize, count: usize) {
-        let Work { winograd, x, spec, grid, room, .. } = *self;
-        let shape = x.shape();
-        let gap = winograd.input * room + GAP;
+        let Work { frequencies, x, spec, grid, .. } = *self;
+        let (shape, room) = (x.shape(), self.room.tiles);
+        let gap = frequencies.input_gap(&self.room);
         let rows = shape.height + 2 * shape.border[0];
         for tile in 0..count {
             let (image, y, column) = place(first + tile, grid);
@@ -145,36 +111,20 @@ impl Work<'_> {
             let (y, column) = (y + shape.border[0] - spec.padding[0], column + shape.border[1] - spec.padding[1]);
             // A tile at the end may reach beyond what is there.
             let whole = y + REACH <= rows && column + REACH <= shape.stride();
-            for block in 0..winograd.input {
+            for block in 0..frequencies.input {
                 let at = block * shape.plane() + y * shape.stride() + column;
                 let to = block * room + tile;
                 if whole {
                     let row = |i: usize| &image[at + i * shape.stride()..][..REACH];
-                    spread::<S, V>(simd, std::array::from_fn(row), self.inputs, to, gap);
+                    spread::<S, V>(simd, std::array::from_fn(row), self.room.inputs, to, gap);
                 } else {
                     let mut edge = [[Lane::ZERO; REACH]; REACH];
                     let width = REACH.min(shape.stride() - column);
                     for (i, row) in edge.iter_mut().enumerate().take(rows - y) {
                         row[..width].copy_from_slice(&image[at + i * shape.stride()..][..width]);
                     }
-                    spread::<S, V>(simd, edge.each_ref().map(|row| &row[..]), self.inputs, to, gap);
+                    spread::<S, V>(simd, edge.each_ref().map(|row| &row[..]), self.room.inputs, to, gap);
                 }
-            }
-        }
-    }
-
-    /// A product over channels at every frequency.
-    #[inline(always)]
-    fn multiply<S: Simd, const V: usize>(&mut self, simd: S, count: usize) {
-        let Work { winograd, room, offsets, .. } = *self;
-        let (from, to) = (winograd.input * room, winograd.output * room);
-        let finish = Finish { bias: &[], add: None, relu: false };
-        for (f, panels) in winograd.frequencies.iter().enumerate() {
-            let x = &self.inputs[f * (from + GAP)..][..from];
-            let out = &mut self.outputs[f * (to + GAP)..][..to];
-            for (block, panel) in panels.iter() {
-                let place = Place { base: block * room, plane: room };
-                panel.line::<S, V, 1>(simd, count, Input { x, base: 0, offsets }, out, place, finish);
             }
         }
     }
@@ -182,17 +132,17 @@ impl Work<'_> {
     /// Frequencies to outputs.
     #[inline(always)]
     fn backward<S: Simd, const V: usize>(&mut self, simd: S, first: usize, count: usize) {
-        let Work { winograd, grid, room, spec, .. } = *self;
-        let to: Shape = self.target.out.shape();
-        let gap = winograd.output * room + GAP;
+        let Work { frequencies, grid, spec, .. } = *self;
+        let (to, room): (Shape, usize) = (self.target.out.shape(), self.room.tiles);
+        let gap = frequencies.output_gap(&self.room);
         for tile in 0..count {
             let (image, y, column) = place(first + tile, grid);
             let (rows, columns) = (SIDE.min(to.height - y), SIDE.min(to.width - column));
             let out = self.target.out.image_mut(image);
             let add = self.add.map(|add| (add.image(image), add.shape()));
-            for block in 0..winograd.output {
+            for block in 0..frequencies.output {
                 for v in 0..V {
-                    let m = &self.outputs[block * room + tile..];
+                    let m = &self.room.outputs[block * room + tile..];
                     let d = [
                         column_transform::<S, V>(simd, m, 0, gap, v),
                         column_transform::<S, V>(simd, m, 1, gap, v),

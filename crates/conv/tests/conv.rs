@@ -24,6 +24,8 @@ fn cases() -> Vec<Case> {
         case(ConvSpec::POINT, [70, 96], [6, 5]),
         case(ConvSpec::same([1, 7]), [16, 16], [17, 17]),
         case(ConvSpec::same([7, 1]), [17, 35], [17, 3]),
+        case(ConvSpec::same([1, 3]), [33, 16], [8, 6]),
+        case(ConvSpec::same([3, 1]), [16, 64], [5, 8]),
         case(ConvSpec::same([5, 5]), [48, 64], [7, 35]),
     ]
 }

@@ -16,6 +16,8 @@ use safetensors::SafeTensors;
 
 /// How far another order of additions in single precision may go.
 const TOLERANCE: f32 = 1e-3;
+/// How far single precision may move a distance between pixels; measured: 6e-7.
+const ROUNDING: f64 = 3e-6;
 
 fn device() -> Device {
     Device::wgpu(Default::default())
@@ -116,7 +118,9 @@ fn a_sweep_gives_what_the_cpu_gives() {
                 continue;
             }
             let (a, b): (f64, f64) = (a[column("ode_rmse")].parse().unwrap(), b[column("ode_rmse")].parse().unwrap());
-            assert!((a / b - 1.0).abs() < f64::from(TOLERANCE), "{a} {b}");
+            // Single precision moves a pixel by some 5e-7 an evaluation, however close to the solution it is: a distance of 5e-4
+            // cannot agree to three digits.
+            assert!((a - b).abs() < f64::from(TOLERANCE) * b + ROUNDING, "{a} {b}");
         }
     }
 }

@@ -4,7 +4,7 @@ use fewstep_fid::{Extractor, ImageSet, Pixel8, Precision, Statistics};
 
 use crate::{
     assets, cell, cli,
-    device::{self, DeviceName},
+    device,
     failure::{Failure, Result},
     progress::Progress,
 };

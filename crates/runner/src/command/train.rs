@@ -16,7 +16,7 @@ use crate::{
     assets,
     cell::{Sampler, images_of, long_run},
     cli,
-    device::{self, DeviceName, Opened},
+    device::{self, Opened},
     experiment::CHANNELS,
     failure::{Failure, Result},
     files,
