@@ -39,6 +39,14 @@ roughness:
 bench:
     cargo bench --workspace --bench sampler --bench networks --bench frechet --bench oracle
 
+# Speed beside PyTorch, pytorch-fid, SciPy and NumPy, into results/bench/; Python 3.11, 6 GB, half an hour of two idle cores.
+bench-peers *arguments:
+    cargo build --release --workspace --bins --example speed
+    "${CARGO_TARGET_DIR:-target}/release/fewstep" fetch inception
+    python3 -m venv "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/peers-venv"
+    "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/peers-venv/bin/pip" install --quiet --requirement benches/peers/requirements.txt
+    "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/peers-venv/bin/python" benches/peers/speed.py --binaries "${CARGO_TARGET_DIR:-target}/release" {{arguments}}
+
 # What CI checks before the tests.
 check:
     cargo fmt --all --check
