@@ -40,7 +40,7 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["unet", weights] => serve(&UNet::open(Path::new(weights))?),
-        ["inception", archive] => serve(&Features(Inception::open(Path::new(archive), &Device::flex(), true)?)),
+        ["inception", archive] => serve(&Features(Inception::compiled(Path::new(archive))?)),
         ["frechet", a, b] => serve(&Distance(moments(Path::new(a))?, moments(Path::new(b))?)),
         ["peak", seconds] => {
             println!("{}", peak(seconds.parse()?));
@@ -108,7 +108,7 @@ impl UNet {
     fn open(weights: &Path) -> Result<Self, Failure> {
         let schedule = Schedule::linear();
         let levels = Levels { count: schedule.levels(), alpha_bar: Box::new(move |tau| schedule.alpha_bar(tau)) };
-        Ok(UNet(Checkpoint::read(weights, None, None)?.build(levels, &Device::flex())?))
+        Ok(UNet(Checkpoint::read(weights, None, None)?.build(levels, &Device::flex())?.compiled()))
     }
 
     fn predict(&self, x: &[f32]) -> Vec<u8> {
