@@ -8,6 +8,7 @@ use std::{
 };
 
 use safetensors::{Dtype, SafeTensors};
+use sha2::{Digest, Sha256};
 
 use super::common::{repository, run};
 
@@ -29,6 +30,19 @@ pub fn sweep(cwd: &Path, arguments: &[&str]) -> Swept {
         Some(rest.split(": ").next()?.to_owned())
     };
     Swept { measured: text.lines().filter_map(name).collect(), stdout: String::from_utf8(output.stdout).unwrap() }
+}
+
+/// `toml` as cells are kept: under its hash.
+pub fn sealed(toml: &str) -> String {
+    format!("sha256 = \"{:x}\"\n{toml}", Sha256::digest(toml))
+}
+
+/// What is under the hash of a kept cell.
+pub fn unsealed(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let (_, toml) = text.split_once('\n').unwrap();
+    assert_eq!(text, sealed(toml), "{}", path.display());
+    toml.to_owned()
 }
 
 /// One row of `cells.csv` by column, without the seconds, which are all that two runs may differ in.
