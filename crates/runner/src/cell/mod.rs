@@ -9,6 +9,7 @@ mod measure;
 mod network;
 mod noise;
 mod normaliser;
+mod pipeline;
 mod sampler;
 mod solution;
 mod state;

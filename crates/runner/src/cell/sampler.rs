@@ -6,9 +6,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use fewstep_fid::Images;
 use fewstep_model::Predictor;
 use fewstep_sampler::{Plan, Schedule, integrate};
-use rayon::prelude::*;
 
-use super::noise;
+use super::{noise, pipeline};
 use crate::{
     experiment::CHANNELS,
     failure::{Failure, Result},
@@ -125,20 +124,13 @@ impl Sampler {
         work: impl Fn(Range<usize>) -> Result<R> + Sync,
         mut take: impl FnMut(Range<usize>, R) -> Result<()>,
     ) -> Result<()> {
-        let starts: Vec<usize> = (0..samples).step_by(self.batch).collect();
-        let range = |start: usize| start..(start + self.batch).min(samples);
-        // Few enough batches at a time that their results fit in memory and are taken soon.
-        for window in starts.chunks(self.workers() * 2) {
-            let results: Vec<Result<R>> = if self.cpu {
-                window.par_iter().map(|&start| work(range(start))).collect()
-            } else {
-                window.iter().map(|&start| work(range(start))).collect()
-            };
-            for (&start, result) in window.iter().zip(results) {
-                take(range(start), result?)?;
-            }
+        let starts = (0..samples).step_by(self.batch);
+        let mut ranges = starts.map(|start| start..(start + self.batch).min(samples));
+        if self.cpu {
+            pipeline::in_order(ranges, self.workers() * 2, work, take)
+        } else {
+            ranges.try_for_each(|range| take(range.clone(), work(range)?))
         }
-        Ok(())
     }
 }
 
