@@ -55,7 +55,11 @@ pub fn in_order<R: Send>(
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::atomic::{AtomicUsize, Ordering},
+        collections::BTreeSet,
+        sync::{
+            Condvar, Mutex,
+            atomic::{AtomicUsize, Ordering},
+        },
         time::Duration,
     };
 
@@ -97,6 +101,33 @@ mod tests {
             Ok(())
         })
         .unwrap();
+    }
+
+    #[test]
+    fn a_result_that_is_early_waits_for_those_before_it() {
+        let (ended, changed) = (Mutex::new(BTreeSet::new()), Condvar::new());
+        // Of two ranges the second always ends first.
+        let work = |range: Range<usize>| {
+            let mut ended = ended.lock().map_err(Failure::run)?;
+            if range.start.is_multiple_of(2) {
+                let lacks = |ended: &mut BTreeSet<usize>| !ended.contains(&range.end);
+                let waited = changed.wait_timeout_while(ended, Duration::from_secs(60), lacks);
+                ended = waited.map_err(Failure::run)?.0;
+            }
+            ended.insert(range.start);
+            changed.notify_all();
+            Ok(range.start)
+        };
+        let mut taken = Vec::new();
+        let run = || {
+            in_order(ranges(20), 4, work, |range, start| {
+                taken.push((range.start, start));
+                Ok(())
+            })
+        };
+        // One thread of them takes.
+        rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap().install(run).unwrap();
+        assert_eq!(taken, ranges(20).map(|range| (range.start, range.start)).collect::<Vec<_>>());
     }
 
     #[test]
