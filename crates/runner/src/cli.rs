@@ -111,6 +111,9 @@ pub struct Sweep {
     /// Only cells with these values, for example `method=deis-sn,nfe=10`.
     #[arg(long)]
     pub only: Option<String>,
+    /// Evaluate everything where it is needed, known or not: the same figures, later.
+    #[arg(long)]
+    pub no_reuse: bool,
 }
 
 /// What long runs have in common.

@@ -40,6 +40,16 @@ pub fn text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(Failure::file(path))
 }
 
+/// TOML under its own hash, so that what is changed in it later is not believed.
+pub fn seal(toml: &str) -> String {
+    format!("sha256 = \"{}\"\n{toml}", sha256(toml.as_bytes()))
+}
+
+/// What was sealed; nothing where it is not as it was then.
+pub fn unseal(text: &str) -> Option<&str> {
+    text.split_once('\n').map(|(_, toml)| toml).filter(|toml| seal(toml) == text)
+}
+
 /// SHA-256 of bytes, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))

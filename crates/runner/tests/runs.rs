@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{GAUSSIAN, gaussian_folder, run, succeed};
-use folder::{changed, kept, rows, sweep, tree};
+use folder::{assert_same, changed, copy, kept, rows, sealed, sweep, tree, unsealed};
 
 /// Every file that `arguments` change, from `cwd`.
 fn written(cwd: &Path, arguments: &[&str]) -> BTreeSet<PathBuf> {
@@ -72,6 +72,31 @@ fn only_leaves_finished_cells_in_the_table() {
     // One cell and its seed's solution, all over again.
     assert_eq!(sweep(cwd, &["gaussian.toml", "--only", "method=ddim,nfe=5", "--fresh"]).measured.len(), 2);
     assert!(table() == whole);
+}
+
+#[test]
+fn a_kept_cell_is_believed_only_as_it_was_written() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    let results = cwd.join("out/gaussian");
+    sweep(cwd, &["gaussian.toml"]);
+    copy(&results, &cwd.join("whole"));
+    let path = results.join("cells/ddim-0-quadratic-exact-none-5-seed-3.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let value = text.lines().find(|line| line.starts_with("value = ")).unwrap();
+    let edited = text.replacen(value, "value = 0.125", 1);
+    // A number; the hash; the whole hash, as files of earlier versions have none; a file cut off in the middle.
+    for text in [edited.clone(), text.replacen("sha256 = \"", "sha256 = \"0", 1), unsealed(&path), text[..200].into()] {
+        fs::write(&path, text).unwrap();
+        assert_eq!(sweep(cwd, &["gaussian.toml"]).measured, ["DDIM at 5 NFE on quadratic, seed 3"]);
+        assert_same(&results, &cwd.join("whole"), "measured again");
+        unsealed(&path);
+    }
+    assert_eq!(sweep(cwd, &["gaussian.toml"]).measured, Vec::<String>::new());
+    // The hash is against accidents: who writes it too is believed.
+    fs::write(&path, sealed(edited.split_once('\n').unwrap().1)).unwrap();
+    assert_eq!(sweep(cwd, &["gaussian.toml"]).measured, Vec::<String>::new());
+    assert!(rows(&results).iter().any(|row| row["fd_pixel"] == "0.125"));
 }
 
 /// Data so far from 0 that the square of a distance to it overflows single precision: Euler's, and not DDIM's, which is exact for
@@ -143,7 +168,7 @@ fn set_build(cwd: &Path, method: &str, build: &str) {
         let line = |line: &str| {
             if line.starts_with("build = ") { format!("build = \"{build}\"\n") } else { format!("{line}\n") }
         };
-        fs::write(&path, fs::read_to_string(&path).unwrap().lines().map(line).collect::<String>()).unwrap();
+        fs::write(&path, sealed(&unsealed(&path).lines().map(line).collect::<String>())).unwrap();
     }
     assert_eq!(sweep(cwd, &["gaussian.toml"]).measured, Vec::<String>::new());
 }

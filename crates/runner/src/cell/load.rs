@@ -59,6 +59,7 @@ impl Loaded {
             cpu: device.is_cpu(),
             size: experiment.model.size,
             batch: experiment.batch,
+            reuse: None,
         };
         let start = Instant::now();
         let mut canary = Canary { sampling: canary::sampling(&sampler)?, ..Canary::default() };

@@ -93,10 +93,10 @@ pub fn measure(
         ..Done::default()
     };
     let ways = wanted.iter().map(|wanted| how(loaded, wanted.metric, solution)).collect::<Result<Vec<How>>>()?;
-    let before = loaded.sampler.predictor.evaluated();
-    match gather(loaded, cell, samples, &ways, progress) {
+    let before = loaded.sampler.asked();
+    match gather(loaded, cell, samples, &ways, solution, progress) {
         Ok((gathered, seconds, first)) => {
-            let evaluated = loaded.sampler.predictor.evaluated() - before;
+            let evaluated = loaded.sampler.asked() - before;
             done.nfe_measured = Some(match samples {
                 Samples::Kept(solution) => solution.counted,
                 _ => evaluated as f64 / count as f64,
@@ -135,14 +135,21 @@ fn blank(wanted: &Wanted) -> Measurement {
 type All = (Vec<Gathered>, Vec<f64>, Vec<u8>);
 
 /// Runs over all images: for each metric what its value is made of; seconds of sampling and of each metric; the first pixels.
-fn gather(loaded: &Loaded, cell: &Cell, samples: Samples, ways: &[How], progress: &Progress) -> Result<All> {
+fn gather(
+    loaded: &Loaded,
+    cell: &Cell,
+    samples: Samples,
+    ways: &[How],
+    solution: Option<&Solution>,
+    progress: &Progress,
+) -> Result<All> {
     let (sampler, len) = (&loaded.sampler, loaded.sampler.len());
     let mut gathered: Vec<Gathered> = ways.iter().map(|how| how.begin(len)).collect();
     let mut seconds = vec![0.0; ways.len() + 1];
     let mut first = Vec::new();
     let work = |range: Range<usize>| {
         let start = Instant::now();
-        let x = take(loaded, cell, samples, range.clone(), progress)?;
+        let x = take(loaded, cell, samples, solution, range.clone(), progress)?;
         let sampled = start.elapsed().as_secs_f64();
         let images = images_of(&x, sampler.size)?;
         let rows = ways.iter().map(|how| how.rows(&x, &images, range.start, len)).collect::<Result<Vec<Rows>>>()?;
@@ -168,16 +175,37 @@ fn gather(loaded: &Loaded, cell: &Cell, samples: Samples, ways: &[How], progress
 }
 
 /// x_0 of images `range`, finite.
-fn take(loaded: &Loaded, cell: &Cell, samples: Samples, range: Range<usize>, progress: &Progress) -> Result<Vec<f32>> {
+fn take(
+    loaded: &Loaded,
+    cell: &Cell,
+    samples: Samples,
+    solution: Option<&Solution>,
+    range: Range<usize>,
+    progress: &Progress,
+) -> Result<Vec<f32>> {
     let len = loaded.sampler.len();
     match samples {
         Samples::Of(plan, _) => {
-            let n = range.len() as u64;
-            loaded.sampler.run(plan, cell.seed, range, |_, _| progress.advance(n))
+            let mut x = known(loaded, cell, solution, &range);
+            let rest = range.start + x.len() / len..range.end;
+            progress.advance(((range.len() - rest.len()) * plan.nfe) as u64);
+            if !rest.is_empty() {
+                let n = rest.len() as u64;
+                x.extend(loaded.sampler.run(plan, cell.seed, rest, |_, _| progress.advance(n))?);
+            }
+            Ok(x)
         }
         Samples::Kept(solution) => Ok(solution.x.get(range.start * len..range.end * len).unwrap_or_default().to_vec()),
         Samples::Exact(_) => solution::exact(loaded, cell.seed, range),
     }
+}
+
+/// x_0 of the first of the images `range` where the solution is of the same run; the cell's method pays for them all the same.
+fn known(loaded: &Loaded, cell: &Cell, solution: Option<&Solution>, range: &Range<usize>) -> Vec<f32> {
+    let (Some(reuse), Some(solution)) = (&loaded.sampler.reuse, solution) else { return Vec::new() };
+    let x = solution.beginning(&cell.key, range, loaded.sampler.len());
+    reuse.count(((x.len() / loaded.sampler.len()) as f64 * solution.counted).round() as u64);
+    x.to_vec()
 }
 
 impl How<'_> {

@@ -6,9 +6,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use fewstep_fid::Images;
 use fewstep_model::Predictor;
 use fewstep_sampler::{Plan, Schedule, integrate};
-use rayon::prelude::*;
 
-use super::noise;
+use super::{noise, pipeline, reuse::Reuse};
 use crate::{
     experiment::CHANNELS,
     failure::{Failure, Result},
@@ -28,6 +27,8 @@ pub struct Sampler {
     pub size: usize,
     /// Images that go through the model together.
     pub batch: usize,
+    /// What cells need not evaluate again; without it each evaluates all of its own.
+    pub reuse: Option<Reuse>,
 }
 
 impl Sampler {
@@ -39,6 +40,17 @@ impl Sampler {
     /// How many batches run at a time.
     pub fn workers(&self) -> usize {
         if self.cpu { rayon::current_num_threads() } else { 1 }
+    }
+
+    /// Evaluations of an image that were asked for, made or known already: what NFE is counted from. A method pays for its first
+    /// evaluation whether or not another of the sweep had the same.
+    pub fn asked(&self) -> u64 {
+        self.predictor.evaluated() + self.reused()
+    }
+
+    /// Those of them that were known already.
+    pub fn reused(&self) -> u64 {
+        self.reuse.as_ref().map_or(0, Reuse::reused)
     }
 
     /// x_T of images `range` of a cell with this seed, `[n, 3, size, size]`.
@@ -68,25 +80,57 @@ impl Sampler {
         range: Range<usize>,
         observe: impl FnMut(usize, &Tensor<4>),
     ) -> Result<Vec<f32>> {
-        let x = self.end(plan, seed, self.noise(seed, range.clone()), range.clone(), observe)?;
+        let start = self.noise(seed, range.clone());
+        let predict = |step, x, tau| match self.reuse.as_ref().filter(|_| step == 0) {
+            Some(reuse) => self.first(reuse, x, tau, seed, range.clone()),
+            None => Ok(self.predictor.epsilon(x, tau)),
+        };
+        let x = self.integrated(plan, seed, start, range.clone(), predict, observe)?;
         match x.iter().position(|value| !value.is_finite()) {
             None => Ok(x),
             Some(at) => Err(self.diverged(plan, seed, range.start + at / self.len())),
         }
     }
 
-    /// x_0 from `start`, finite or not.
+    /// ε of a cell's noise x at τ_0, of images that it is not known of by the network.
+    fn first(&self, reuse: &Reuse, x: Tensor<4>, tau: f64, seed: u64, range: Range<usize>) -> Result<Tensor<4>> {
+        let (shape, known) = (x.dims(), reuse.first(seed, tau, range.clone()));
+        let lacking = range.len() - known.len();
+        reuse.count(known.len() as u64);
+        let mut epsilon = known.concat();
+        if lacking > 0 {
+            let made = values(self.predictor.epsilon(x.narrow(0, known.len(), lacking), tau))?;
+            reuse.keep(seed, tau, range.end - lacking, &made, self.len());
+            epsilon.extend(made);
+        }
+        Ok(Tensor::from_data(TensorData::new(epsilon, shape), &self.device))
+    }
+
+    /// x_0 from `start`, finite or not, with every evaluation made.
     pub fn end(
         &self,
         plan: &Plan,
         seed: u64,
         start: Tensor<4>,
         range: Range<usize>,
+        observe: impl FnMut(usize, &Tensor<4>),
+    ) -> Result<Vec<f32>> {
+        self.integrated(plan, seed, start, range, |_, x, tau| Ok(self.predictor.epsilon(x, tau)), observe)
+    }
+
+    /// x_0 with what `predict` says of a step's x and τ.
+    fn integrated(
+        &self,
+        plan: &Plan,
+        seed: u64,
+        start: Tensor<4>,
+        range: Range<usize>,
+        predict: impl Fn(usize, Tensor<4>, f64) -> Result<Tensor<4>>,
         mut observe: impl FnMut(usize, &Tensor<4>),
     ) -> Result<Vec<f32>> {
         let mut step = 0;
         let epsilon = |x, tau| {
-            let epsilon = self.predictor.epsilon(x, tau);
+            let epsilon = predict(step, x, tau)?;
             observe(step, &epsilon);
             step += 1;
             Ok::<_, Failure>(epsilon)
@@ -125,20 +169,13 @@ impl Sampler {
         work: impl Fn(Range<usize>) -> Result<R> + Sync,
         mut take: impl FnMut(Range<usize>, R) -> Result<()>,
     ) -> Result<()> {
-        let starts: Vec<usize> = (0..samples).step_by(self.batch).collect();
-        let range = |start: usize| start..(start + self.batch).min(samples);
-        // Few enough batches at a time that their results fit in memory and are taken soon.
-        for window in starts.chunks(self.workers() * 2) {
-            let results: Vec<Result<R>> = if self.cpu {
-                window.par_iter().map(|&start| work(range(start))).collect()
-            } else {
-                window.iter().map(|&start| work(range(start))).collect()
-            };
-            for (&start, result) in window.iter().zip(results) {
-                take(range(start), result?)?;
-            }
+        let starts = (0..samples).step_by(self.batch);
+        let mut ranges = starts.map(|start| start..(start + self.batch).min(samples));
+        if self.cpu {
+            pipeline::in_order(ranges, self.workers() * 2, work, take)
+        } else {
+            ranges.try_for_each(|range| take(range.clone(), work(range)?))
         }
-        Ok(())
     }
 }
 
@@ -160,7 +197,73 @@ pub fn images_of(x: &[f32], size: usize) -> Result<Images> {
 
 #[cfg(test)]
 mod tests {
+    use fewstep_model::{Component, Levels, Mixture};
+    use fewstep_sampler::{Grid, Method, Request, Threshold};
+
     use super::*;
+
+    /// On Gaussian pixels, 4 by 4.
+    fn sampler(reuse: Option<Reuse>) -> Sampler {
+        let (schedule, size) = (Schedule::linear(), 4);
+        let levels = Levels { count: schedule.levels(), alpha_bar: Box::new(|tau| Schedule::linear().alpha_bar(tau)) };
+        let numbers = |value| vec![value; CHANNELS * size * size];
+        let component = Component { weight: 1.0, mean: numbers(-0.1), variance: numbers(0.25) };
+        let predictor = Box::new(Mixture::new(vec![component], [CHANNELS, size, size], levels).unwrap());
+        Sampler { predictor, schedule, device: Device::flex(), cpu: true, size, batch: 8, reuse }
+    }
+
+    fn plan(sampler: &Sampler, method: Method, grid: &Grid, threshold: Threshold) -> Plan {
+        method.plan(&Request { threshold, ..Request::new(&sampler.schedule, grid, 5) }).unwrap()
+    }
+
+    fn samples(sampler: &Sampler, plan: &Plan, seed: u64, count: usize) -> Vec<f32> {
+        let mut x = Vec::new();
+        let take = |_, part: Vec<f32>| {
+            x.extend(part);
+            Ok(())
+        };
+        sampler.batches(count, |range| sampler.run(plan, seed, range, |_, _| {}), take).unwrap();
+        x
+    }
+
+    #[test]
+    fn first_evaluations_are_made_once_an_image_and_counted_for_every_run() {
+        // There is room for those of 20 images, 48 numbers each.
+        let bounded = Reuse::within(20 * 48 * 4);
+        let rooms = [(None, [0; 5]), (Some(Reuse::default()), [0, 20, 30, 0, 20]), (Some(bounded), [0, 20, 20, 0, 20])];
+        let mut all = Vec::new();
+        for (reuse, known) in rooms {
+            let sampler = sampler(reuse);
+            let plan = |name, grid: &Grid, threshold| plan(&sampler, Method::new(name, None).unwrap(), grid, threshold);
+            let runs = [
+                (plan("ddim", &Grid::quadratic(), Threshold::None), 20, 7),
+                (plan("ddpm", &Grid::quadratic(), Threshold::None), 30, 7),
+                (plan("ddim", &"trailing".parse().unwrap(), Threshold::Clip), 30, 7),
+                (plan("ddim", &Grid::quadratic(), Threshold::None), 20, 8),
+                (plan("ddim", &Grid::quadratic(), Threshold::Clip), 20, 8),
+            ];
+            for ((plan, count, seed), known) in runs.into_iter().zip(known) {
+                let before = (sampler.asked(), sampler.predictor.evaluated());
+                all.push(samples(&sampler, &plan, seed, count));
+                let (asked, made) = (sampler.asked() - before.0, sampler.predictor.evaluated() - before.1);
+                assert_eq!((asked, made), (5 * count as u64, 5 * count as u64 - known));
+            }
+        }
+        assert!(all[0..5] == all[5..10] && all[0..5] == all[10..15]);
+    }
+
+    #[test]
+    fn a_prediction_of_another_time_is_another() {
+        let sampler = sampler(Some(Reuse::default()));
+        let plan = |start| {
+            let grid = Grid::list(vec![start, 0.5, 0.0]).unwrap();
+            Method::new("ddim", None).unwrap().plan(&Request::new(&sampler.schedule, &grid, 2)).unwrap()
+        };
+        for (start, known) in [(1.0, 0), (0.9, 0), (1.0, 3), (0.9, 6)] {
+            samples(&sampler, &plan(start), 0, 3);
+            assert_eq!(sampler.reused(), known);
+        }
+    }
 
     #[test]
     fn pixels_are_rounded_half_to_even_and_interleaved() {

@@ -6,7 +6,10 @@
 //! are shorter it vanishes (results/solution). With N evaluations on this grid the longest step has 2T/N timesteps: 4 for N = T/2.
 //! How far the solution can be believed is measured, on its first images, against one with twice the evaluations.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use fewstep_sampler::{Grid, Plan, Request};
 use serde::{Deserialize, Serialize};
@@ -34,6 +37,8 @@ const CHECKED: usize = 8;
 pub struct Solution {
     /// What it depends on.
     pub key: Key,
+    /// Of a cell's samples by the very same run; none of a formula.
+    run: Option<Key>,
     /// Evaluations an image that the network counted.
     pub counted: f64,
     /// `[samples, 3, size, size]` row-major.
@@ -82,6 +87,13 @@ impl Solution {
         }
     }
 
+    /// x_0 of the first of the images `range` of a cell, where its run is the one that they were found with.
+    pub fn beginning(&self, cell: &Key, range: &Range<usize>, len: usize) -> &[f32] {
+        let end = (range.end * len).min(self.x.len());
+        let known = self.x.get(range.start * len..end).filter(|_| self.run.as_ref() == Some(cell));
+        known.unwrap_or_default()
+    }
+
     /// The key of what [`Solution::find`] gives.
     pub fn key(loaded: &Loaded, spec: &SolutionSpec, seed: u64) -> Result<Key> {
         let Some(nfe) = spec.nfe else {
@@ -101,21 +113,23 @@ impl Solution {
     ) -> Result<Self> {
         let key = Solution::key(loaded, spec, seed)?;
         let Some(nfe) = spec.nfe else { return Solution::exact(loaded, spec, seed, key) };
+        let [plan, finer] = plans(loaded, nfe)?;
+        let samples = loaded.experiment.samples;
+        let run = Some(key::samples(&loaded.sampler, &loaded.canary, &plan, seed, samples));
         let files = kept_at(folder, &key);
         let kept = if fresh { None } else { read(&files, &key, spec.samples * loaded.sampler.len()) };
         if let Some((kept, x)) = kept {
             progress.skip(spec.work());
-            return Ok(Solution { key, counted: kept.counted, x, check: kept.check });
+            return Ok(Solution { key, run, counted: kept.counted, x, check: kept.check });
         }
         progress.say(format!("solution with {nfe} evaluations, seed {seed}"));
-        let [plan, finer] = plans(loaded, nfe)?;
-        let before = loaded.sampler.predictor.evaluated();
+        let before = loaded.sampler.asked();
         let x = solve(loaded, &plan, seed, spec.samples, progress)?;
-        let counted = (loaded.sampler.predictor.evaluated() - before) as f64 / spec.samples as f64;
+        let counted = (loaded.sampler.asked() - before) as f64 / spec.samples as f64;
         let finer = solve(loaded, &finer, seed, spec.checked(), progress)?;
         let len = loaded.sampler.len();
         let check: Vec<f64> = x.chunks(len).zip(finer.chunks(len)).map(|(x, y)| squared_error(x, y)).collect();
-        let solution = Solution { key, counted, x, check };
+        let solution = Solution { key, run, counted, x, check };
         solution.write(&files)?;
         Ok(solution)
     }
@@ -130,7 +144,7 @@ impl Solution {
                 Ok(())
             },
         )?;
-        Ok(Solution { key, counted: 0.0, x, check: vec![0.0; spec.checked()] })
+        Ok(Solution { key, run: None, counted: 0.0, x, check: vec![0.0; spec.checked()] })
     }
 
     /// The numbers first: what says that they are there is written when they are.
@@ -144,7 +158,7 @@ impl Solution {
 }
 
 /// x_0 by the network's formula.
-pub fn exact(loaded: &Loaded, seed: u64, range: std::ops::Range<usize>) -> Result<Vec<f32>> {
+pub fn exact(loaded: &Loaded, seed: u64, range: Range<usize>) -> Result<Vec<f32>> {
     let exact = loaded.sampler.predictor.solution(loaded.sampler.noise(seed, range));
     values(exact.ok_or_else(|| Failure::request("[solution] needs nfe: this model has no exact solution"))?)
 }
@@ -163,7 +177,7 @@ fn read([description, numbers]: &[PathBuf; 2], key: &Key, len: usize) -> Option<
 
 fn solve(loaded: &Loaded, plan: &Plan, seed: u64, samples: usize, progress: &Progress) -> Result<Vec<f32>> {
     let mut x = Vec::with_capacity(samples * loaded.sampler.len());
-    let run = |range: std::ops::Range<usize>| {
+    let run = |range: Range<usize>| {
         let n = range.len() as u64;
         loaded.sampler.run(plan, seed, range, |_, _| progress.advance(n))
     };

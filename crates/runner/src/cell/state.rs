@@ -223,9 +223,15 @@ pub struct Done {
 }
 
 impl Done {
-    /// What is kept of `cell`'s very samples: nothing where any number that they depend on was another.
+    /// What is kept of `cell`'s very samples: nothing where any number that they depend on was another, or where the file is not as
+    /// it was written.
     pub fn read(cell: &Cell) -> Option<Done> {
-        let done: Done = toml::from_str(&std::fs::read_to_string(&cell.path).ok()?).ok()?;
+        let text = std::fs::read_to_string(&cell.path).ok()?;
+        let Some(text) = files::unseal(&text) else {
+            eprintln!("{}: not as it was written, and not believed", cell.path.display());
+            return None;
+        };
+        let done: Done = toml::from_str(text).ok()?;
         let pictured = !done.diverged.is_empty() || cell.picture().exists();
         (done.key == cell.key.as_str() && pictured).then_some(done)
     }
@@ -264,6 +270,12 @@ impl Done {
 
     /// Writes it where the cell is kept.
     pub fn write(&self, cell: &Cell) -> Result<()> {
-        files::write(&cell.path, toml::to_string(self).map_err(Failure::run)?.as_bytes())
+        files::write(&cell.path, files::seal(&toml::to_string(self).map_err(Failure::run)?).as_bytes())
+    }
+
+    /// Its measurements that are wanted, for another cell of the same samples; none where one is lacking.
+    pub fn share(&self, wanted: &[Wanted]) -> Option<Done> {
+        let measured: Vec<Measurement> = self.current(wanted).cloned().collect();
+        (measured.len() == wanted.len()).then(|| Done { measured, ..self.clone() })
     }
 }

@@ -1,7 +1,7 @@
 //! `fewstep sweep`: every cell of an experiment, each written when it is done.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -9,7 +9,7 @@ use fewstep_sampler::{Normaliser, Plan};
 
 use super::{folders::published_folder, score_curve::score_curve, selection::Selection};
 use crate::{
-    cell::{Cell, Done, INCEPTION_COST, Loaded, Measurement, Samples, Solution, Wanted, measure, normaliser},
+    cell::{Cell, Done, INCEPTION_COST, Loaded, Measurement, Reuse, Samples, Solution, Wanted, measure, normaliser},
     cli,
     experiment::{Experiment, MethodEntry},
     failure::{Failure, Result},
@@ -41,6 +41,12 @@ struct Sweep {
     done: Vec<Option<Done>>,
     /// Seeds whose solution is not finite, and what was said of it.
     unsolved: BTreeMap<u64, String>,
+    /// Whether anything that is known is used again.
+    reuse: bool,
+    /// Cells measured by this run.
+    new: BTreeSet<usize>,
+    /// Evaluations of an image that cells of equal plans did not make again.
+    shared: u64,
     published: Vec<published::Row>,
     reference: Option<(PathBuf, Folder)>,
 }
@@ -65,10 +71,13 @@ impl Sweep {
             files::write(&folder.join("normaliser.csv"), found.csv.as_bytes())?;
             score_curve(&loaded, &found.normaliser, &folder.join("normaliser"))?;
         }
+        let reuse = !arguments.no_reuse;
+        loaded.sampler.reuse = (reuse && loaded.sampler.cpu).then(Reuse::default);
         let cells = cells(&loaded, found.map(|found| found.normaliser), &kept)?;
         let done = cells.iter().map(Done::read).collect();
         let wanted = cells.iter().map(|cell| wanted(&loaded, cell)).collect::<Result<_>>()?;
-        Ok(Sweep { loaded, folder, cells, wanted, done, unsolved: BTreeMap::new(), published, reference })
+        let (unsolved, new) = (BTreeMap::new(), BTreeSet::new());
+        Ok(Sweep { loaded, folder, cells, wanted, done, unsolved, reuse, new, shared: 0, published, reference })
     }
 
     /// Measures what is asked for and not known yet.
@@ -78,6 +87,7 @@ impl Sweep {
         let pending: Vec<(usize, Vec<Wanted>)> =
             asked.map(lacking).filter(|(_, lacking)| !lacking.is_empty()).collect();
         let progress = Progress::new(self.work(&pending), "evaluations");
+        let before = self.loaded.sampler.predictor.evaluated();
         let mut solution: Option<(u64, Solution)> = None;
         let total = pending.len();
         for (count, (i, mut lacking)) in pending.into_iter().enumerate() {
@@ -108,11 +118,16 @@ impl Sweep {
                     continue;
                 }
             }
-            let found = self.cell(i, lacking, solution.as_ref().map(|(_, solution)| solution), fresh, &progress)?;
+            let of_seed = solution.as_ref().filter(|(of, _)| *of == seed).map(|(_, solution)| solution);
+            let found = self.cell(i, lacking, of_seed, fresh, &progress)?;
             progress.line(&format!("cell {} of {total}: {}: {found}", count + 1, self.cells[i].name()));
             self.write()?;
         }
         progress.end();
+        if total > 0 {
+            let (made, reused) = (self.loaded.sampler.predictor.evaluated() - before, self.loaded.sampler.reused());
+            eprintln!("evaluations of an image: {made} made, {} known already", reused + self.shared);
+        }
         self.write()
     }
 
@@ -145,16 +160,17 @@ impl Sweep {
 
     /// For the time left.
     fn work(&self, pending: &[(usize, Vec<Wanted>)]) -> u64 {
-        let experiment = &self.loaded.experiment;
-        let cell = |(i, lacking): &(usize, Vec<Wanted>)| {
-            let features = lacking.iter().any(|wanted| wanted.metric == Metric::Fid);
-            let plan = self.plan(*i).map_or(0, |plan| plan.nfe as u64);
-            experiment.samples as u64 * (plan + if features { INCEPTION_COST } else { 0 })
-        };
+        let cells = pending.iter().map(|(i, lacking)| self.work_of(*i, lacking)).sum::<u64>();
         let mut seeds: Vec<u64> = pending.iter().map(|(i, _)| self.cells[*i].seed).collect();
         seeds.dedup();
-        let solutions = experiment.solution.map_or(0, |spec| spec.work()) * seeds.len() as u64;
-        pending.iter().map(cell).sum::<u64>() + solutions
+        cells + self.loaded.experiment.solution.map_or(0, |spec| spec.work()) * seeds.len() as u64
+    }
+
+    /// Of one cell.
+    fn work_of(&self, i: usize, lacking: &[Wanted]) -> u64 {
+        let features = lacking.iter().any(|wanted| wanted.metric == Metric::Fid);
+        let plan = self.plan(i).map_or(0, |plan| plan.nfe as u64);
+        self.loaded.experiment.samples as u64 * (plan + if features { INCEPTION_COST } else { 0 })
     }
 
     /// What has to be run for cell `i`: nothing for the solution's where its images are those that methods are compared with.
@@ -176,25 +192,26 @@ impl Sweep {
         fresh: bool,
         progress: &Progress,
     ) -> Result<String> {
-        let (cell, count) = (&self.cells[i], self.loaded.experiment.samples);
         let kept = self.done[i].take().filter(|_| !fresh);
-        progress.say(cell.name());
+        progress.say(self.cells[i].name());
         // The solution's own error is known with it, and is measured on no samples.
-        let own = lacking.iter().position(|wanted| wanted.metric == Metric::OdeRmse && cell.entry.is_none());
+        let is_own = |wanted: &Wanted| wanted.metric == Metric::OdeRmse && self.cells[i].entry.is_none();
+        let own = lacking.iter().position(is_own);
         let own = own.map(|at| lacking.remove(at)).zip(solution);
         let own = own.map(|(wanted, solution)| Measurement::of_images(&wanted.key, solution.check.clone()));
+        let mut said = String::new();
         let mut done = match kept {
             Some(kept) if lacking.is_empty() => kept,
             kept => {
-                let samples = match (self.plan(i), solution) {
-                    (Some(plan), _) => Samples::Of(plan, count),
-                    (None, Some(solution)) if cell.plan.is_some() => Samples::Kept(solution),
-                    _ => Samples::Exact(count),
+                let new = match self.equal(i, &lacking, fresh)? {
+                    Some((j, done)) => {
+                        progress.skip(self.work_of(i, &lacking));
+                        self.shared += done.nfe_measured.map_or(0, |nfe| (nfe * done.samples as f64).round() as u64);
+                        said = format!(", of the same samples as {}", self.cells[j].name());
+                        done
+                    }
+                    None => self.sample(i, &lacking, solution, progress)?,
                 };
-                let (new, first) = measure(&self.loaded, cell, samples, &lacking, solution, progress)?;
-                if let Some(first) = first {
-                    mosaic::write(&cell.picture(), &first)?;
-                }
                 match kept {
                     Some(kept) => kept.merge(new),
                     None => new,
@@ -205,6 +222,7 @@ impl Sweep {
             let new = Done { measured: vec![own], ..done.clone() };
             done = done.merge(new);
         }
+        let cell = &self.cells[i];
         done.write(cell)?;
         let record = cell.record("", &done, &self.wanted[i]);
         let figure = |metric: Metric| Some(format!("{} {:.4}", metric.name(), record.metric(metric)?));
@@ -213,7 +231,43 @@ impl Sweep {
             diverged => format!("diverged, {diverged}"),
         };
         self.done[i] = Some(done);
-        Ok(found)
+        self.new.insert(i);
+        Ok(found + &said)
+    }
+
+    /// What cell `i` lacks, of samples of its own.
+    fn sample(&self, i: usize, lacking: &[Wanted], solution: Option<&Solution>, progress: &Progress) -> Result<Done> {
+        let (cell, count) = (&self.cells[i], self.loaded.experiment.samples);
+        let samples = match (self.plan(i), solution) {
+            (Some(plan), _) => Samples::Of(plan, count),
+            (None, Some(solution)) if cell.plan.is_some() => Samples::Kept(solution),
+            _ => Samples::Exact(count),
+        };
+        let (done, first) = measure(&self.loaded, cell, samples, lacking, solution, progress)?;
+        if let Some(first) = first {
+            mosaic::write(&cell.picture(), &first)?;
+        }
+        Ok(done)
+    }
+
+    /// What cell `i` lacks, from another of the same key: plans may be equal under several names and numbers of evaluations. Its
+    /// picture becomes that of cell `i`.
+    fn equal(&self, i: usize, lacking: &[Wanted], fresh: bool) -> Result<Option<(usize, Done)>> {
+        let is_equal = |&j: &usize| j != i && self.cells[j].key == self.cells[i].key;
+        let usable = |j: &usize| self.reuse && (!fresh || self.new.contains(j));
+        for j in (0..self.cells.len()).filter(is_equal).filter(usable) {
+            let Some(done) = self.done[j].as_ref().and_then(|done| done.share(lacking)) else { continue };
+            let picture = self.cells[j].picture();
+            if done.diverged.is_empty() {
+                if !mosaic::is_readable(&picture) {
+                    continue;
+                }
+                let bytes = std::fs::read(&picture).map_err(Failure::file(&picture))?;
+                files::write(&self.cells[i].picture(), &bytes)?;
+            }
+            return Ok(Some((j, done)));
+        }
+        Ok(None)
     }
 
     /// Everything that is known, whatever was asked for this time; nothing that was measured of or with anything else.

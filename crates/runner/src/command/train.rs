@@ -341,6 +341,7 @@ impl Run {
             cpu: self.cpu,
             size: self.training.size,
             batch: PART,
+            reuse: None,
         };
         let mut x = Vec::new();
         let run = |range| sampler.run(&plan, self.training.spec.seed, range, |_, _| {});

@@ -57,7 +57,7 @@ pub struct Record {
     /// Which image was not finite from which step on; empty where all were.
     #[serde(default)]
     pub diverged: String,
-    /// Time in the sampler, all threads' work divided by their number.
+    /// Time in the sampler, all threads' work divided by their number; without what was known already. Of equal plans, the one run's.
     pub seconds_sample: f64,
     /// Time in feature extractors and distances, likewise.
     pub seconds_features: f64,

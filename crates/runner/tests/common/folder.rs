@@ -8,6 +8,7 @@ use std::{
 };
 
 use safetensors::{Dtype, SafeTensors};
+use sha2::{Digest, Sha256};
 
 use super::common::{repository, run};
 
@@ -15,6 +16,10 @@ use super::common::{repository, run};
 pub struct Swept {
     /// Names of the cells that it measured, in their order.
     pub measured: Vec<String>,
+    /// Those of them whose samples are another's, with its name.
+    pub shared: Vec<(String, String)>,
+    /// Evaluations of an image: made, and known already; none where nothing was to be measured.
+    pub evaluations: Option<(u64, u64)>,
     /// Standard output.
     pub stdout: String,
 }
@@ -24,11 +29,36 @@ pub fn sweep(cwd: &Path, arguments: &[&str]) -> Swept {
     let output = run(cwd, &[&["sweep"], arguments].concat());
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {text}");
-    let name = |line: &str| {
+    let parts = |line: &str| {
         let (_, rest) = line.strip_prefix("cell ")?.split_once(": ")?;
-        Some(rest.split(": ").next()?.to_owned())
+        let (name, found) = rest.split_once(": ")?;
+        let other = found.split_once(", of the same samples as ").map(|(_, other)| other.split(": ").next().unwrap());
+        Some((name.to_owned(), other.map(str::to_owned)))
     };
-    Swept { measured: text.lines().filter_map(name).collect(), stdout: String::from_utf8(output.stdout).unwrap() }
+    let cells: Vec<_> = text.lines().filter_map(parts).collect();
+    let evaluations = |line: &str| {
+        let (made, known) = line.strip_prefix("evaluations of an image: ")?.split_once(" made, ")?;
+        Some((made.parse().unwrap(), known.strip_suffix(" known already").unwrap().parse().unwrap()))
+    };
+    Swept {
+        evaluations: text.lines().find_map(evaluations),
+        shared: cells.iter().filter_map(|(name, other)| Some((name.clone(), other.clone()?))).collect(),
+        measured: cells.into_iter().map(|(name, _)| name).collect(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+    }
+}
+
+/// `toml` as cells are kept: under its hash.
+pub fn sealed(toml: &str) -> String {
+    format!("sha256 = \"{:x}\"\n{toml}", Sha256::digest(toml))
+}
+
+/// What is under the hash of a kept cell.
+pub fn unsealed(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let (_, toml) = text.split_once('\n').unwrap();
+    assert_eq!(text, sealed(toml), "{}", path.display());
+    toml.to_owned()
 }
 
 /// One row of `cells.csv` by column, without the seconds, which are all that two runs may differ in.
