@@ -155,8 +155,12 @@ impl Network {
         let (device, dims) = (x.device(), x.dims());
         match &self.compiled {
             Some(compiled) => {
-                let values: Vec<f32> = x.into_data().iter().collect();
-                Tensor::from_data(TensorData::new(compiled.forward(&values, dims[0], timestep), dims), &device)
+                let data = x.into_data();
+                let output = match data.as_slice::<f32>() {
+                    Ok(values) => compiled.forward(values, dims[0], timestep),
+                    Err(_) => compiled.forward(&data.iter().collect::<Vec<f32>>(), dims[0], timestep),
+                };
+                Tensor::from_data(TensorData::new(output, dims), &device)
             }
             None => self.unet.forward(x, Tensor::from_floats([timestep], &device)),
         }
