@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pairs import INCEPTION, UNET
+from picture import draw
 from process import Ran, run
 from results import Checked, Figures, Results, agree, digits, relative
 from settings import HERE, NETWORK, PIXELS, QUICK, STATISTICS, Settings
@@ -44,9 +45,9 @@ order = 2
 """
 
 
-def sweep(settings: Settings, file: Path, name: str) -> Ran:
+def sweep(settings: Settings, file: Path, name: str, device: str = "cpu") -> Ran:
     """All cells of an experiment anew."""
-    return run(settings.fewstep, "sweep", file, "--out", settings.folder / name, "--fresh")
+    return run(settings.fewstep, "sweep", file, "--out", settings.folder / name, "--fresh", "--device", device)
 
 
 def cells(settings: Settings, name: str) -> list[dict[str, str]]:
@@ -92,7 +93,11 @@ def cell(settings: Settings, results: Results) -> None:
             now = agree(f"{work}: FID, {form}", relative(float(row["fid"]), found["fid"]), 1e-2)
             checked[form] = max(checked[form], now, key=lambda checked: checked.difference)
         peaks = [max(peaks[0], ran["ours"].peak_mib), max(peaks[1], *(ran[form].peak_mib for form in forms))]
+    # What it was before this machine's cores had kernels of their own: once, for the picture.
+    plain = sweep(settings, file, "cell-plain", "cpu-plain")
+    stages.ours(0, cells(settings, "cell-plain")[0], plain.seconds, "ours, burn alone")
     results.write("cell.csv", stages.rows)
+    draw(results.out)
     limit = sum(stages.floors[stage] for stage in ("sample", "features", "frechet"))
     results.compare(work, "s", ours, theirs["sqrtm"], checked["sqrtm"], limit, peaks)
     results.compare(f"{work}, peer's distance by NumPy", "s", ours, theirs["numpy"], checked["numpy"], limit, peaks)
@@ -109,11 +114,11 @@ class Stages:
         self.floors["features and frechet"] = features + limits.frechet()
         self.rows: list[dict[str, Any]] = []
 
-    def ours(self, k: int, row: dict[str, str], whole: float) -> None:
+    def ours(self, k: int, row: dict[str, str], whole: float, side: str = "ours") -> None:
         """From a row of cells.csv; the rest is loading, the canary, tables and charts."""
         sample, features = float(row["seconds_sample"]), float(row["seconds_features"])
         parts = {"sample": sample, "features and frechet": features, "everything else": whole - sample - features}
-        self._add(k, "ours", {**parts, "whole process": whole})
+        self._add(k, side, {**parts, "whole process": whole})
 
     def peer(self, k: int, form: str, found: dict[str, float], whole: float) -> None:
         """From what cell.py prints."""

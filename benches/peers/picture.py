@@ -1,0 +1,67 @@
+"""The picture of `results/bench/cell.csv`: where the time of one cell goes, each stage beside the least that it can take."""
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+
+import matplotlib
+
+matplotlib.use("Agg")
+# The same file from the same figures.
+matplotlib.rcParams["svg.hashsalt"] = "fewstep"
+from matplotlib import pyplot
+
+SIDES = {
+    "peer, sqrtm": "PyTorch, pytorch-fid",
+    "peer, numpy": "the same, NumPy's distance",
+    "ours, burn alone": "fewstep --device cpu-plain",
+    "ours": "fewstep",
+}
+# A stage's colour, and what it is called; both sides' features and distance have one colour, since ours are one figure.
+STAGES = {
+    "sample": ("#4477aa", "sampling"),
+    "features": ("#cc6677", "features, moments, distance"),
+    "moments": ("#cc6677", None),
+    "frechet": ("#cc6677", None),
+    "features and frechet": ("#cc6677", None),
+    "load": ("#bbbbbb", "everything else"),
+    "everything else": ("#bbbbbb", None),
+    "imports and plan": ("#bbbbbb", None),
+}
+
+
+def draw(folder: Path) -> None:
+    """Medians over the rounds, as bars; SVG and PNG beside the table."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    floors: dict[str, float] = {}
+    with (folder / "cell.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            found[row["side"], row["stage"]].append(float(row["seconds"]))
+            if row["floor"]:
+                floors[row["stage"]] = float(row["floor"])
+    figure, axes = pyplot.subplots(figsize=(9, 3.2), layout="constrained")
+    sides = [side for side in SIDES if (side, "whole process") in found]
+    for y, side in enumerate(reversed(sides)):
+        left = 0.0
+        for stage, (colour, _) in STAGES.items():
+            seconds = median(found.get((side, stage), [0.0]))
+            axes.barh(y, seconds, left=left, color=colour, height=0.6)
+            left += seconds
+        axes.text(left, y, f"  {median(found[side, 'whole process']):.1f} s", va="center")
+    edge = 0.0
+    for stage in ("sample", "features and frechet"):
+        edge += floors[stage]
+        axes.axvline(edge, color=STAGES[stage][0], linestyle="--", linewidth=1)
+    axes.set_yticks(range(len(sides)), [SIDES[side] for side in reversed(sides)])
+    axes.set_xlabel("seconds; dashed: all multiply-adds of direct convolutions at this machine's peak, sampling and then features")
+    axes.margins(x=0.1)
+    axes.spines[["top", "right"]].set_visible(False)
+    for colour, name in STAGES.values():
+        if name:
+            axes.bar(0, 0, color=colour, label=name)
+    axes.legend(loc="lower right", frameon=False)
+    axes.set_title("One cell to its FID: 500 images of DEIS-2 at 10 NFE", loc="left")
+    for ending in ("svg", "png"):
+        metadata = {"Date": None} if ending == "svg" else {"Software": None}
+        figure.savefig(folder / f"cell.{ending}", dpi=150, metadata=metadata)
