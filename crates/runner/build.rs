@@ -4,8 +4,21 @@
 use std::{env, path::PathBuf, process::Command};
 
 /// What the program is made of, from the repository's root.
-const SOURCES: [&str; 6] =
-    ["crates/fid/src", "crates/model/src", "crates/sampler/src", "crates/runner/src", "Cargo.toml", "Cargo.lock"];
+const SOURCES: [&str; 13] = [
+    "crates/conv/src",
+    "crates/conv/Cargo.toml",
+    "crates/fid/src",
+    "crates/fid/Cargo.toml",
+    "crates/model/src",
+    "crates/model/Cargo.toml",
+    "crates/sampler/src",
+    "crates/sampler/Cargo.toml",
+    "crates/runner/src",
+    "crates/runner/Cargo.toml",
+    "crates/runner/build.rs",
+    "Cargo.toml",
+    "Cargo.lock",
+];
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");

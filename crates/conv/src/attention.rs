@@ -118,10 +118,14 @@ impl Kernel for Work<'_> {
 fn pack(keys: &mut Panels, values: &mut Panels, [k, v]: [&[Lane]; 2], [dim, pixels]: [usize; 2], scale: f32) {
     for block in 0..pixels.div_ceil(LANES) {
         let count = LANES.min(pixels - block * LANES);
-        for d in 0..dim {
-            let from = &k[d / LANES * pixels + block * LANES..][..count];
+        // To the end of the last block: behind the dimensions is whatever was there.
+        for d in 0..dim.next_multiple_of(LANES) {
             let lane = keys.lane_mut(block, d / LANES, d % LANES);
             *lane = Lane::ZERO;
+            if d >= dim {
+                continue;
+            }
+            let from = &k[d / LANES * pixels + block * LANES..][..count];
             for (to, from) in lane.0.iter_mut().zip(from) {
                 *to = from.0[d % LANES] * scale;
             }

@@ -112,6 +112,15 @@ impl Conv {
         assert_eq!(from.blocks, self.input, "input blocks");
         assert!(target.block + self.output <= to.blocks && x.images() == target.out.images(), "output");
         assert!((0..2).all(|axis| from.border[axis] >= self.spec.padding[axis]), "border");
+        for (axis, (size, outputs)) in [(from.height, to.height), (from.width, to.width)].into_iter().enumerate() {
+            let (border, padding) = (from.border[axis], self.spec.padding[axis]);
+            let read = outputs.saturating_sub(1) * self.spec.stride + border - padding + self.spec.kernel[axis];
+            assert!(read <= size + 2 * border, "outputs that reach beyond the input");
+        }
+        if let Some(add) = add {
+            assert_eq!(add.shape(), Shape::new(self.output, to.height, to.width), "what is added");
+            assert_eq!(add.images(), x.images(), "what is added");
+        }
         match &self.kernel {
             Weights::Winograd(winograd) => winograd.run(x, target, &self.bias, add, self.spec, scratch),
             Weights::Seven(toom) => toom.run(x, target, &self.bias, add, self.spec, scratch),

@@ -3,8 +3,16 @@
 use crate::planes::{LANES, Lane, Planes};
 
 /// `x` `[images, channels, height · patch, width · patch]` into `out`, patch by patch: channel c, row i and column j of a patch
-/// become channel (c · patch + i) · patch + j.
+/// become channel (c · patch + i) · patch + j. What is left of the last block becomes zero.
 pub fn from_pixels(x: &[f32], channels: usize, patch: usize, out: &mut Planes) {
+    let (shape, count) = (out.shape(), channels * patch * patch);
+    assert!(count <= shape.blocks * LANES, "blocks");
+    // Planes hold whatever was there: an image that was not finite, times weights of zero, would not be zero.
+    for block in count / LANES..shape.blocks {
+        for (n, y) in (0..out.images()).flat_map(|n| (0..shape.height).map(move |y| (n, y))) {
+            out.image_mut(n)[shape.at(block, y, 0)..][..shape.width].fill(Lane::ZERO);
+        }
+    }
     each(channels, patch, out.shape(), |pixel, at, position| {
         for n in 0..out.images() {
             let len = x.len() / out.images();
@@ -64,6 +72,7 @@ pub fn enlarge(x: &Planes, out: &mut Planes) {
 /// Adds a number for each channel to all its pixels.
 pub fn add_to_channels(x: &mut Planes, lanes: &[Lane]) {
     let plane = x.shape().plane();
+    assert_eq!(x.shape().border, [0, 0], "border");
     for n in 0..x.images() {
         for (block, added) in x.image_mut(n).chunks_mut(plane).zip(lanes) {
             for lane in block {

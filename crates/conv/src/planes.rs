@@ -119,7 +119,8 @@ impl Scratch {
         }
     }
 
-    /// Planes of this shape; their border is zero, the rest is whatever was there.
+    /// Planes of this shape; their border is zero, the rest is whatever was there, non-finite numbers too: who takes them writes
+    /// all 16 numbers of every lane.
     pub fn take(&mut self, images: usize, shape: Shape) -> Planes {
         let fits = |planes: &Planes| planes.shape == shape && planes.data.len() >= images * shape.lanes();
         match self.free.iter().rposition(fits) {

@@ -5,7 +5,7 @@ use pulp::Simd;
 use crate::{
     level::Kernel,
     planes::{Lane, Planes, Scratch, Shape},
-    product::{store, vectors},
+    product::{relu, store, vectors},
 };
 
 /// A pool of 3×3.
@@ -79,7 +79,7 @@ impl Kernel for Work<'_> {
                             let weight = simd.splat_f32s(1.0 / (rows * columns) as f32);
                             for v in 0..V {
                                 let mean = simd.add_f32s(simd.mul_f32s(sum[v], weight), bias[v]);
-                                sum[v] = simd.max_f32s(mean, simd.splat_f32s(0.0));
+                                sum[v] = relu(simd, mean);
                             }
                         }
                         store::<S, V>(&mut out[to.at(first + block, y, column)], sum);

@@ -52,6 +52,13 @@ pub(crate) fn store<S: Simd, const V: usize>(lane: &mut Lane, values: [S::f32s; 
     }
 }
 
+/// max(0, x), and what is not a number stays so: the maximum of instruction sets would make it 0.
+#[inline(always)]
+pub(crate) fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
+}
+
 /// `n` outputs in a row, in tiles as equal as can be.
 #[inline(always)]
 pub(crate) fn line<S: Simd, const V: usize, const NB: usize, const STRIDE: usize>(
@@ -135,7 +142,9 @@ fn tile<S: Simd, const V: usize, const NB: usize, const STRIDE: usize, const MR:
                 sum = std::array::from_fn(|v| simd.add_f32s(sum[v], add[v]));
             }
             if finish.relu {
-                sum = sum.map(|value| simd.max_f32s(value, simd.splat_f32s(0.0)));
+                for v in 0..V {
+                    sum[v] = relu(simd, sum[v]);
+                }
             }
             store::<S, V>(&mut out[i], sum);
         }

@@ -11,7 +11,7 @@ use crate::{
     frequencies::{Frequencies, Room},
     level::{Kernel, fma},
     planes::{Channels, Lane, Planes, Scratch},
-    product::vectors,
+    product::{relu, vectors},
 };
 
 /// Outputs of a tile.
@@ -186,7 +186,7 @@ impl<const A: usize> Work<'_, A> {
                             value = simd.add_f32s(value, vectors::<S, V>(lane)[v]);
                         }
                         if self.spec.relu {
-                            value = simd.max_f32s(value, simd.splat_f32s(0.0));
+                            value = relu(simd, value);
                         }
                         S::as_mut_simd_f32s(&mut out[to.at(self.target.block + block, y, x)].0).0[v] = value;
                     }

@@ -198,3 +198,48 @@ fn planes_that_were_given_back_have_a_border_of_zeros() {
     assert_eq!(again.image(1).iter().map(|lane| lane.0[0]).sum::<f32>(), 4.0);
     assert_eq!(again.image(1)[0], fewstep_conv::Lane::ZERO);
 }
+
+#[test]
+fn what_was_not_finite_leaves_no_trace() {
+    let bad = Numbers(1).take(48 * 16, f32::NAN);
+    let mut scratch = Scratch::new(Level::best());
+    // The same room for an attention of more dimensions before, and of fewer.
+    let attention = |count: usize, x: &[f32], scratch: &mut Scratch| {
+        let (channels, mut numbers) = (Channels::dense(count), Numbers(2));
+        let weights = [numbers.take(3 * count * count, 0.3), numbers.take(count * count, 0.3)];
+        let biases = [numbers.take(3 * count, 0.5), numbers.take(count, 0.5)];
+        let weights = AttentionWeights { qkv: [&weights[0], &biases[0]], projection: [&weights[1], &biases[1]] };
+        let planes = into_planes(&x[..count * 16], 1, &channels, [4, 4], [0, 0]);
+        let mut out = Planes::new(1, planes.shape());
+        Attention::new(&channels, 1, weights).run(&planes, &planes, &mut out, scratch);
+        from_planes(&out, &channels)
+    };
+    let good = Numbers(3).take(48 * 16, 1.0);
+    let expected = attention(24, &good, &mut scratch);
+    assert!(attention(32, &bad, &mut scratch).iter().all(|value| value.is_nan()));
+    assert_eq!(attention(24, &good, &mut scratch), expected);
+
+    let mut planes = Planes::new(1, Shape::new(1, 4, 4));
+    planes.image_mut(0).fill(fewstep_conv::Lane([f32::NAN; 16]));
+    from_pixels(&good[..48], 3, 1, &mut planes);
+    assert_eq!(from_planes(&planes, &Channels::dense(16))[48..], [0.0; 13 * 16]);
+}
+
+#[test]
+fn what_is_not_a_number_stays_so() {
+    let (from, to) = (Channels::dense(3), Channels::dense(5));
+    for kernel in [[1, 1], [3, 3], [1, 7], [3, 1]] {
+        for algorithm in [fewstep_conv::Algorithm::Direct, fewstep_conv::Algorithm::Fastest] {
+            let spec = fewstep_conv::ConvSpec { relu: true, ..fewstep_conv::ConvSpec::same(kernel) };
+            let weight = Numbers(4).take(15 * kernel[0] * kernel[1], 1.0);
+            let conv = fewstep_conv::Conv::new(spec, &weight, &[0.0; 5], [&from, &to], algorithm);
+            let planes = into_planes(&[f32::NAN; 3 * 64], 1, &from, [8, 8], spec.padding);
+            for level in Level::all() {
+                let mut out = Planes::new(1, conv.shape(planes.shape()));
+                let target = fewstep_conv::Target { out: &mut out, block: 0 };
+                conv.run(&planes, target, None, &mut Scratch::new(level));
+                assert!(from_planes(&out, &to).iter().all(|value| value.is_nan()), "{kernel:?} {}", level.name());
+            }
+        }
+    }
+}

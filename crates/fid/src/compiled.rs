@@ -56,14 +56,20 @@ impl CompiledInception {
     pub fn features(&self, images: &Images) -> Vec<f32> {
         let (height, width) = (images.height(), images.width());
         let mut features = vec![0.0; images.len() * DIM];
-        let groups = images.pixels().par_chunks(GROUP * height * width * 3).zip(features.par_chunks_mut(GROUP * DIM));
-        groups.for_each(|(pixels, features)| {
+        let group = |(pixels, features): (&[u8], &mut [f32])| {
             let kept = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let new = || Worker { scratch: Scratch::new(self.level), wide: Vec::new(), large: Vec::new() };
             let mut worker = kept.unwrap_or_else(new);
             self.group(pixels, [height, width], features, &mut worker);
             self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
-        });
+        };
+        let (pixels, numbers) = (images.pixels(), GROUP * height * width * 3);
+        if rayon::current_thread_index().is_some() {
+            // One of many batches: the other threads have theirs, and waiting for them here would be counted as this one's time.
+            pixels.chunks(numbers).zip(features.chunks_mut(GROUP * DIM)).for_each(group);
+        } else {
+            pixels.par_chunks(numbers).zip(features.par_chunks_mut(GROUP * DIM)).for_each(group);
+        }
         features
     }
 
@@ -312,5 +318,7 @@ fn gather(large: &[f32], out: &mut [Lane]) {
                 out[k / LANES * plane + i].0[k % LANES] = value;
             }
         }
+        // Behind them is whatever was there.
+        out[UNDER / LANES * plane + i].0[UNDER % LANES..].fill(0.0);
     }
 }

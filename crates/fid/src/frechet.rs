@@ -91,8 +91,12 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> Result<f64> {
     let (fa, fb) = rayon::join(|| a.factor(), || b.factor());
     let coupled = nuclear_norm(fa?.cross(fb?))?;
     let shift: f64 = a.mean.iter().zip(&b.mean).map(|(a, b)| (a - b).powi(2)).sum();
+    let distance = shift + a.trace() + b.trace() - 2.0 * coupled;
+    if !distance.is_finite() {
+        return Err(Error::Values("means or covariances are so large that their distance is not finite".into()));
+    }
     // Rounding can leave −1e-13 where the answer is 0.
-    Ok((shift + a.trace() + b.trace() - 2.0 * coupled).max(0.0))
+    Ok(distance.max(0.0))
 }
 
 #[cfg(test)]
@@ -183,6 +187,12 @@ mod tests {
             let (expected, found) = (a.trace() + b.trace() - 2.0 * coupled, frechet_distance(&a, &b).unwrap());
             assert!((found - expected).abs() < 1e-14 * a.trace(), "{dim} {ranks:?}: {found} {expected}");
         }
+    }
+
+    #[test]
+    fn what_is_too_large_for_a_distance_is_refused() {
+        let large = diagonal(&[0.0; 3], &[1e308; 3]);
+        assert!(frechet_distance(&large, &diagonal(&[0.0; 3], &[0.0; 3])).is_err());
     }
 
     #[test]

@@ -101,8 +101,16 @@ impl Inception {
     /// # Errors
     /// As there.
     pub fn compiled(path: &Path) -> Result<Self> {
+        Inception::compiled_for(path, Level::best())
+    }
+
+    /// As [`Inception::compiled`], for the instructions of `level`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn compiled_for(path: &Path, level: Level) -> Result<Self> {
         let (folded, weights) = read(path)?;
-        Ok(Inception { weights, network: Network::Compiled(CompiledInception::new(&folded, Level::best())) })
+        Ok(Inception { weights, network: Network::Compiled(CompiledInception::new(&folded, level)) })
     }
 }
 

@@ -5,6 +5,7 @@
 use std::{ops::Range, path::PathBuf};
 
 use burn::tensor::Device;
+use fewstep_conv::Level;
 use fewstep_fid::{Extractor, ImageSet, Images, Inception, Moments, Split, frechet_distance};
 use safetensors::SafeTensors;
 
@@ -38,7 +39,10 @@ fn features_of_sixteen_images() {
         .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
         .collect();
     let images = Images::new(32, 32, pixels).unwrap();
-    for (name, network) in [("compiled", inception()), ("plain", plain())] {
+    let levels = Level::all().into_iter();
+    let compiled =
+        levels.map(|level| (level.name(), Inception::compiled_for(&cache("inception/default_1.pt"), level).unwrap()));
+    for (name, network) in compiled.chain([("plain", plain())]) {
         let found = network.features(&images).unwrap();
         assert_eq!(found.len(), expected.len());
         assert!(found.iter().all(|value| value.is_finite()));
@@ -54,16 +58,19 @@ fn features_of_sixteen_images() {
 #[ignore = "needs `fewstep fetch inception`"]
 fn features_do_not_depend_on_the_batch_and_other_sizes_go_through() {
     let network = inception();
-    for (size, count) in [(32, 5), (64, 2), (299, 1)] {
-        let pixels: Vec<u8> = (0..count * size * size * 3).map(|i| (i * 7919 % 251) as u8).collect();
-        let whole = network.features(&Images::new(size, size, pixels.clone()).unwrap()).unwrap();
-        let one = |pixels: &[u8]| network.features(&Images::new(size, size, pixels.to_vec()).unwrap()).unwrap();
-        let one_by_one: Vec<f32> = pixels.chunks(size * size * 3).flat_map(one).collect();
-        assert!(one_by_one == whole, "{size}");
-        let expected = plain().features(&Images::new(size, size, pixels).unwrap()).unwrap();
+    for (height, width, count) in [(32, 32, 5), (20, 51, 2), (400, 310, 1)] {
+        let pixels: Vec<u8> = (0..count * height * width * 3).map(|i| (i * 7919 % 251) as u8).collect();
+        let features = |network: &Inception, pixels: &[u8]| {
+            network.features(&Images::new(height, width, pixels.to_vec()).unwrap()).unwrap()
+        };
+        let whole = features(&network, &pixels);
+        let one_by_one: Vec<f32> =
+            pixels.chunks(height * width * 3).flat_map(|image| features(&network, image)).collect();
+        assert!(one_by_one == whole, "{height}x{width}");
+        let expected = features(&plain(), &pixels);
         let largest = whole.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        println!("{size}: largest difference from plain {largest:e}");
-        assert!(largest < 1e-4, "{size}: {largest:e}");
+        println!("{height}x{width}: largest difference from plain {largest:e}");
+        assert!(largest < 1e-4, "{height}x{width}: {largest:e}");
     }
 }
 

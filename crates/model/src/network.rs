@@ -153,12 +153,13 @@ impl Network {
     /// The network's output for x.
     fn output(&self, x: Tensor<4>, timestep: f32) -> Tensor<4> {
         let (device, dims) = (x.device(), x.dims());
+        let size = [dims[2], dims[3]];
         match &self.compiled {
             Some(compiled) => {
                 let data = x.into_data();
                 let output = match data.as_slice::<f32>() {
-                    Ok(values) => compiled.forward(values, dims[0], timestep),
-                    Err(_) => compiled.forward(&data.iter().collect::<Vec<f32>>(), dims[0], timestep),
+                    Ok(values) => compiled.forward(values, size, timestep),
+                    Err(_) => compiled.forward(&data.iter().collect::<Vec<f32>>(), size, timestep),
                 };
                 Tensor::from_data(TensorData::new(output, dims), &device)
             }

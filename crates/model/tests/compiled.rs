@@ -83,7 +83,7 @@ fn every_layout_gives_what_its_library_and_the_plain_network_give() {
         for level in Level::all() {
             let compiled = CompiledUNet::new(&unet, level);
             let images = x.chunks(x.len() / shape[0]).zip(t.iter().cycle());
-            let found: Vec<f32> = images.flat_map(|(x, &t)| compiled.forward(x, 1, t)).collect();
+            let found: Vec<f32> = images.flat_map(|(x, &t)| compiled.forward(x, [shape[2], shape[3]], t)).collect();
             let largest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             let relative = relative_rms(&found, &plain);
             println!("{} {}: {largest:e} from the golden, {relative:e} from plain", path.display(), level.name());
@@ -118,20 +118,41 @@ fn the_carried_networks_whatever_the_batch_and_the_threads() {
     for name in ["cifar10-small", "cifar10-tiny"] {
         let unet = unet(&here().join(format!("../../models/{name}.safetensors")), None);
         let compiled = CompiledUNet::new(&unet, Level::best());
-        let x: Vec<f32> = (0..7 * 3072).map(|i| ((i * 7919 % 1999) as f32 / 1000.0 - 1.0) * 1.5).collect();
+        // Two whole groups and a part of one.
+        let x: Vec<f32> = (0..19 * 3072).map(|i| ((i * 7919 % 1999) as f32 / 1000.0 - 1.0) * 1.5).collect();
         let timestep = 431.1;
-        let tensor = Tensor::<4>::from_data(TensorData::new(x.clone(), [7, 3, 32, 32]), &Device::flex());
+        let tensor = Tensor::<4>::from_data(TensorData::new(x.clone(), [19, 3, 32, 32]), &Device::flex());
         let plain = unet.forward(tensor, Tensor::from_floats([timestep], &Device::flex()));
         let plain: Vec<f32> = plain.into_data().try_to_vec().unwrap();
-        let whole = compiled.forward(&x, 7, timestep);
+        let whole = compiled.forward(&x, [32, 32], timestep);
         let relative = relative_rms(&whole, &plain);
         println!("{name}: {relative:e} from plain");
         assert!(relative < 1e-5, "{name}: {relative:e}");
-        let one_by_one: Vec<f32> = x.chunks(3072).flat_map(|x| compiled.forward(x, 1, timestep)).collect();
+        let one_by_one: Vec<f32> = x.chunks(3072).flat_map(|x| compiled.forward(x, [32, 32], timestep)).collect();
         assert!(one_by_one == whole);
-        for threads in [1, 3] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            assert!(pool.install(|| compiled.forward(&x, 7, timestep)) == whole, "{threads} threads");
+        // As one of many batches: group after group on a thread of the pool.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        assert!(pool.install(|| compiled.forward(&x, [32, 32], timestep)) == whole);
+        // An image that is not finite stays alone, now and later.
+        let mut bad = x.clone();
+        bad[2 * 3072..3 * 3072].fill(f32::NAN);
+        let found = compiled.forward(&bad, [32, 32], timestep);
+        for (i, (found, whole)) in found.chunks(3072).zip(whole.chunks(3072)).enumerate() {
+            assert!(
+                if i == 2 { found.iter().all(|value| value.is_nan()) } else { found == whole },
+                "{name}: image {i}"
+            );
         }
+        assert!(compiled.forward(&x, [32, 32], timestep) == whole);
     }
+}
+
+#[test]
+fn images_need_not_be_square() {
+    let unet = unet(&here().join("../../models/cifar10-tiny.safetensors"), None);
+    let x: Vec<f32> = (0..2 * 3 * 16 * 64).map(|i| ((i * 7919 % 1999) as f32 / 1000.0 - 1.0) * 1.5).collect();
+    let tensor = Tensor::<4>::from_data(TensorData::new(x.clone(), [2, 3, 16, 64]), &Device::flex());
+    let plain = unet.forward(tensor, Tensor::from_floats([77.0], &Device::flex())).into_data().try_to_vec().unwrap();
+    let relative = relative_rms(&CompiledUNet::new(&unet, Level::best()).forward(&x, [16, 64], 77.0), &plain);
+    assert!(relative < 1e-5, "{relative:e}");
 }

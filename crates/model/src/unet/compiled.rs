@@ -92,27 +92,30 @@ impl CompiledUNet {
         }
     }
 
-    /// Output for `x` `[images, channels, side, side]`, of the same shape, all at one timestep.
-    pub fn forward(&self, x: &[f32], images: usize, timestep: f32) -> Vec<f32> {
-        let mut out = vec![0.0; x.len()];
-        if images == 0 {
-            return out;
-        }
-        let (len, projections) = (x.len() / images, self.time.at(timestep));
-        let groups = x.par_chunks(GROUP * len).zip(out.par_chunks_mut(GROUP * len));
-        groups.for_each(|(x, out)| {
+    /// Output for `x` `[images, channels, height, width]`, of the same shape, all at one timestep.
+    pub fn forward(&self, x: &[f32], [height, width]: [usize; 2], timestep: f32) -> Vec<f32> {
+        let (mut out, len) = (vec![0.0; x.len()], self.channels * height * width);
+        assert!(len > 0 && x.len().is_multiple_of(len), "{} numbers are no images of {height}x{width}", x.len());
+        let projections = self.time.at(timestep);
+        let group = |(x, out): (&[f32], &mut [f32])| {
             let kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut scratch = kept.unwrap_or_else(|| Scratch::new(self.level));
-            self.group(x, x.len() / len, &projections, out, &mut scratch);
+            self.group(x, [height, width], &projections, out, &mut scratch);
             self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-        });
+        };
+        if rayon::current_thread_index().is_some() {
+            // One of many batches: the other threads have theirs, and waiting for them here would be counted as this one's time.
+            x.chunks(GROUP * len).zip(out.chunks_mut(GROUP * len)).for_each(group);
+        } else {
+            x.par_chunks(GROUP * len).zip(out.par_chunks_mut(GROUP * len)).for_each(group);
+        }
         out
     }
 
-    fn group(&self, x: &[f32], images: usize, projections: &[Projected], out: &mut [f32], scratch: &mut Scratch) {
-        let (patched, pixels) = (self.channels * self.patch * self.patch, x.len() / (images * self.channels));
-        let side = pixels.isqrt() / self.patch;
-        let mut entry = scratch.take(images, Shape::new(patched.div_ceil(LANES), side, side));
+    fn group(&self, x: &[f32], size: [usize; 2], projections: &[Projected], out: &mut [f32], scratch: &mut Scratch) {
+        let images = x.len() / (self.channels * size[0] * size[1]);
+        let (patched, [height, width]) = (self.channels * self.patch * self.patch, size.map(|side| side / self.patch));
+        let mut entry = scratch.take(images, Shape::new(patched.div_ceil(LANES), height, width));
         from_pixels(x, self.channels, self.patch, &mut entry);
         let mut skips = vec![entry];
         for block in &self.input_blocks {
@@ -132,7 +135,7 @@ impl CompiledUNet {
         }
         let mut normed = scratch.take(images, state.shape().bordered([1, 1]));
         self.out_norm.run(&state, None, &mut normed, scratch);
-        let last = convolve(&self.out_conv, &normed, [side; 2], None, scratch);
+        let last = convolve(&self.out_conv, &normed, [height, width], None, scratch);
         to_pixels(&last, self.channels, self.patch, out);
         skips.extend([state, normed, last]);
         skips.into_iter().for_each(|planes| scratch.give(planes));

@@ -44,14 +44,12 @@ fn collected(loaded: &Loaded, spec: &CollectSpec, kept: &Path, keep: bool, fresh
     let key = key::normaliser(&loaded.sampler, &loaded.canary, &plan, spec.seed, spec.samples);
     let path = path(kept, &key);
     if !fresh && path.exists() {
-        let csv = files::text(&path)?;
-        if csv.starts_with(&format!("# {}\n", comments(loaded, spec, &key)[0])) {
-            let normaliser = Normaliser::read(&path)?;
-            // A file that was cut off holds fewer.
-            if normaliser.tau().len() == spec.nfe {
-                return Ok(Found { normaliser, csv });
-            }
+        let text = files::text(&path)?;
+        let csv = unsealed(&text).filter(|csv| csv.starts_with(&format!("# {}\n", comments(loaded, spec, &key)[0])));
+        if let Some(csv) = csv {
+            return Ok(Found { normaliser: Normaliser::read(&path)?, csv: csv.to_owned() });
         }
+        eprintln!("{}: not as it was written: collected again", path.display());
     }
     let progress = Progress::new((spec.nfe * spec.samples) as u64, "evaluations");
     progress.say("normaliser");
@@ -59,9 +57,18 @@ fn collected(loaded: &Loaded, spec: &CollectSpec, kept: &Path, keep: bool, fresh
     progress.end();
     let csv = normaliser.to_csv(&comments(loaded, spec, &key));
     if keep {
-        files::write(&path, csv.as_bytes())?;
+        files::write(&path, sealed(&csv).as_bytes())?;
     }
     Ok(Found { normaliser, csv })
+}
+
+/// A table under a comment with its hash: what was cut off or changed since is not believed.
+fn sealed(csv: &str) -> String {
+    format!("# sha256 {}\n{csv}", files::sha256(csv.as_bytes()))
+}
+
+fn unsealed(text: &str) -> Option<&str> {
+    text.split_once('\n').map(|(_, csv)| csv).filter(|csv| sealed(csv) == text)
 }
 
 fn path(kept: &Path, key: &Key) -> PathBuf {

@@ -153,7 +153,7 @@ impl Solution {
         let (key, sha256) = (self.key.as_str().to_owned(), files::sha256(&bytes));
         let kept = Kept { key, counted: self.counted, check: self.check.clone(), sha256 };
         files::write(numbers, &bytes)?;
-        files::write(description, toml::to_string(&kept).map_err(Failure::run)?.as_bytes())
+        files::write(description, files::seal(&toml::to_string(&kept).map_err(Failure::run)?).as_bytes())
     }
 }
 
@@ -169,7 +169,7 @@ fn kept_at(folder: &Path, key: &Key) -> [PathBuf; 2] {
 
 /// What is kept under this key, whole and unchanged; else nothing.
 fn read([description, numbers]: &[PathBuf; 2], key: &Key, len: usize) -> Option<(Kept, Vec<f32>)> {
-    let kept: Kept = toml::from_str(&std::fs::read_to_string(description).ok()?).ok()?;
+    let kept: Kept = toml::from_str(files::unseal(&std::fs::read_to_string(description).ok()?)?).ok()?;
     let bytes = std::fs::read(numbers).ok()?;
     let whole = kept.key == key.as_str() && bytes.len() == 4 * len && files::sha256(&bytes) == kept.sha256;
     whole.then(|| (kept, bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()))

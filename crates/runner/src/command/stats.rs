@@ -3,8 +3,7 @@
 use fewstep_fid::{Extractor, ImageSet, Pixel8, Precision, Statistics};
 
 use crate::{
-    assets, cell, cli,
-    device,
+    assets, cell, cli, device,
     failure::{Failure, Result},
     progress::Progress,
 };
