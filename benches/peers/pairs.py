@@ -89,4 +89,4 @@ def frechet(settings: Settings, results: Results) -> None:
     for form, name in forms.items():
         work = f"{FRECHET}, {name}"
         figures = both[0].seconds_of("batch 1"), both[1].seconds_of(f"{form}, batch 1")
-        results.compare(work, "s", *figures, agree(work, relative(mine, theirs[form]), 1e-2), results.limits.frechet(), peaks)
+        results.compare(work, "s", *figures, agree(work, relative(mine, theirs[form]), 1e-5), results.limits.frechet(), peaks)
