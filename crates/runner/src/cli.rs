@@ -92,7 +92,7 @@ pub struct Publish {
 #[derive(Args)]
 pub struct Documents {
     /// Markdown files with `<!-- … -->` blocks.
-    #[arg(default_values = ["README.md", "results/README.md"])]
+    #[arg(default_values = ["README.md", "results/README.md", "benches/README.md"])]
     pub files: Vec<PathBuf>,
     /// Write nothing; fail where a text is not what the cells say.
     #[arg(long)]

@@ -32,9 +32,11 @@ pub fn run(arguments: &cli::Documents) -> Result<()> {
     Ok(())
 }
 
-/// The published results nearest to a text: in its folder or one above.
+/// The published results nearest to a text: around it, or in its folder or one above.
 fn results_of(path: &Path) -> PathBuf {
     let folder = files::parent(path);
-    let beside = folder.join(PUBLISHED);
-    if !beside.is_dir() && folder.ends_with(PUBLISHED) { folder } else { beside }
+    let around = |folder: &Path| folder.ends_with(PUBLISHED).then(|| folder.to_owned());
+    let beside = |folder: &Path| Some(folder.join(PUBLISHED)).filter(|beside| beside.is_dir());
+    let above = folder.ancestors().find_map(|folder| beside(folder).or_else(|| around(folder)));
+    above.unwrap_or_else(|| folder.join(PUBLISHED))
 }

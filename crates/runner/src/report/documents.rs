@@ -2,11 +2,14 @@
 //!
 //! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent), and within a sentence `value` (one
 //! figure) and `change` (one change, of the method under score normalisation). Keys: `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table
-//! with semicolons between; `method` of a value.
+//! with semicolons between; `method` of a value. And `csv`, columns of any file: `file`, below `results/`, and `columns` with commas between.
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::table::{self, Floor};
+use super::{
+    csv_table::csv_table,
+    table::{self, Floor},
+};
 use crate::{
     failure::{Failure, Result},
     results::{Folder, Metric, Series, normalised_pairs, series},
@@ -15,7 +18,7 @@ use crate::{
 const OPEN: &str = "<!-- ";
 const CLOSE: &str = " -->";
 const END: &str = "<!-- end -->";
-const KINDS: [&str; 4] = ["table", "changes", "value", "change"];
+const KINDS: [&str; 5] = ["table", "changes", "value", "change", "csv"];
 
 /// `text` with every block written anew; `results` holds the folders.
 ///
@@ -56,6 +59,12 @@ fn content(open: &str, results: &Path, folders: &mut BTreeMap<String, Folder>) -
         keys.insert(key.trim(), value.trim());
     }
     let mut take = |key: &str| keys.remove(key).map(str::to_owned);
+    if kind == "csv" {
+        let (file, columns) =
+            take("file").zip(take("columns")).ok_or_else(|| Failure::request("expected file= and columns="))?;
+        let columns: Vec<&str> = columns.split(',').map(str::trim).collect();
+        return Ok(format!("\n{}", csv_table(&results.join(file), &columns)?));
+    }
     let name = take("results").ok_or_else(|| Failure::request("expected results=NAME"))?;
     let metric = take("metric").and_then(|name| Metric::named(&name));
     let metric = metric.ok_or_else(|| Failure::request("expected metric= and its name"))?;

@@ -1,6 +1,7 @@
 //! What people look at: tables, charts and pictures, made of a results folder alone.
 
 pub mod chart;
+mod csv_table;
 pub mod documents;
 pub mod mosaic;
 mod published;
