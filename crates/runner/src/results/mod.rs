@@ -2,6 +2,7 @@
 //! knows a network.
 
 mod compare;
+mod figure;
 mod folder;
 mod metric;
 mod provenance;
