@@ -185,7 +185,11 @@ const PUBLISH: [&str; 2] = ["publish", "out/gaussian"];
 
 /// Expects that publishing is refused for `reason`, and leaves nothing behind.
 fn assert_refused(cwd: &Path, reason: &str) {
-    let output = run(cwd, &PUBLISH);
+    assert_refused_of(cwd, &PUBLISH, reason);
+}
+
+fn assert_refused_of(cwd: &Path, arguments: &[&str], reason: &str) {
+    let output = run(cwd, arguments);
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains(reason) && message.contains("--force"), "{message}");
@@ -223,20 +227,105 @@ fn publishing_replaces_the_older_folder_whole() {
     fs::write(cwd.join("results/other/cells.csv"), "theirs").unwrap();
     let before = tree(&cwd.join("out"));
     succeed(cwd, &PUBLISH);
-    let names = |path: &str| -> BTreeSet<String> {
-        let entries = cwd.join(path).read_dir().unwrap().map(|entry| entry.unwrap());
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-    };
-    assert_eq!(names("results"), ["gaussian", "other"].map(str::to_owned).into());
+    assert_eq!(names(&cwd.join("results")), ["gaussian", "other"].map(str::to_owned).into());
     assert_eq!(fs::read(cwd.join("results/other/cells.csv")).unwrap(), b"theirs");
     // All of the run but what makes going on possible.
-    let mut expected = names("out/gaussian");
+    let mut expected = names(&cwd.join("out/gaussian"));
     expected.remove("cells");
-    assert_eq!(names("results/gaussian"), expected);
+    assert_eq!(names(&cwd.join("results/gaussian")), expected);
     for (path, bytes) in tree(&cwd.join("results/gaussian")) {
         assert!(fs::read(cwd.join("out/gaussian").join(path.file_name().unwrap())).unwrap() == bytes, "{path:?}");
     }
     assert_eq!(changed(&before, &tree(&cwd.join("out"))), BTreeSet::new());
+}
+
+/// Names of the files in a folder.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn nothing_of_an_earlier_run_is_published() {
+    let folder = whole_run();
+    let cwd = folder.path();
+    let all = names(&cwd.join("out/gaussian"));
+    for drawn in ["ode_rmse-sn.svg", "ode_rmse-sn.png", "fd_pixel.png", "normaliser.csv", "normaliser.svg"] {
+        assert!(all.contains(drawn), "{drawn}");
+    }
+    // Without the metric, the normalised method and its normaliser.
+    let text =
+        GAUSSIAN.replace("\"fd_pixel\", ", "").split("[[method]]\nname = \"deis-sn\"").next().unwrap().to_owned();
+    let (before, after) = (text.split("[normaliser]").next().unwrap(), text.split("[solution]").nth(1).unwrap());
+    fs::write(cwd.join("gaussian.toml"), format!("{before}[solution]{after}")).unwrap();
+    sweep(cwd, &["gaussian.toml"]);
+    set_build(cwd, "", COMMIT);
+    // Nobody asked the program for these.
+    fs::write(cwd.join("out/gaussian/mine.svg"), "mine").unwrap();
+    fs::write(cwd.join("out/gaussian/notes.md"), "mine").unwrap();
+    succeed(cwd, &PUBLISH);
+    let published = names(&cwd.join("results/gaussian"));
+    let mut expected: BTreeSet<String> =
+        ["cells.csv", "cells.parquet", "images.parquet", "provenance.toml"].map(str::to_owned).into();
+    expected.extend(["convergence", "ode_rmse"].iter().flat_map(|stem| [format!("{stem}.svg"), format!("{stem}.png")]));
+    expected.extend(["table.md", "samples.png"].map(str::to_owned));
+    assert_eq!(published, expected);
+    let left = names(&cwd.join("out/gaussian"));
+    assert!(!left.iter().any(|name| name.starts_with("normaliser") || name.starts_with("fd_pixel")), "{left:?}");
+    assert!(left.contains("mine.svg") && left.contains("notes.md"));
+}
+
+#[test]
+fn what_was_changed_by_hand_is_not_published() {
+    let folder = whole_run();
+    let cwd = folder.path();
+    let place = |name: &str| cwd.join("out/gaussian").join(name);
+    let (cells, provenance) = (place("cells.csv"), place("provenance.toml"));
+    let (text, origin) = (fs::read_to_string(&cells).unwrap(), fs::read_to_string(&provenance).unwrap());
+    let value = rows(&cwd.join("out/gaussian"))[0]["ode_rmse"].clone();
+    fs::write(&cells, text.replace(&value, "0.001")).unwrap();
+    assert_refused(cwd, "cells.csv is not what was measured");
+    fs::write(&cells, &text).unwrap();
+    let images = fs::read(place("images.parquet")).unwrap();
+    fs::remove_file(place("images.parquet")).unwrap();
+    assert_refused(cwd, "images.parquet is not what was measured");
+    fs::write(place("images.parquet"), images).unwrap();
+    let curve = fs::read_to_string(place("normaliser.csv")).unwrap();
+    fs::write(place("normaliser.csv"), format!("{curve}\n")).unwrap();
+    assert_refused(cwd, "normaliser.csv is not the one");
+    fs::write(place("normaliser.csv"), curve).unwrap();
+    // Folders of earlier versions have no hashes; their builds are those of their cells all the same.
+    let (before, _) = origin.split_once("[files]").unwrap();
+    fs::write(&provenance, before).unwrap();
+    fs::write(&cells, text.replace(COMMIT, "fedcba9876543210fedcba9876543210fedcba98")).unwrap();
+    assert_refused(cwd, "other builds or devices than provenance.toml");
+    fs::write(&cells, &text).unwrap();
+    succeed(cwd, &PUBLISH);
+}
+
+#[test]
+fn orders_and_training_runs_are_published_of_a_commit_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let cwd = folder.path();
+    succeed(cwd, &["orders"]);
+    let path = cwd.join("out/convergence/provenance.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, after) = text.split_once("[builds]\n").unwrap();
+    let (_, after) = after.split_once('\n').unwrap();
+    let publish = ["publish", "out/convergence"];
+    let origin = |build: &str| fs::write(&path, format!("{before}[builds]\n{build}\n{after}")).unwrap();
+    origin(&format!("{COMMIT}-dirty = 71"));
+    assert_refused_of(cwd, &publish, "whose sources no commit has");
+    origin(&format!("{COMMIT} = 70\nfedcba98 = 1"));
+    assert_refused_of(cwd, &publish, "several builds");
+    fs::write(&path, "").unwrap();
+    assert_refused_of(cwd, &publish, "does not name");
+    // As a training run says it.
+    fs::write(&path, format!("build = \"{COMMIT}-dirty\"\n")).unwrap();
+    assert_refused_of(cwd, &publish, "whose sources no commit has");
+    fs::write(&path, format!("build = \"{COMMIT}\"\n")).unwrap();
+    succeed(cwd, &publish);
+    assert!(cwd.join("results/convergence/orders.csv").is_file());
 }
 
 #[test]

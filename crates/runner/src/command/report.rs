@@ -4,5 +4,6 @@ use crate::{cli, failure::Result, report, results::Folder};
 
 /// Reads the cells and draws them.
 pub fn run(arguments: &cli::Report) -> Result<()> {
-    report::write(&arguments.results, &Folder::read(&arguments.results)?)
+    report::write(&arguments.results, &Folder::read(&arguments.results)?)?;
+    Ok(())
 }

@@ -11,6 +11,9 @@ use crate::{
     report::score_curve::{self, ScoreCurve},
 };
 
+/// A normaliser's files in a folder of results.
+pub const NORMALISER: [&str; 3] = ["normaliser.csv", "normaliser.svg", "normaliser.png"];
+
 /// Draws the normaliser of a loaded experiment.
 pub fn score_curve(loaded: &Loaded, normaliser: &Normaliser, stem: &Path) -> Result<()> {
     let Some(spec) = &loaded.experiment.normaliser else { return Ok(()) };

@@ -1,5 +1,7 @@
 //! `fewstep sweep`: every cell of an experiment, each written when it is done.
 
+mod written;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -7,7 +9,10 @@ use std::{
 
 use fewstep_sampler::{Normaliser, Plan};
 
-use super::{folders::published_folder, score_curve::score_curve, selection::Selection};
+use super::{
+    score_curve::{NORMALISER, score_curve},
+    selection::Selection,
+};
 use crate::{
     cell::{Cell, Done, INCEPTION_COST, Loaded, Measurement, Reuse, Samples, Solution, Wanted, measure, normaliser},
     cli,
@@ -15,9 +20,10 @@ use crate::{
     failure::{Failure, Result},
     files,
     progress::Progress,
-    report::{self, mosaic},
-    results::{BURN, Folder, Metric, PerImage, Provenance, Record, compare, published},
+    report::mosaic,
+    results::{Folder, Metric, NORMALISER_ASSET, published},
 };
+use written::reference;
 
 /// Runs the experiment.
 pub fn run(arguments: &cli::Sweep) -> Result<()> {
@@ -67,9 +73,12 @@ impl Sweep {
         std::fs::create_dir_all(&kept).map_err(Failure::file(&kept))?;
         let found = normaliser(&loaded, &kept, true, arguments.run.fresh)?;
         if let Some(found) = &found {
-            loaded.assets.insert("normaliser".into(), files::sha256(found.csv.as_bytes()));
+            loaded.assets.insert(NORMALISER_ASSET.into(), files::sha256(found.csv.as_bytes()));
             files::write(&folder.join("normaliser.csv"), found.csv.as_bytes())?;
             score_curve(&loaded, &found.normaliser, &folder.join("normaliser"))?;
+        } else {
+            // An earlier run's is not of these cells.
+            NORMALISER.iter().try_for_each(|name| files::remove(&folder.join(name)))?;
         }
         let reuse = !arguments.no_reuse;
         loaded.sampler.reuse = (reuse && loaded.sampler.cpu).then(Reuse::default);
@@ -269,70 +278,6 @@ impl Sweep {
         }
         Ok(None)
     }
-
-    /// Everything that is known, whatever was asked for this time; nothing that was measured of or with anything else.
-    fn results(&self) -> Folder {
-        let Sweep { loaded, cells, done, wanted, published, .. } = self;
-        let (mut records, mut per_image) = (Vec::new(), PerImage::new());
-        for ((cell, done), wanted) in cells.iter().zip(done).zip(wanted) {
-            let Some(done) = done else { continue };
-            if done.current(wanted).next().is_none() {
-                continue;
-            }
-            let record = cell.record(&loaded.experiment.name, done, wanted);
-            for measurement in done.current(wanted).filter(|measurement| !measurement.per_image.is_empty()) {
-                per_image.insert(record.cell(), measurement.per_image.clone());
-            }
-            records.push(record);
-        }
-        let all = wanted.iter().filter(|wanted| !wanted.is_empty()).count();
-        let lacking = (0..cells.len()).map(|i| self.lacking(i, false).len()).sum();
-        let provenance = Provenance { cells: all, lacking, ..provenance(loaded, &records) };
-        Folder { records, per_image, provenance, published: published.clone() }
-    }
-
-    fn write(&self) -> Result<()> {
-        self.results().write(&self.folder)
-    }
-
-    /// Tables, charts and samples of all finished cells; how they compare with what was published.
-    fn report(&self) -> Result<()> {
-        let results = self.results();
-        if results.records.is_empty() {
-            let said = self.unsolved.first_key_value().map_or("no cell is measured", |(_, said)| said);
-            return Err(Failure::run(said));
-        }
-        let picture = |record: &Record| {
-            let cell = self.cells.iter().find(|cell| cell.description().cell() == record.cell());
-            cell.map(Cell::picture).filter(|picture| mosaic::is_readable(picture))
-        };
-        report::samples(&self.folder, &results, picture)?;
-        report::write(&self.folder, &results)?;
-        println!("{}", self.folder.display());
-        if let Some((path, reference)) = &self.reference {
-            println!("against {}: {}", path.display(), compare(&results, reference));
-        }
-        match self.unsolved.first_key_value() {
-            Some((_, said)) => Err(Failure::run(said)),
-            None => Ok(()),
-        }
-    }
-}
-
-/// What is published of an experiment, to compare with, read before a run writes anything; nothing where the run writes there.
-fn reference(name: &str, folder: &Path) -> Option<(PathBuf, Folder)> {
-    let published = published_folder(name);
-    let same = published.canonicalize().ok().zip(folder.canonicalize().ok()).is_some_and(|(a, b)| a == b);
-    if same || !Folder::is_at(&published) {
-        return None;
-    }
-    match Folder::read(&published) {
-        Ok(reference) => Some((published, reference)),
-        Err(error) => {
-            eprintln!("not compared with what is published: {error}");
-            None
-        }
-    }
 }
 
 /// What makes going on possible, in the results folder: published results have none of it.
@@ -359,27 +304,4 @@ fn cells(loaded: &Loaded, normaliser: Option<Normaliser>, kept: &Path) -> Result
 fn wanted(loaded: &Loaded, cell: &Cell) -> Result<Vec<Wanted>> {
     let key = |spec| Solution::key(loaded, &spec, cell.seed);
     Ok(cell.wanted(loaded, loaded.experiment.solution.map(key).transpose()?.as_ref()))
-}
-
-fn provenance(loaded: &Loaded, records: &[Record]) -> Provenance {
-    let count = |of: fn(&Record) -> &String| {
-        let mut counts = BTreeMap::new();
-        records.iter().for_each(|record| *counts.entry(of(record).clone()).or_default() += 1);
-        counts
-    };
-    let experiment = &loaded.experiment;
-    Provenance {
-        experiment: experiment.name.clone(),
-        title: experiment.title.clone(),
-        experiment_sha256: experiment.hash.clone(),
-        fewstep: env!("CARGO_PKG_VERSION").into(),
-        burn: BURN.into(),
-        builds: count(|record| &record.build),
-        devices: count(|record| &record.device),
-        network: loaded.sampler.predictor.identity(),
-        canary: loaded.canary.parts(),
-        dimensions: loaded.dimensions(),
-        assets: loaded.assets.clone(),
-        ..Provenance::default()
-    }
 }

@@ -1,8 +1,9 @@
 //! Texts whose tables and figures are made of cells: what stands between `<!-- kind: key=value | … -->` and `<!-- end -->`.
 //!
 //! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent), and within a sentence `value` (one
-//! figure) and `change` (one change, of the method under score normalisation). Keys: `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table
-//! with semicolons between; `method` of a value. And `csv`, columns of any file: `file`, below `results/`, and `columns` with commas between.
+//! figure) and `change` (one change, of the method under score normalisation; in brackets where it is not beyond its error). Keys:
+//! `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table with semicolons
+//! between; `method` of a value or a change. And `csv`, columns of any file: `file`, below `results/`, and `columns` with commas between.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -110,23 +111,28 @@ fn block(
                 changes.ok_or_else(|| Failure::request("no method with and without score normalisation"))?
             ))
         }
-        "change" => {
-            let pair =
-                normalised_pairs(&folder.records).into_iter().find(|(normalised, _)| *normalised == all[0].label);
-            let (_, plain) = pair.ok_or_else(|| Failure::request("no such method without score normalisation"))?;
-            let points = nfes
-                .first()
-                .and_then(|nfe| all[0].points.get(nfe).zip(find(&every, &plain).ok()?.points.get(nfe).cloned()));
-            let change = points.and_then(|(with, without)| table::relative(with, &without, floor.as_ref(), metric));
-            let (change, _) =
-                change.ok_or_else(|| Failure::request("that cell has no change above the solution's own error"))?;
-            Ok(format!("{} %", table::percent(change)))
-        }
+        "change" => match (all.as_slice(), nfes.as_slice()) {
+            ([one], [nfe]) => change(folder, &every, one, *nfe, metric),
+            _ => Err(Failure::request("a change is of one method at one nfe")),
+        },
         _ => match (all.as_slice(), nfes.as_slice()) {
             ([one], [nfe]) if !one.points[nfe].values.is_empty() => Ok(table::number(one.points[nfe].mean())),
             ([_], [_]) => Err(Failure::request("that cell has no value: it diverged")),
             _ => Err(Failure::request("a value is of one method at one nfe")),
         },
+    }
+}
+
+/// What score normalisation changes of `with` at `nfe`. One that is not decided must not read as a finding.
+fn change(folder: &Folder, all: &[Series], with: &Series, nfe: u32, metric: Metric) -> Result<String> {
+    let pair = normalised_pairs(&folder.records).into_iter().find(|(normalised, _)| *normalised == with.label);
+    let (_, plain) = pair.ok_or_else(|| Failure::request("no such method with and without score normalisation"))?;
+    let plain = find(all, &plain)?;
+    let points = with.points.get(&nfe).zip(plain.points.get(&nfe));
+    let change = points.and_then(|(a, b)| table::relative(a, b, Floor::of(folder, metric).as_ref(), metric));
+    match change.ok_or_else(|| Failure::request("that cell has no change above the solution's own error"))? {
+        (change, true) => Ok(format!("{} %", table::percent(change))),
+        (change, false) => Ok(format!("({} %)", table::percent(change))),
     }
 }
 

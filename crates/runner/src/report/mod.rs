@@ -8,7 +8,10 @@ mod published;
 pub mod score_curve;
 pub mod table;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use chart::{Chart, Line};
 use mosaic::Tile;
@@ -20,11 +23,48 @@ use crate::{
     results::{Folder, Metric, Point, Record, Series, labels, normalised_pairs, series},
 };
 
-/// Makes `table.md` and the charts of every metric in `folder`, and prints the table.
-pub fn write(folder: &Path, results: &Folder) -> Result<()> {
+/// The grid of samples.
+pub const SAMPLES: &str = "samples.png";
+const TABLE: &str = "table.md";
+
+/// Makes `table.md` and the charts of every metric in `folder`, and prints the table; the names of what it wrote. Charts that are not
+/// of these cells are removed: they are an earlier run's.
+pub fn write(folder: &Path, results: &Folder) -> Result<Vec<String>> {
+    let (text, charts) = drawn(results);
+    let mut written = vec![TABLE.to_owned()];
+    for stem in stems() {
+        let names = ["svg", "png"].map(|ending| format!("{stem}.{ending}"));
+        match charts.get(&stem) {
+            Some(chart) => {
+                chart.write(&folder.join(&stem))?;
+                written.extend(names);
+            }
+            None => names.iter().try_for_each(|name| files::remove(&folder.join(name)))?,
+        }
+    }
+    files::write(&folder.join(TABLE), text.as_bytes())?;
+    print!("{text}");
+    Ok(written)
+}
+
+const CONVERGENCE: &str = "convergence";
+
+/// Of every chart that a folder with cells may have.
+fn stems() -> impl Iterator<Item = String> {
+    let of_metric = |metric: Metric| [metric.name().to_owned(), changes_of(metric)];
+    Metric::ALL.into_iter().flat_map(of_metric).chain([CONVERGENCE.to_owned()])
+}
+
+fn changes_of(metric: Metric) -> String {
+    format!("{}-sn", metric.name())
+}
+
+/// The text of the table, and charts by their stems.
+fn drawn(results: &Folder) -> (String, BTreeMap<String, Chart>) {
     let Folder { records, per_image, published, provenance } = results;
     let title = &provenance.title;
     let mut text = format!("# {title}\n\n{}\n", table::summary(results));
+    let mut charts = BTreeMap::new();
     for metric in Metric::ALL {
         let all = series(records, per_image, metric);
         if all.is_empty() {
@@ -36,21 +76,18 @@ pub fn write(folder: &Path, results: &Folder) -> Result<()> {
         let (drawn, which) = chosen(&all);
         let mut lines: Vec<Line> = drawn.iter().map(|series| line(series)).collect();
         if metric == Metric::OdeRmse {
-            convergence(&format!("{title}{which}"), &lines, floor.as_ref()).write(&folder.join("convergence"))?;
+            charts.insert(CONVERGENCE.to_owned(), convergence(&format!("{title}{which}"), &lines, floor.as_ref()));
         }
         if metric == Metric::Fid && !published.is_empty() {
             text.push_str(&published::table(published));
             lines.extend(published::lines(published, records[0].samples));
         }
-        over_nfe(format!("{title}{which}"), metric.title(), lines, floor.as_ref())
-            .write(&folder.join(metric.name()))?;
-        if let Some(chart) = relative_chart(title, metric, results, &all, floor.as_ref()) {
-            chart.write(&folder.join(format!("{}-sn", metric.name())))?;
-        }
+        let chart = over_nfe(format!("{title}{which}"), metric.title(), lines, floor.as_ref());
+        charts.insert(metric.name().to_owned(), chart);
+        let changes = relative_chart(title, metric, results, &all, floor.as_ref());
+        charts.extend(changes.map(|chart| (changes_of(metric), chart)));
     }
-    files::write(&folder.join("table.md"), text.as_bytes())?;
-    print!("{text}");
-    Ok(())
+    (text, charts)
 }
 
 /// Writes the grid of samples: of the methods that the chart of ode_rmse draws, or of the first metric there is, with the first
@@ -82,7 +119,8 @@ pub fn samples(folder: &Path, results: &Folder, picture: impl Fn(&Record) -> Opt
         picture,
     };
     let tiles: Vec<Tile> = tiles.into_iter().map(tile).collect();
-    if tiles.is_empty() { Ok(()) } else { mosaic::grid(&folder.join("samples.png"), &tiles) }
+    let path = folder.join(SAMPLES);
+    if tiles.is_empty() { files::remove(&path) } else { mosaic::grid(&path, &tiles) }
 }
 
 /// Lines that can be told apart in one chart.

@@ -3,24 +3,12 @@
 use std::fmt;
 
 use super::{
+    figure::{Figure, Meaning, SPENT, floor},
     folder::Folder,
     metric::Metric,
     record::Record,
-    series::{Difference, rmse_difference},
+    series::rmse_difference,
 };
-
-/// A figure that two folders have in common.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Figure {
-    /// Which cell.
-    pub cell: String,
-    /// Which figure of it.
-    pub metric: &'static str,
-    /// What the two folders have.
-    pub values: (f64, f64),
-    /// Their difference, image by image; none where the images' own figures are not known.
-    pub difference: Option<Difference>,
-}
 
 /// What two folders have in common and what not.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,6 +32,7 @@ pub struct Comparison {
 /// Compares `first` with `second`.
 pub fn compare(first: &Folder, second: &Folder) -> Comparison {
     let mut found = Comparison { expected: second.records.len(), ..Comparison::default() };
+    let floor = floor(first, second);
     for a in &first.records {
         let Some(b) = second.records.iter().find(|b| b.cell() == a.cell()) else {
             found.only_first.push(name(a));
@@ -51,7 +40,7 @@ pub fn compare(first: &Folder, second: &Folder) -> Comparison {
         };
         found.common += 1;
         let unlike = unlike(a, b);
-        let figures = figures((first, a), (second, b));
+        let figures = figures((first, a), (second, b), floor);
         found.equal += usize::from(unlike.is_empty() && figures.is_empty());
         found.unlike.extend(unlike);
         found.differing.extend(figures);
@@ -62,16 +51,22 @@ pub fn compare(first: &Folder, second: &Folder) -> Comparison {
 }
 
 /// Figures of both that differ in any bit. How long it took is none.
-fn figures((first, a): (&Folder, &Record), (second, b): (&Folder, &Record)) -> Vec<Figure> {
+fn figures((first, a): (&Folder, &Record), (second, b): (&Folder, &Record), floor: f64) -> Vec<Figure> {
     let figure = |metric: Metric| {
         let values = a.metric(metric).zip(b.metric(metric)).filter(|(a, b)| a != b)?;
         let images = first.per_image.get(&a.cell()).zip(second.per_image.get(&b.cell()));
         let difference = images.filter(|_| metric == Metric::OdeRmse);
         let difference = difference.and_then(|(a, b)| rmse_difference((a, values.0), (b, values.1)));
-        Some(Figure { cell: name(a), metric: metric.name(), values, difference })
+        Some(Figure {
+            cell: name(a),
+            metric: metric.name(),
+            values,
+            difference,
+            floor: if metric == Metric::OdeRmse { floor } else { 0.0 },
+        })
     };
     let spent = a.nfe_measured.zip(b.nfe_measured).filter(|(a, b)| a != b);
-    let spent = spent.map(|values| Figure { cell: name(a), metric: "nfe_measured", values, difference: None });
+    let spent = spent.map(|values| Figure { cell: name(a), metric: SPENT, values, difference: None, floor: 0.0 });
     Metric::ALL.into_iter().filter_map(figure).chain(spent).collect()
 }
 
@@ -116,9 +111,10 @@ impl Comparison {
 const LISTED: usize = 12;
 
 impl fmt::Display for Comparison {
-    /// The verdict in its first line.
+    /// The verdict in its first line; then what is beyond rounding and the noise, or cannot be judged, and nothing else.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Comparison { equal, common, expected, .. } = self;
+        let listed = self.listed();
         if *common == 0 {
             write!(f, "nothing to compare: no cell is in both")?;
         } else if self.is_reproduced() {
@@ -128,27 +124,18 @@ impl fmt::Display for Comparison {
                 f,
                 "so far reproduced: {equal} of {expected} cells, every figure to the last digit; the others are not there"
             )?;
+        } else if listed.is_empty() && self.unlike.is_empty() {
+            write!(f, "agrees: {common} of {expected} cells, {equal} of them to the last digit; {}", self.tally())?;
         } else {
             write!(f, "differs: {equal} of {common} cells are equal to the last digit")?;
+            if !self.differing.is_empty() {
+                write!(f, "\n  {}", self.tally())?;
+            }
         }
-        if !self.differing.is_empty() {
-            let known: Vec<&Difference> =
-                self.differing.iter().filter_map(|figure| figure.difference.as_ref()).collect();
-            let beyond = known.iter().filter(|difference| difference.is_beyond(0.0)).count();
-            write!(
-                f,
-                "\n  {} figures differ: {} within twice the standard error of their images' differences, {beyond} beyond it, {} without a known error",
-                self.differing.len(),
-                known.len() - beyond,
-                self.differing.len() - known.len()
-            )?;
-        }
-        let mut figures: Vec<&Figure> = self.differing.iter().collect();
-        figures.sort_by(|a, b| b.relative().total_cmp(&a.relative()));
-        for figure in figures.iter().take(LISTED) {
+        for figure in listed.iter().take(LISTED) {
             write!(f, "\n  {figure}")?;
         }
-        rest(f, figures.len())?;
+        rest(f, listed.len())?;
         for (what, cells) in [
             ("unlike", &self.unlike),
             ("only in the first", &self.only_first),
@@ -167,28 +154,35 @@ fn rest(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
     if count > LISTED { write!(f, "\n  and {} more", count - LISTED) } else { Ok(()) }
 }
 
-impl Figure {
-    fn relative(&self) -> f64 {
-        let (a, b) = self.values;
-        (a - b).abs() / a.abs().max(b.abs())
+impl Comparison {
+    /// The figures to look at, the largest differences first.
+    fn listed(&self) -> Vec<&Figure> {
+        let mut figures: Vec<&Figure> = self.differing.iter().filter(|figure| figure.is_listed()).collect();
+        figures.sort_by(|a, b| b.relative().total_cmp(&a.relative()));
+        figures
     }
-}
 
-impl fmt::Display for Figure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (a, b) = self.values;
-        write!(
-            f,
-            "{}: {} {a} against {b} ({:+.1e} relative",
-            self.cell,
-            self.metric,
-            (a - b) / b.abs().max(f64::MIN_POSITIVE)
-        )?;
-        match &self.difference {
-            None => write!(f, ")"),
-            Some(difference) if difference.is_beyond(0.0) => write!(f, "; beyond the noise)"),
-            Some(_) => write!(f, "; within the noise)"),
+    /// How many figures differ, and what that means.
+    fn tally(&self) -> String {
+        let count = |what: Meaning| self.differing.iter().filter(|figure| figure.meaning() == what).count();
+        let beyond = match count(Meaning::Beyond) {
+            0 => "none".to_owned(),
+            some => some.to_string(),
+        };
+        let largest = self.differing.iter().map(Figure::relative).fold(0.0, f64::max);
+        let mut text = format!(
+            "{} figures differ, {beyond} beyond rounding or the noise; the largest relative difference is {largest:.1e}",
+            self.differing.len()
+        );
+        let unknown = self.differing.iter().filter(|figure| figure.meaning() == Meaning::Unknown);
+        let largest = unknown.map(Figure::relative).fold(0.0, f64::max);
+        if largest > 0.0 {
+            let count = count(Meaning::Unknown);
+            text.push_str(&format!(
+                "; of {count} more than rounding the noise is not known, and they differ by up to {largest:.1e}"
+            ));
         }
+        text
     }
 }
 
@@ -239,14 +233,83 @@ mod tests {
         b.per_image.insert(b.records[0].cell(), up_and_down);
         let text = compare(&a, &b).to_string();
         assert!(text.starts_with("differs: 0 of 2 cells are equal"), "{text}");
-        assert!(text.contains("2 figures differ: 1 within") && text.contains("1 beyond it, 0 without"), "{text}");
-        assert!(
-            text.contains("at 5 NFE, seed 0: ode_rmse 0.1 against 0.1001 (-1.0e-3 relative; within the noise)"),
-            "{text}"
-        );
-        assert!(text.contains("beyond the noise"), "{text}");
+        assert!(text.contains("2 figures differ, 1 beyond rounding or the noise; the largest"), "{text}");
+        // What is within the noise is counted and not listed.
+        assert!(!text.contains("0.1001"), "{text}");
+        let listed = "at 10 NFE, seed 0: ode_rmse 0.2 against 0.5 (-6.0e-1 relative; beyond the noise)";
+        assert!(text.contains(listed), "{text}");
         assert!(text.contains("only in the first: DEIS-2 on quadratic at 20 NFE"), "{text}");
         assert!(text.contains("only in the second: DEIS-2 on quadratic at 50 NFE"), "{text}");
+    }
+
+    /// All distances and their images' squares, times a number: as systematic as another processor's rounding can be.
+    fn scaled(folder: &Folder, factor: f64) -> Folder {
+        let mut scaled = folder.clone();
+        for record in scaled.records.iter_mut().filter(|record| !record.is_solution()) {
+            record.ode_rmse = record.ode_rmse.map(|value| value * factor);
+        }
+        scaled.per_image.values_mut().flatten().for_each(|square| *square *= factor * factor);
+        scaled
+    }
+
+    #[test]
+    fn rounding_is_no_finding_however_systematic() {
+        let plain = folder(vec![record(5, 0.1), record(10, 0.2), record(20, 0.3)]);
+        let mut solved = plain.clone();
+        solved.records.push(Record {
+            solver: super::super::SOLUTION.into(),
+            ode_rmse: Some(1e-5),
+            ..Record::default()
+        });
+        // Single precision's own, and below the error of the solution that both are measured from.
+        for (folder, factor) in [(&plain, 1.0 + 1e-9), (&plain, 1.0 - 9e-7), (&solved, 1.0 + 3e-5)] {
+            let text = compare(&scaled(folder, factor), folder).to_string();
+            assert_eq!(text.lines().count(), 1, "{text}");
+            let equal = folder.records.len() - 3;
+            let verdict = format!(
+                "agrees: {0} of {0} cells, {equal} of them to the last digit; 3 figures differ, none beyond",
+                equal + 3
+            );
+            assert!(text.starts_with(&verdict), "{text}");
+        }
+        // The larger of the two errors counts, and what exceeds it is found.
+        let mut finer = solved.clone();
+        finer.records[3].ode_rmse = Some(1e-9);
+        let scaled_up = scaled(&finer, 1.0 + 4e-5);
+        assert!(compare(&scaled_up, &finer).to_string().contains("3 beyond rounding or the noise"));
+        let one = compare(&scaled_up, &solved).to_string();
+        assert!(one.contains("1 beyond rounding or the noise"), "{one}");
+        let more = compare(&scaled(&solved, 1.0 + 4e-5), &solved).to_string();
+        assert!(more.contains("3 figures differ, 1 beyond") && more.contains("at 20 NFE"), "{more}");
+    }
+
+    #[test]
+    fn figures_without_a_known_error_are_listed_where_tables_would_show_them() {
+        let with = |fid| folder(vec![Record { fid: Some(fid), ..record(5, 0.1) }]);
+        let said = |fid| compare(&with(fid), &with(80.0)).to_string();
+        assert!(
+            said(80.0 * (1.0 + 5e-7))
+                .ends_with("none beyond rounding or the noise; the largest relative difference is 5.0e-7")
+        );
+        let small = said(80.0 * (1.0 + 2e-5));
+        assert!(
+            small.starts_with("agrees: ")
+                && small.ends_with("of 1 more than rounding the noise is not known, and they differ by up to 2.0e-5"),
+            "{small}"
+        );
+        let large = said(81.0);
+        assert!(
+            large.starts_with("differs: ") && large.contains("fid 81 against 80 (+1.3e-2 relative; noise not known)"),
+            "{large}"
+        );
+    }
+
+    #[test]
+    fn evaluations_are_counted_and_not_noise() {
+        let (a, mut b) = (folder(vec![record(5, 0.1)]), folder(vec![record(5, 0.1)]));
+        b.records[0].nfe_measured = Some(4.0);
+        let text = compare(&a, &b).to_string();
+        assert!(text.starts_with("differs: ") && text.contains("nfe_measured 5 against 4"), "{text}");
     }
 
     #[test]

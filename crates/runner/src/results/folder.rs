@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, io::Cursor, path::Path};
 
 use polars::prelude::*;
 
-use super::{provenance::Provenance, published, record::Record};
+use super::{
+    provenance::{self, Provenance},
+    published,
+    record::Record,
+};
 use crate::{
     failure::{Failure, Result},
     files,
@@ -65,20 +69,37 @@ impl Folder {
         folder.join(CELLS).is_file()
     }
 
+    /// What [`Folder::write`] writes; the last only where others published figures.
+    pub const FILES: [&str; 5] = [CELLS, PARQUET, IMAGES, provenance::FILE, published::FILE];
+
+    /// The first table of `folder` that is not what was written with its provenance; none where that, of an earlier version, does not say.
+    pub fn changed(&self, folder: &Path) -> Result<Option<&str>> {
+        for (name, written) in &self.provenance.files {
+            let path = folder.join(name);
+            if !path.is_file() || files::sha256_of(&path)? != *written {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
     /// Writes `cells.csv`, `cells.parquet`, `images.parquet`, `published.csv` and `provenance.toml`.
     ///
     /// # Errors
     /// Where one cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let failed = |error: PolarsError| Failure::run(format!("table of cells: {error}"));
-        self.provenance.write(folder)?;
         let mut frame = frame(&self.records).map_err(failed)?;
         let mut csv = Vec::new();
         CsvWriter::new(&mut csv).finish(&mut frame).map_err(failed)?;
-        files::write(&folder.join(CELLS), &csv)?;
-        files::write(&folder.join(PARQUET), &parquet(&mut frame).map_err(failed)?)?;
         let mut images = images(&self.records, &self.per_image).map_err(failed)?;
-        files::write(&folder.join(IMAGES), &parquet(&mut images).map_err(failed)?)?;
+        let parquet = |frame: &mut DataFrame| parquet(frame).map_err(failed);
+        let tables = [(CELLS, csv), (PARQUET, parquet(&mut frame)?), (IMAGES, parquet(&mut images)?)];
+        let hashes = tables.iter().map(|(name, bytes)| ((*name).to_owned(), files::sha256(bytes))).collect();
+        Provenance { files: hashes, ..self.provenance.clone() }.write(folder)?;
+        for (name, bytes) in &tables {
+            files::write(&folder.join(name), bytes)?;
+        }
         published::keep(folder, &self.published)
     }
 }

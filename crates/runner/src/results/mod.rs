@@ -2,6 +2,7 @@
 //! knows a network.
 
 mod compare;
+mod figure;
 mod folder;
 mod metric;
 mod provenance;
@@ -12,6 +13,6 @@ mod series;
 pub use compare::compare;
 pub use folder::{Folder, PerImage};
 pub use metric::Metric;
-pub use provenance::{BUILD, BURN, Provenance};
+pub use provenance::{BUILD, BURN, NORMALISER_ASSET, Provenance, count};
 pub use record::{Record, SOLUTION};
 pub use series::{Difference, Point, Series, labels, normalised_pairs, rmse_error, series};

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
+use super::record::Record;
 use crate::{
     failure::{Failure, Result},
     files,
@@ -36,6 +37,9 @@ pub struct Provenance {
     pub lacking: usize,
     /// How many of them were measured by which build.
     pub builds: BTreeMap<String, usize>,
+    /// The one build of a training run, which has no cells.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub build: String,
     /// How many of them were measured on which device.
     pub devices: BTreeMap<String, usize>,
     /// Hash of what the network is: parameters, shape, prediction, schedule.
@@ -46,9 +50,22 @@ pub struct Provenance {
     pub dimensions: BTreeMap<String, usize>,
     /// What was read: schedule, weights, statistics, normaliser.
     pub assets: BTreeMap<String, String>,
+    /// SHA-256 of the tables that were written with this, so that what is changed in them later is noticed.
+    pub files: BTreeMap<String, String>,
 }
 
-const FILE: &str = "provenance.toml";
+/// Its name.
+pub(super) const FILE: &str = "provenance.toml";
+
+/// What the normaliser is called among the assets.
+pub const NORMALISER_ASSET: &str = "normaliser";
+
+/// How many of `records` have which build or device.
+pub fn count(records: &[Record], of: fn(&Record) -> &String) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    records.iter().for_each(|record| *counts.entry(of(record).clone()).or_default() += 1);
+    counts
+}
 
 impl Provenance {
     /// Writes `provenance.toml` into `folder`.

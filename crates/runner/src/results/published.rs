@@ -52,7 +52,8 @@ struct RawRow {
 }
 
 /// The file beside `cells.csv` that keeps what an experiment shows.
-const FILE: &str = "published.csv";
+/// Its name in a folder of results.
+pub(super) const FILE: &str = "published.csv";
 
 /// Reads a file of published figures.
 pub fn read(path: &Path) -> Result<Vec<Row>> {
@@ -89,10 +90,7 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
 pub fn keep(folder: &Path, rows: &[Row]) -> Result<()> {
     let path = folder.join(FILE);
     if rows.is_empty() {
-        return match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::file(&path)(error)),
-            _ => Ok(()),
-        };
+        return files::remove(&path);
     }
     let mut writer = csv::Writer::from_writer(Vec::new());
     rows.iter().try_for_each(|row| writer.serialize(row)).map_err(Failure::run)?;

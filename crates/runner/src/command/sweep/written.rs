@@ -1,0 +1,95 @@
+//! What a sweep leaves in its folder, and says of it at its end.
+
+use std::path::{Path, PathBuf};
+
+use super::{super::folders::published_folder, Sweep};
+use crate::{
+    cell::{Cell, Loaded},
+    failure::{Failure, Result},
+    report::{self, mosaic},
+    results::{BURN, Folder, PerImage, Provenance, Record, compare, count},
+};
+
+impl Sweep {
+    /// Everything that is known, whatever was asked for this time; nothing that was measured of or with anything else.
+    pub(super) fn results(&self) -> Folder {
+        let Sweep { loaded, cells, done, wanted, published, .. } = self;
+        let (mut records, mut per_image) = (Vec::new(), PerImage::new());
+        for ((cell, done), wanted) in cells.iter().zip(done).zip(wanted) {
+            let Some(done) = done else { continue };
+            if done.current(wanted).next().is_none() {
+                continue;
+            }
+            let record = cell.record(&loaded.experiment.name, done, wanted);
+            for measurement in done.current(wanted).filter(|measurement| !measurement.per_image.is_empty()) {
+                per_image.insert(record.cell(), measurement.per_image.clone());
+            }
+            records.push(record);
+        }
+        let all = wanted.iter().filter(|wanted| !wanted.is_empty()).count();
+        let lacking = (0..cells.len()).map(|i| self.lacking(i, false).len()).sum();
+        let provenance = Provenance { cells: all, lacking, ..provenance(loaded, &records) };
+        Folder { records, per_image, provenance, published: published.clone() }
+    }
+
+    pub(super) fn write(&self) -> Result<()> {
+        self.results().write(&self.folder)
+    }
+
+    /// Tables, charts and samples of all finished cells; how they compare with what was published.
+    pub(super) fn report(&self) -> Result<()> {
+        let results = self.results();
+        if results.records.is_empty() {
+            let said = self.unsolved.first_key_value().map_or("no cell is measured", |(_, said)| said);
+            return Err(Failure::run(said));
+        }
+        let picture = |record: &Record| {
+            let cell = self.cells.iter().find(|cell| cell.description().cell() == record.cell());
+            cell.map(Cell::picture).filter(|picture| mosaic::is_readable(picture))
+        };
+        report::samples(&self.folder, &results, picture)?;
+        report::write(&self.folder, &results)?;
+        println!("{}", self.folder.display());
+        if let Some((path, reference)) = &self.reference {
+            println!("against {}: {}", path.display(), compare(&results, reference));
+        }
+        match self.unsolved.first_key_value() {
+            Some((_, said)) => Err(Failure::run(said)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is published of an experiment, to compare with, read before a run writes anything; nothing where the run writes there.
+pub(super) fn reference(name: &str, folder: &Path) -> Option<(PathBuf, Folder)> {
+    let published = published_folder(name);
+    let same = published.canonicalize().ok().zip(folder.canonicalize().ok()).is_some_and(|(a, b)| a == b);
+    if same || !Folder::is_at(&published) {
+        return None;
+    }
+    match Folder::read(&published) {
+        Ok(reference) => Some((published, reference)),
+        Err(error) => {
+            eprintln!("not compared with what is published: {error}");
+            None
+        }
+    }
+}
+
+fn provenance(loaded: &Loaded, records: &[Record]) -> Provenance {
+    let experiment = &loaded.experiment;
+    Provenance {
+        experiment: experiment.name.clone(),
+        title: experiment.title.clone(),
+        experiment_sha256: experiment.hash.clone(),
+        fewstep: env!("CARGO_PKG_VERSION").into(),
+        burn: BURN.into(),
+        builds: count(records, |record| &record.build),
+        devices: count(records, |record| &record.device),
+        network: loaded.sampler.predictor.identity(),
+        canary: loaded.canary.parts(),
+        dimensions: loaded.dimensions(),
+        assets: loaded.assets.clone(),
+        ..Provenance::default()
+    }
+}
