@@ -185,6 +185,11 @@ impl Experiment {
             move |&seed| self.nfe.iter().flat_map(move |&nfe| self.methods.iter().map(move |entry| (entry, nfe, seed)));
         self.seeds.iter().flat_map(of_seed)
     }
+
+    /// Whether a method has any of the metrics: one with noise in its steps solves no ODE, and has no distance to its solution.
+    pub fn measures(&self, entry: &MethodEntry) -> bool {
+        self.metrics.iter().any(|&metric| metric != Metric::OdeRmse || !entry.method.is_stochastic())
+    }
 }
 
 impl Source<'_> {
