@@ -53,6 +53,11 @@ pub fn seal(toml: &str) -> String {
     format!("sha256 = \"{}\"\n{toml}", sha256(toml.as_bytes()))
 }
 
+/// Whether it is under a hash, its own or not.
+pub fn is_sealed(text: &str) -> bool {
+    text.starts_with("sha256 = ")
+}
+
 /// What was sealed; nothing where it is not as it was then.
 pub fn unseal(text: &str) -> Option<&str> {
     text.split_once('\n').map(|(_, toml)| toml).filter(|toml| seal(toml) == text)

@@ -33,6 +33,13 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "solution-many.toml", "nfe = 200", "nfe = 501");
     experiment(cwd, "solution-floor.toml", "nfe = 200", "floor = 5");
     experiment(cwd, "published-absent.toml", "seed = 3", "seed = 3\npublished = [\"absent.toml\"]");
+    let one = |name: &str| {
+        let text = common::GAUSSIAN.split("[[method]]").next().unwrap().replace("\"fd_pixel\", ", "");
+        format!("{text}[[method]]\nname = \"{name}\"\n")
+    };
+    write("ddpm-alone.toml", one("ddpm").as_bytes());
+    write("ddpm-and-ddim.toml", (one("ddpm") + "[[method]]\nname = \"ddim\"\n").as_bytes());
+    write("ddim-eta-alone.toml", (one("ddim") + "eta = 0.5\n").as_bytes());
     experiment(cwd, "published-bad.toml", "seed = 3", "seed = 3\npublished = [\"rows.toml\"]");
     write("rows.toml", b"source = \"x\"\ndataset = \"y\"\nmodel = \"z\"\nsamples = 5\n[[row]]\nmethod = \"DDIM\"\nfid = { ten = 5.0 }\n");
 }
@@ -53,6 +60,18 @@ fn cases() -> Vec<Case> {
         ("normalised DDPM", &["no meaning for DDPM", "posterior"], sweep("normalise-ddpm.toml")),
         ("eta over 1", &["eta.toml:", "eta is 1.5"], sweep("eta.toml")),
         ("eta of DEIS", &["no method 'deis-eta-0.5'"], sweep("eta-deis.toml")),
+        ("nothing to measure", &["ddpm-alone.toml:6:12", "'ddpm' solves none"], sweep("ddpm-alone.toml")),
+        (
+            "nothing of --only to measure",
+            &["nothing is measured of what 'method=ddpm' selects"],
+            vec!["sweep", "ddpm-and-ddim.toml", "--only", "method=ddpm"],
+        ),
+        (
+            "nothing at all of --only",
+            &["of what 'method=ddim,order=2' selects"],
+            vec!["sweep", "gaussian.toml", "--only", "method=ddim,order=2"],
+        ),
+        ("nothing to measure with noise", &["'ddim-eta-0.5' solves none"], sweep("ddim-eta-alone.toml")),
         ("unknown threshold", &["threshold.toml:", "no threshold 'soft'"], sweep("threshold.toml")),
         ("unknown threshold for all", &["threshold-all.toml:3:13", "'hard'"], sweep("threshold-all.toml")),
         ("threshold of DEIS", &["'deis' predicts noise"], sweep("threshold-deis.toml")),

@@ -15,8 +15,13 @@ use std::{
 use bases::{UNET, inputs, unet_folder};
 use folder::{Swept, assert_same, changed, sweep, tree, unsealed};
 
+/// `text` without its lines that begin with `start`.
+fn without(text: &str, start: &str) -> Vec<u8> {
+    text.lines().filter(|line| !line.starts_with(start)).collect::<Vec<_>>().join("\n").into_bytes()
+}
+
 /// Every file of a run, without what is of the time that it took: the seconds in kept cells, and the table with them in two forms,
-/// whose rows are compared apart.
+/// whose rows are compared apart, with its hashes.
 fn timeless(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
     for (path, bytes) in tree(folder) {
@@ -24,9 +29,9 @@ fn timeless(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         let bytes = match name.to_str().unwrap() {
             "cells.csv" | "cells.parquet" => continue,
             name if name.starts_with("cells/") && name.contains("-seed-") && name.ends_with(".toml") => {
-                let toml = unsealed(&path);
-                toml.lines().filter(|line| !line.starts_with("seconds = ")).collect::<Vec<_>>().join("\n").into_bytes()
+                without(&unsealed(&path), "seconds = ")
             }
+            "provenance.toml" => without(&String::from_utf8(bytes).unwrap(), "\"cells."),
             _ => bytes,
         };
         all.insert(name, bytes);

@@ -8,17 +8,22 @@ use fewstep_sampler::{Plan, Step, Threshold};
 use serde::Serialize;
 
 use super::{canary::Canary, sampler::Sampler};
-use crate::{files, results::Metric};
+use crate::{
+    failure::{Failure, Result},
+    files,
+    results::Metric,
+};
 
 /// SHA-256 in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(String);
 
 impl Key {
-    fn of(kind: &str, parts: &impl Serialize) -> Key {
-        // Strings and finite numbers always have a JSON form.
-        let text = serde_json::to_string(&(kind, parts)).unwrap_or_default();
-        Key(files::sha256(text.as_bytes()))
+    /// What has no JSON form has no key: with one all such things would be the same.
+    fn of(kind: &str, parts: &impl Serialize) -> Result<Key> {
+        let text =
+            serde_json::to_string(&(kind, parts)).map_err(|error| Failure::Run(format!("key of {kind}: {error}")))?;
+        Ok(Key(files::sha256(text.as_bytes())))
     }
 
     /// All of it.
@@ -58,28 +63,28 @@ fn run<'a>(sampler: &Sampler, canary: &'a Canary, plan: &'a Plan) -> Run<'a> {
 }
 
 /// Of a cell's samples.
-pub fn samples(sampler: &Sampler, canary: &Canary, plan: &Plan, seed: u64, samples: usize) -> Key {
+pub fn samples(sampler: &Sampler, canary: &Canary, plan: &Plan, seed: u64, samples: usize) -> Result<Key> {
     Key::of("samples", &(run(sampler, canary, plan), seed, samples))
 }
 
 /// Of a normaliser that is collected with `plan`.
-pub fn normaliser(sampler: &Sampler, canary: &Canary, plan: &Plan, seed: u64, samples: usize) -> Key {
+pub fn normaliser(sampler: &Sampler, canary: &Canary, plan: &Plan, seed: u64, samples: usize) -> Result<Key> {
     Key::of("normaliser", &(run(sampler, canary, plan), seed, samples, &canary.curve))
 }
 
 /// Of a many-step solution of `counts[0]` images, and of how far `counts[1]` of them are from one with twice the steps.
-pub fn solution(sampler: &Sampler, canary: &Canary, plans: &[Plan; 2], seed: u64, counts: [usize; 2]) -> Key {
+pub fn solution(sampler: &Sampler, canary: &Canary, plans: &[Plan; 2], seed: u64, counts: [usize; 2]) -> Result<Key> {
     let [plan, finer] = plans.each_ref().map(|plan| run(sampler, canary, plan));
     Key::of("solution", &(plan, finer, seed, counts))
 }
 
 /// Of a solution that the network has a formula for.
-pub fn exact_solution(sampler: &Sampler, canary: &Canary, seed: u64, samples: usize) -> Key {
+pub fn exact_solution(sampler: &Sampler, canary: &Canary, seed: u64, samples: usize) -> Result<Key> {
     Key::of("exact solution", &(sampler.predictor.identity(), sampler.size, &canary.sampling, seed, samples))
 }
 
 /// Of a Fréchet distance to `reference` in the space of `extractor`: its numbers, whatever file they came in.
-pub fn frechet(metric: Metric, extractor: &dyn Extractor, reference: &Statistics, canary: &str) -> Key {
+pub fn frechet(metric: Metric, extractor: &dyn Extractor, reference: &Statistics, canary: &str) -> Result<Key> {
     let covariance = reference.gaussian.covariance();
     let columns = (0..covariance.ncols()).flat_map(|j| covariance.col(j).iter().copied());
     let numbers: Vec<u8> =
@@ -88,16 +93,32 @@ pub fn frechet(metric: Metric, extractor: &dyn Extractor, reference: &Statistics
 }
 
 /// Of a Fréchet distance to moments that the network knows.
-pub fn frechet_to_data(canary: &str) -> Key {
+pub fn frechet_to_data(canary: &str) -> Result<Key> {
     Key::of("frechet to data", &canary)
 }
 
 /// Of a distance to a solution, or of the solution's own to one with twice the evaluations.
-pub fn distance(solution: &Key, own: bool, canary: &str) -> Key {
+pub fn distance(solution: &Key, own: bool, canary: &str) -> Result<Key> {
     Key::of("distance", &(solution.as_str(), own, canary))
 }
 
 /// Of the statistics of a data set in a feature space, which code that does what the canary says collected.
-pub fn statistics(extractor: &dyn Extractor, dataset: &str, compact: bool, canary: &str) -> Key {
+pub fn statistics(extractor: &dyn Extractor, dataset: &str, compact: bool, canary: &str) -> Result<Key> {
     Key::of("statistics", &(extractor.identity(), dataset, compact, canary))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_down_has_no_key() {
+        let nameless = |number: f64| BTreeMap::from([([1u8, 2], number)]);
+        let failed = Key::of("samples", &nameless(1.0)).unwrap_err().to_string();
+        assert!(failed.starts_with("key of samples: "), "{failed}");
+        assert_ne!(Key::of("samples", &1.0).unwrap(), Key::of("samples", &2.0).unwrap());
+        assert_ne!(Key::of("samples", &1.0).unwrap(), Key::of("solution", &1.0).unwrap());
+    }
 }

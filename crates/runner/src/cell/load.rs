@@ -119,7 +119,7 @@ impl Loaded {
         if !extractor.identity().weights.is_empty() {
             self.assets.insert(format!("{}-weights", metric.name()), extractor.identity().weights);
         }
-        let key = key::frechet(metric, extractor.as_ref(), &reference, &hash);
+        let key = key::frechet(metric, extractor.as_ref(), &reference, &hash)?;
         self.canary.metrics.insert(metric, hash);
         self.spaces.push(Space { metric, extractor, reference, key });
         Ok(())
@@ -151,7 +151,7 @@ pub fn inception(on: &burn::tensor::Device, device: DeviceName) -> Result<Incept
 /// The key of statistics of `dataset`: other images, another feature space, and code that does anything else have another.
 pub fn statistics_key(extractor: &dyn Extractor, dataset: &str, precision: Precision) -> Result<String> {
     let canary = canary::space(extractor, STATISTICS_CANARY)?;
-    Ok(key::statistics(extractor, dataset, precision == Precision::F32, &canary).as_str().to_owned())
+    Ok(key::statistics(extractor, dataset, precision == Precision::F32, &canary)?.as_str().to_owned())
 }
 
 /// Side of the canary's image where no experiment says one.

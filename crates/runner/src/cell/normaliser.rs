@@ -41,7 +41,7 @@ pub fn normaliser(loaded: &Loaded, kept: &Path, keep: bool, fresh: bool) -> Resu
 
 fn collected(loaded: &Loaded, spec: &CollectSpec, kept: &Path, keep: bool, fresh: bool) -> Result<Found> {
     let plan = curve::plan(&loaded.sampler, spec)?;
-    let key = key::normaliser(&loaded.sampler, &loaded.canary, &plan, spec.seed, spec.samples);
+    let key = key::normaliser(&loaded.sampler, &loaded.canary, &plan, spec.seed, spec.samples)?;
     let path = path(kept, &key);
     if !fresh && path.exists() {
         let text = files::text(&path)?;

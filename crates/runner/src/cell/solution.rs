@@ -97,9 +97,9 @@ impl Solution {
     /// The key of what [`Solution::find`] gives.
     pub fn key(loaded: &Loaded, spec: &SolutionSpec, seed: u64) -> Result<Key> {
         let Some(nfe) = spec.nfe else {
-            return Ok(key::exact_solution(&loaded.sampler, &loaded.canary, seed, spec.samples));
+            return key::exact_solution(&loaded.sampler, &loaded.canary, seed, spec.samples);
         };
-        Ok(key::solution(&loaded.sampler, &loaded.canary, &plans(loaded, nfe)?, seed, [spec.samples, spec.checked()]))
+        key::solution(&loaded.sampler, &loaded.canary, &plans(loaded, nfe)?, seed, [spec.samples, spec.checked()])
     }
 
     /// The solution that `spec` asks for, from `folder` where it is there.
@@ -115,7 +115,7 @@ impl Solution {
         let Some(nfe) = spec.nfe else { return Solution::exact(loaded, spec, seed, key) };
         let [plan, finer] = plans(loaded, nfe)?;
         let samples = loaded.experiment.samples;
-        let run = Some(key::samples(&loaded.sampler, &loaded.canary, &plan, seed, samples));
+        let run = Some(key::samples(&loaded.sampler, &loaded.canary, &plan, seed, samples)?);
         let files = kept_at(folder, &key);
         let kept = if fresh { None } else { read(&files, &key, spec.samples * loaded.sampler.len()) };
         if let Some((kept, x)) = kept {

@@ -35,9 +35,16 @@ pub struct Cell {
 
 impl Cell {
     /// A method's cell, kept in `folder`.
-    pub fn of_method(loaded: &Loaded, entry: &MethodEntry, plan: Plan, nfe: usize, seed: u64, folder: &Path) -> Self {
-        let (key, path) = (samples_key(loaded, &plan, seed), folder.join(file_name(entry, nfe, seed)));
-        Cell { entry: Some(entry.clone()), nfe, seed, plan: Some(plan), key, path }
+    pub fn of_method(
+        loaded: &Loaded,
+        entry: &MethodEntry,
+        plan: Plan,
+        nfe: usize,
+        seed: u64,
+        folder: &Path,
+    ) -> Result<Self> {
+        let (key, path) = (samples_key(loaded, &plan, seed)?, folder.join(file_name(entry, nfe, seed)));
+        Ok(Cell { entry: Some(entry.clone()), nfe, seed, plan: Some(plan), key, path })
     }
 
     /// The cell of the solution's own samples: all of a cell's with as many evaluations as the experiment has for them, or by the
@@ -48,9 +55,9 @@ impl Cell {
         let nfe = if frechet { spec.floor } else { spec.nfe };
         let plan = nfe.map(|nfe| solution::plan(loaded, nfe)).transpose()?;
         let key = match &plan {
-            Some(plan) if frechet => samples_key(loaded, plan, seed),
+            Some(plan) if frechet => samples_key(loaded, plan, seed)?,
             Some(_) => Solution::key(loaded, spec, seed)?,
-            None => key::exact_solution(&loaded.sampler, &loaded.canary, seed, loaded.experiment.samples),
+            None => key::exact_solution(&loaded.sampler, &loaded.canary, seed, loaded.experiment.samples)?,
         };
         let path = folder.join(format!("{SOLUTION}-seed-{seed}.toml"));
         Ok(Cell { entry: None, nfe: nfe.unwrap_or(0), seed, plan, key, path })
@@ -73,20 +80,21 @@ impl Cell {
 
     /// What is to be measured of it, with the keys. Of a method that solves no ODE there is no distance to its solution; the
     /// solution's own is its distance to one with twice the evaluations.
-    pub fn wanted(&self, loaded: &Loaded, solution: Option<&Key>) -> Vec<Wanted> {
+    pub fn wanted(&self, loaded: &Loaded, solution: Option<&Key>) -> Result<Vec<Wanted>> {
         let stochastic = self.entry.as_ref().is_some_and(|entry| entry.method.is_stochastic());
         let canary = |metric| loaded.canary.metrics.get(&metric).map_or("", String::as_str);
         let key = |metric: Metric| match metric {
             Metric::OdeRmse => {
                 let of_solution = |solution: &Key| key::distance(solution, self.entry.is_none(), canary(metric));
-                solution.filter(|_| !stochastic).map(of_solution)
+                solution.filter(|_| !stochastic).map(of_solution).transpose()
             }
-            Metric::FdData => Some(key::frechet_to_data(canary(metric))),
+            Metric::FdData => key::frechet_to_data(canary(metric)).map(Some),
             Metric::Fid | Metric::FdPixel => {
-                loaded.spaces.iter().find(|space| space.metric == metric).map(|space| space.key.clone())
+                Ok(loaded.spaces.iter().find(|space| space.metric == metric).map(|space| space.key.clone()))
             }
         };
-        let wanted = |&metric: &Metric| Some(Wanted { metric, key: key(metric)? });
+        let wanted =
+            |&metric: &Metric| key(metric).transpose().map(|key: Result<Key>| Ok(Wanted { metric, key: key? }));
         loaded.experiment.metrics.iter().filter_map(wanted).collect()
     }
 
@@ -140,7 +148,7 @@ impl Cell {
     }
 }
 
-fn samples_key(loaded: &Loaded, plan: &Plan, seed: u64) -> Key {
+fn samples_key(loaded: &Loaded, plan: &Plan, seed: u64) -> Result<Key> {
     key::samples(&loaded.sampler, &loaded.canary, plan, seed, loaded.experiment.samples)
 }
 
@@ -218,22 +226,45 @@ pub struct Done {
     pub samples: u64,
     /// Of sampling.
     pub seconds: f64,
+    /// SHA-256 of their picture's file; empty where they diverged.
+    pub picture: String,
     /// What was measured of them.
     pub measured: Vec<Measurement>,
 }
 
 impl Done {
-    /// What is kept of `cell`'s very samples: nothing where any number that they depend on was another, or where the file is not as
-    /// it was written.
+    /// What is kept of `cell`'s very samples: nothing where any number that they depend on was another, or where the file or their
+    /// picture is not as it was written.
     pub fn read(cell: &Cell) -> Option<Done> {
         let text = std::fs::read_to_string(&cell.path).ok()?;
         let Some(text) = files::unseal(&text) else {
-            eprintln!("{}: not as it was written, and not believed", cell.path.display());
+            let why = if files::is_sealed(&text) {
+                "not as it was written"
+            } else {
+                "kept by an earlier version, or changed"
+            };
+            eprintln!("{}: {why}, and not believed", cell.path.display());
             return None;
         };
         let done: Done = toml::from_str(text).ok()?;
-        let pictured = !done.diverged.is_empty() || cell.picture().exists();
-        (done.key == cell.key.as_str() && pictured).then_some(done)
+        if done.key != cell.key.as_str() {
+            return None;
+        }
+        if !done.has_picture(&cell.picture()) {
+            let why = if done.picture.is_empty() {
+                "by an earlier version, which kept no hash of it"
+            } else {
+                "not the one of its samples"
+            };
+            eprintln!("{}: {why}: its samples are made again", cell.picture().display());
+            return None;
+        }
+        Some(done)
+    }
+
+    /// Whether `path` is the picture of these samples; what diverged has none.
+    pub fn has_picture(&self, path: &Path) -> bool {
+        !self.diverged.is_empty() || files::sha256_of(path).is_ok_and(|hash| hash == self.picture)
     }
 
     /// The measurements that are wanted, by their keys.

@@ -12,7 +12,7 @@ pub struct Selection(Vec<(String, String)>);
 const KEYS: [&str; 7] = ["method", "order", "grid", "coefficients", "threshold", "nfe", "seed"];
 
 impl Selection {
-    /// Every pair must select something.
+    /// Every pair must select something, and all of them a cell that the experiment measures something of.
     pub fn parse(text: &str, experiment: &Experiment) -> Result<Self> {
         let mut pairs = Vec::new();
         for pair in text.split(',').filter(|pair| !pair.is_empty()) {
@@ -27,7 +27,14 @@ impl Selection {
             }
             pairs.push((key.to_owned(), value.to_owned()));
         }
-        Ok(Selection(pairs))
+        let selection = Selection(pairs);
+        let measured = |(entry, nfe, seed): (&MethodEntry, usize, u64)| {
+            selection.contains(entry, nfe, seed) && experiment.measures(entry)
+        };
+        if !experiment.cells().any(measured) {
+            return Err(Failure::Request(format!("--only: nothing is measured of what '{text}' selects")));
+        }
+        Ok(selection)
     }
 
     /// Whether a cell is asked for.

@@ -252,9 +252,10 @@ impl Sweep {
             (None, Some(solution)) if cell.plan.is_some() => Samples::Kept(solution),
             _ => Samples::Exact(count),
         };
-        let (done, first) = measure(&self.loaded, cell, samples, lacking, solution, progress)?;
+        let (mut done, first) = measure(&self.loaded, cell, samples, lacking, solution, progress)?;
         if let Some(first) = first {
             mosaic::write(&cell.picture(), &first)?;
+            done.picture = files::sha256_of(&cell.picture())?;
         }
         Ok(done)
     }
@@ -268,7 +269,7 @@ impl Sweep {
             let Some(done) = self.done[j].as_ref().and_then(|done| done.share(lacking)) else { continue };
             let picture = self.cells[j].picture();
             if done.diverged.is_empty() {
-                if !mosaic::is_readable(&picture) {
+                if !done.has_picture(&picture) {
                     continue;
                 }
                 let bytes = std::fs::read(&picture).map_err(Failure::file(&picture))?;
@@ -289,7 +290,7 @@ fn cells(loaded: &Loaded, normaliser: Option<Normaliser>, kept: &Path) -> Result
     let clipped = normaliser.map(|normaliser| normaliser.with_clip(clip)).transpose()?;
     let method = |(entry, nfe, seed): (&MethodEntry, usize, u64)| {
         let plan = entry.plan(&loaded.sampler.schedule, nfe, clipped.as_ref())?;
-        Ok(Cell::of_method(loaded, entry, plan, nfe, seed, kept))
+        Cell::of_method(loaded, entry, plan, nfe, seed, kept)
     };
     let mut cells = Vec::new();
     for &seed in &experiment.seeds {
@@ -303,5 +304,5 @@ fn cells(loaded: &Loaded, normaliser: Option<Normaliser>, kept: &Path) -> Result
 
 fn wanted(loaded: &Loaded, cell: &Cell) -> Result<Vec<Wanted>> {
     let key = |spec| Solution::key(loaded, &spec, cell.seed);
-    Ok(cell.wanted(loaded, loaded.experiment.solution.map(key).transpose()?.as_ref()))
+    cell.wanted(loaded, loaded.experiment.solution.map(key).transpose()?.as_ref())
 }

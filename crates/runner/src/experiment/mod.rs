@@ -185,6 +185,11 @@ impl Experiment {
             move |&seed| self.nfe.iter().flat_map(move |&nfe| self.methods.iter().map(move |entry| (entry, nfe, seed)));
         self.seeds.iter().flat_map(of_seed)
     }
+
+    /// Whether a method has any of the metrics: one with noise in its steps solves no ODE, and has no distance to its solution.
+    pub fn measures(&self, entry: &MethodEntry) -> bool {
+        self.metrics.iter().any(|&metric| metric != Metric::OdeRmse || !entry.method.is_stochastic())
+    }
 }
 
 impl Source<'_> {
@@ -204,6 +209,7 @@ impl Source<'_> {
             let message = format!("method '{}' needs a [normaliser] table", entry.method.name());
             return Err(self.error(table.span(), message));
         }
+        self.measurable(&metrics, &methods)?;
         let model = self.model(raw.model)?;
         self.plans(&methods, &raw.method, &nfe, &model.schedule)?;
         let exact = matches!(&model.kind, ModelKind::Mixture(components) if components.len() == 1);
@@ -316,6 +322,21 @@ impl Source<'_> {
             return Err(self.error(raw.span(), "metrics is empty; expected at least one"));
         }
         Ok(metrics)
+    }
+
+    /// A method with noise in its steps solves no ODE: where there is no other method and no other metric, nothing would be measured.
+    fn measurable(&self, metrics: &[(Metric, Range<usize>)], methods: &[MethodEntry]) -> Result<()> {
+        match metrics {
+            [(Metric::OdeRmse, span)] if methods.iter().all(|entry| entry.method.is_stochastic()) => {
+                let names: Vec<String> = methods.iter().map(|entry| format!("'{}'", entry.method.name())).collect();
+                let message = format!(
+                    "metric 'ode_rmse' is a distance to the ODE's solution, and {} solves none; expected another metric or method",
+                    names.join(", ")
+                );
+                Err(self.error(span.clone(), message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// So many evaluations that the curve through them is a normaliser.

@@ -188,11 +188,6 @@ fn open(path: &Path) -> Result<image::RgbImage> {
     Ok(image.map_err(|error| Failure::Request(format!("{}: {error}", path.display())))?.to_rgb8())
 }
 
-/// Whether there is a picture at `path`, whole.
-pub fn is_readable(path: &Path) -> bool {
-    open(path).is_ok()
-}
-
 /// Whether `path` can be written as a PNG; said before anything is computed.
 pub fn check_png(path: &Path) -> Result<()> {
     if path.extension().is_none_or(|ending| ending != "png") {

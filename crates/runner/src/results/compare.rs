@@ -179,7 +179,7 @@ impl Comparison {
         if largest > 0.0 {
             let count = count(Meaning::Unknown);
             text.push_str(&format!(
-                "; of {count} more than rounding the noise is not known, and they differ by up to {largest:.1e}"
+                "; {count} of them of unknown noise differ by more than rounding, by up to {largest:.1e}"
             ));
         }
         text
@@ -294,7 +294,7 @@ mod tests {
         let small = said(80.0 * (1.0 + 2e-5));
         assert!(
             small.starts_with("agrees: ")
-                && small.ends_with("of 1 more than rounding the noise is not known, and they differ by up to 2.0e-5"),
+                && small.contains("; 1 of them of unknown noise differ by more than rounding, by up to 2.0e-5"),
             "{small}"
         );
         let large = said(81.0);

@@ -84,3 +84,17 @@ impl Provenance {
             .map_err(|error| Failure::Request(format!("{}: {}", path.display(), error.message())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which version is used is said in one place, and repeated for provenance.
+    #[test]
+    fn the_version_of_burn_is_the_workspaces() {
+        let root = std::path::PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../..");
+        let manifest: toml::Table = files::text(&root.join("Cargo.toml")).unwrap().parse().unwrap();
+        let pinned = manifest["workspace"]["dependencies"]["burn"]["version"].as_str().unwrap();
+        assert_eq!(pinned, format!("={BURN}"));
+    }
+}

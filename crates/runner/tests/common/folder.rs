@@ -82,9 +82,20 @@ pub fn assert_same(reused: &Path, fresh: &Path, what: &str) {
         assert_eq!(left, right, "{what}: reused, then fresh");
     }
     for file in ["table.md", "normaliser.csv"] {
-        let read = |folder: &Path| fs::read_to_string(folder.join(file)).unwrap_or_default();
+        let read = |folder: &Path| {
+            let text = fs::read_to_string(folder.join(file));
+            // No experiment is without a table; a normaliser is there where the cells were measured with one.
+            let expected = file == "table.md" || has_normaliser(folder);
+            assert_eq!(text.is_ok(), expected, "{what}: {file} in {}", folder.display());
+            text.unwrap_or_default()
+        };
         assert_eq!(read(reused), read(fresh), "{what}: {file}");
     }
+}
+
+fn has_normaliser(folder: &Path) -> bool {
+    let provenance: toml::Table = fs::read_to_string(folder.join("provenance.toml")).unwrap().parse().unwrap();
+    provenance["assets"].as_table().unwrap().contains_key("normaliser")
 }
 
 /// Names in `folder/cells` that begin and end so.

@@ -6,7 +6,7 @@ use super::{super::folders::published_folder, Sweep};
 use crate::{
     cell::{Cell, Loaded},
     failure::{Failure, Result},
-    report::{self, mosaic},
+    report,
     results::{BURN, Folder, PerImage, Provenance, Record, compare, count},
 };
 
@@ -44,8 +44,12 @@ impl Sweep {
             return Err(Failure::run(said));
         }
         let picture = |record: &Record| {
-            let cell = self.cells.iter().find(|cell| cell.description().cell() == record.cell());
-            cell.map(Cell::picture).filter(|picture| mosaic::is_readable(picture))
+            let is_cell = |cell: &Cell| cell.description().cell() == record.cell();
+            let (cell, done) = self.cells.iter().zip(&self.done).find(|(cell, _)| is_cell(cell))?;
+            // What diverged may have an earlier picture beside it.
+            let pictured =
+                done.as_ref().is_some_and(|done| done.diverged.is_empty() && done.has_picture(&cell.picture()));
+            pictured.then(|| cell.picture())
         };
         report::samples(&self.folder, &results, picture)?;
         report::write(&self.folder, &results)?;
