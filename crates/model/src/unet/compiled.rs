@@ -44,7 +44,7 @@ pub struct CompiledUNet {
 enum Compiled {
     Conv(Conv),
     Residual(Box<CompiledResidual>),
-    Attention(Option<GroupNorm>, Attention),
+    Attention(Option<GroupNorm>, Box<Attention>),
     Down(Conv),
     Up(Conv),
 }
@@ -255,7 +255,7 @@ impl Compiler {
                 });
                 let weights =
                     AttentionWeights { qkv: [&qkv[0], &qkv[1]], projection: [&projection[0], &projection[1]] };
-                let attention = Attention::new(map, layer.heads, weights);
+                let attention = Box::new(Attention::new(map, layer.heads, weights));
                 Compiled::Attention(layer.norm.as_ref().map(|layer| norm(layer, map, false)), attention)
             }
         }
