@@ -142,8 +142,8 @@ fn tile<S: Simd, const V: usize, const NB: usize, const STRIDE: usize, const MR:
                 sum = std::array::from_fn(|v| simd.add_f32s(sum[v], add[v]));
             }
             if finish.relu {
-                for v in 0..V {
-                    sum[v] = relu(simd, sum[v]);
+                for value in &mut sum {
+                    *value = relu(simd, *value);
                 }
             }
             store::<S, V>(&mut out[i], sum);

@@ -87,7 +87,8 @@ fn every_layout_gives_what_its_library_and_the_plain_network_give() {
             let largest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             let relative = relative_rms(&found, &plain);
             println!("{} {}: {largest:e} from the golden, {relative:e} from plain", path.display(), level.name());
-            assert!(largest < 1e-4, "{}: {largest:e}", path.display());
+            // Measured: 1.0e-5, and 3.3e-6 from plain.
+            assert!(largest < 5e-5, "{}: {largest:e}", path.display());
             assert!(relative < 1e-5, "{}: {relative:e}", path.display());
             if level.is_fused() {
                 assert!(fused.get_or_insert_with(|| found.clone()) == &found, "{}", level.name());

@@ -14,8 +14,10 @@ use fewstep_fid::{Extractor, Images, Inception};
 use fewstep_model::{Checkpoint, Prediction, UNetConfig};
 use safetensors::SafeTensors;
 
-/// How far another order of additions in single precision may go.
-const TOLERANCE: f32 = 1e-3;
+/// How far another order of additions in single precision may go; measured: 4.4e-6 of a U-Net, 1.2e-5 of Inception's features.
+const TOLERANCE: f32 = 1e-4;
+/// The same over the steps of a run, relative.
+const OF_RUNS: f64 = 1e-3;
 /// How far single precision may move a distance between pixels; measured: 6e-7.
 const ROUNDING: f64 = 3e-6;
 
@@ -120,7 +122,7 @@ fn a_sweep_gives_what_the_cpu_gives() {
             let (a, b): (f64, f64) = (a[column("ode_rmse")].parse().unwrap(), b[column("ode_rmse")].parse().unwrap());
             // Single precision moves a pixel by some 5e-7 an evaluation, however close to the solution it is: a distance of 5e-4
             // cannot agree to three digits.
-            assert!((a - b).abs() < f64::from(TOLERANCE) * b + ROUNDING, "{a} {b}");
+            assert!((a - b).abs() < OF_RUNS * b + ROUNDING, "{a} {b}");
         }
     }
 }
