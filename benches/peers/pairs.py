@@ -27,7 +27,13 @@ def sides(settings: Settings, *arguments: str | Path) -> tuple[Side, Side]:
     return Side(settings.ours, *arguments), Side(sys.executable, HERE / "worker.py", *arguments)
 
 
-def alternate(both: tuple[Side, Side], variants: tuple[list[Variant], list[Variant]], rounds: int, seconds: float) -> list[Figures]:
+def alternate(
+    both: tuple[Side, Side],
+    variants: tuple[list[Variant], list[Variant]],
+    rounds: int,
+    seconds: float,
+    hopeless: float = HOPELESS,
+) -> list[Figures]:
     """Rates of all variants, one a round. The two sides take turns, and so does which of them is first."""
     figures = [Figures(rates=True), Figures(rates=True)]
     for k in range(rounds):
@@ -35,7 +41,7 @@ def alternate(both: tuple[Side, Side], variants: tuple[list[Variant], list[Varia
         for which, variant, batch in interleave(*turns) if k % 2 == 0 else interleave(*turns)[::-1]:
             name = ", ".join([*([variant] if variant else []), f"batch {batch}"])
             found = figures[which].found
-            if k >= 2 and max(found[name]) < HOPELESS * max(map(max, found.values())):
+            if k >= 2 and max(found[name]) < hopeless * max(map(max, found.values())):
                 continue
             figures[which].add(name, both[which].rate(variant, batch, seconds))
     return figures
@@ -84,7 +90,9 @@ def frechet(settings: Settings, results: Results) -> None:
     nothing = np.empty(0, np.uint8)
     mine = ours.output(settings.folder, "", 1, nothing, "<f8")[0]
     theirs = {form: peer.output(settings.folder, form, 1, nothing, "<f8")[0] for form in forms}
-    both = alternate((ours, peer), ([("", 1)], [(form, 1) for form in forms]), settings.rounds, settings.seconds)
+    # Both forms to the end: they are compared one by one.
+    variants = ([("", 1)], [(form, 1) for form in forms])
+    both = alternate((ours, peer), variants, settings.rounds, settings.seconds, hopeless=0)
     peaks = [ours.end(), peer.end()]
     for form, name in forms.items():
         work = f"{FRECHET}, {name}"

@@ -78,6 +78,8 @@ class Results:
         self.peers: list[dict[str, Any]] = []
         self.rounds: list[dict[str, Any]] = []
         out.mkdir(parents=True, exist_ok=True)
+        # What another run compared stays, until this one compares it too.
+        self.before = {name: rows_of(out / name) for name in ("peers.csv", "rounds.csv")}
 
     def compare(
         self, work: str, unit: str, ours: Figures, peer: Figures, checked: Checked, limit: float, peaks: list[float]
@@ -117,15 +119,26 @@ class Results:
 
     def peer_variant(self, work: str) -> tuple[str, str]:
         """Memory layout and batch that were the peer's best in this run; a good choice where that was not measured."""
-        found = (row["peer_variant"].split(", batch ") for row in self.peers if row["work"] == work)
+        known = [*self.peers, *self.before["peers.csv"]]
+        found = (row["peer_variant"].split(", batch ") for row in known if row["work"] == work)
         return tuple(next(found, ("channels_last", "16")))
 
     def write(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Rows as CSV."""
+        works = {row.get("work") for row in rows}
+        rows = [row for row in self.before.get(name, []) if row["work"] not in works] + rows
         with (self.out / name).open("w", newline="") as file:
             writer = csv.DictWriter(file, rows[0], lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    """A CSV file's rows; none where there is no file."""
+    if not file.exists():
+        return []
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
 
 
 def digits(value: float | None) -> str:
