@@ -209,3 +209,30 @@ fn a_normaliser_is_not_collected_on_noise_that_a_cell_is_measured_with() {
     assert!((of_cell - 0.798).abs() < 0.1 && (collected - 0.798).abs() < 0.1, "{of_cell} {collected}");
     assert!((of_cell - collected).abs() > 1e-3, "{of_cell} {collected}");
 }
+
+#[test]
+fn a_kept_normaliser_that_was_changed_is_collected_again() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    common::succeed(cwd, &["sweep", "gaussian.toml", "--out", "run"]);
+    let before = fs::read_to_string(cwd.join("run/normaliser.csv")).unwrap();
+    let kept = fs::read_dir(cwd.join("run/cells")).unwrap().map(|entry| entry.unwrap().path());
+    let kept: Vec<PathBuf> = kept.filter(|path| path.extension().is_some_and(|ending| ending == "csv")).collect();
+    let [kept] = kept.as_slice() else { panic!("{kept:?}") };
+    let text = fs::read_to_string(kept).unwrap();
+    let last = text.trim_end().rsplit_once(',').unwrap().1;
+    fs::write(kept, text.replacen(last, "0.25", 1)).unwrap();
+    common::succeed(cwd, &["sweep", "gaussian.toml", "--out", "run"]);
+    assert_eq!(fs::read_to_string(cwd.join("run/normaliser.csv")).unwrap(), before);
+    assert_eq!(fs::read_to_string(kept).unwrap(), text);
+}
+
+#[test]
+fn a_build_looks_at_the_sources_of_every_crate() {
+    let root = common::repository();
+    let script = fs::read_to_string(root.join("crates/runner/build.rs")).unwrap();
+    for entry in fs::read_dir(root.join("crates")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(script.contains(&format!("\"crates/{name}/src\"")), "{name}");
+    }
+}
