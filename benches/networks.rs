@@ -1,4 +1,4 @@
-//! Images per second of the U-Net and of Inception, on all cores by way of burn's own threads.
+//! Images per second of the U-Net and of Inception, on all cores: compiled for them, and in burn's own operations.
 
 use std::path::Path;
 

@@ -34,18 +34,13 @@ impl<const A: usize> Toom<A> {
     pub fn new(weight: &[f32], channels: [&Channels; 2]) -> Toom<A> {
         let taps = A + 1 - SIDE;
         let points = &POINTS[..A - 1];
-        let scale = |j: usize| points.iter().enumerate().filter(|(l, _)| *l != j).map(|(_, y)| points[j] - y).product();
+        let scale = |j: usize| -> f64 {
+            points.iter().enumerate().filter(|(l, _)| *l != j).map(|(_, y)| points[j] - y).product()
+        };
         let transform = |kernel: &[f32]| {
             let at = |j: usize| {
                 let value = |x: f64| kernel.iter().rev().fold(0.0, |sum, &k| sum * x + f64::from(k));
-                if j + 1 == A {
-                    kernel[taps - 1]
-                } else {
-                    (value(points[j]) / {
-                        let s: f64 = scale(j);
-                        s
-                    }) as f32
-                }
+                if j + 1 == A { kernel[taps - 1] } else { (value(points[j]) / scale(j)) as f32 }
             };
             (0..A).map(at).collect()
         };

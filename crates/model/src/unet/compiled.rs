@@ -287,7 +287,7 @@ fn conv(layer: &Conv2d, map: &mut Channels) -> Conv {
         nn::PaddingConfig2d::Explicit(top, left, _, _) => [top, left],
         _ => [0, 0],
     };
-    // Padding on one side only lies behind the input: without any in front, a kernel begins in the border's second row.
+    // Where padding is on the right and below only, none is in front here: kernels begin at the first pixel and end in the border.
     let spec = ConvSpec { kernel: [kh, kw], stride: layer.stride[0], padding, relu: false };
     let to = Channels::dense(output);
     let packed = Conv::new(spec, &numbers(weight), &bias, [map, &to], Algorithm::Fastest);
