@@ -7,7 +7,7 @@ use crate::{
     activation::exp,
     level::Kernel,
     panels::Panels,
-    planes::{Channels, LANES, Lane, Planes, Scratch, Shape},
+    planes::{Channels, LANES, Lane, Planes, Scratch, Shape, View, ViewMut},
     product::{Finish, Input, Place, store, vectors},
 };
 
@@ -47,15 +47,21 @@ impl Attention {
     }
 
     /// `residual` + attention of `x`, normalised before, into `out`; none has a border.
-    pub fn run(&self, x: &Planes, residual: &Planes, out: &mut Planes, scratch: &mut Scratch) {
+    pub fn run<'a, 'b>(
+        &self,
+        x: &Planes,
+        residual: impl Into<View<'a>>,
+        out: impl Into<ViewMut<'b>>,
+        scratch: &mut Scratch,
+    ) {
         let (images, shape) = (x.images(), x.shape());
         let mut qkv = scratch.take(images, self.qkv.shape(shape));
-        self.qkv.run(x, Target { out: &mut qkv, block: 0 }, None, scratch);
+        self.qkv.run(x, Target::from(&mut qkv), None, scratch);
         let mut y = scratch.take(images, Shape::new(self.qkv.blocks() / 3, shape.height, shape.width));
         let mut room = std::mem::take(&mut scratch.attention);
         scratch.level.run(Work { attention: self, qkv: &qkv, y: &mut y, room: &mut room });
         scratch.attention = room;
-        self.projection.run(&y, Target { out, block: 0 }, Some(residual), scratch);
+        self.projection.run(&y, Target { out: out.into(), block: 0 }, Some(residual.into()), scratch);
         scratch.give(qkv);
         scratch.give(y);
     }

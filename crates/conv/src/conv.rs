@@ -5,7 +5,7 @@ use pulp::Simd;
 use crate::{
     level::Kernel,
     panels::Panels,
-    planes::{Channels, LANES, Lane, Planes, Scratch, Shape},
+    planes::{Channels, LANES, Lane, Planes, Scratch, Shape, View, ViewMut},
     product::{Finish, Input, Place},
     toom::Toom,
     winograd::Winograd,
@@ -33,6 +33,9 @@ impl ConvSpec {
         ConvSpec { kernel, stride: 1, padding: [kernel[0] / 2, kernel[1] / 2], relu: false }
     }
 }
+
+/// Pixels of a 1×1 convolution that are read together: few enough that with all their channels they stay in the second cache.
+const PIECE: usize = 64;
 
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +67,15 @@ enum Weights {
 /// Where a convolution writes.
 pub struct Target<'a> {
     /// Into these planes.
-    pub out: &'a mut Planes,
+    pub out: ViewMut<'a>,
     /// From this block on.
     pub block: usize,
+}
+
+impl<'a> From<&'a mut Planes> for Target<'a> {
+    fn from(out: &'a mut Planes) -> Target<'a> {
+        Target { out: out.into(), block: 0 }
+    }
 }
 
 impl Conv {
@@ -107,7 +116,8 @@ impl Conv {
 
     /// Convolves `x`, whose border is at least the padding, into `target`, whose size says how many outputs there are; `add`,
     /// without a border and of the outputs' shape, is added.
-    pub fn run(&self, x: &Planes, target: Target, add: Option<&Planes>, scratch: &mut Scratch) {
+    pub fn run<'a>(&self, x: impl Into<View<'a>>, target: Target, add: Option<View>, scratch: &mut Scratch) {
+        let x = x.into();
         let (from, to) = (x.shape(), target.out.shape());
         assert_eq!(from.blocks, self.input, "input blocks");
         assert!(target.block + self.output <= to.blocks && x.images() == target.out.images(), "output");
@@ -157,9 +167,9 @@ fn direct(weight: &[f32], [kh, kw]: [usize; 2], [input, output]: [&Channels; 2])
 struct Direct<'a> {
     conv: &'a Conv,
     panels: &'a Panels,
-    x: &'a Planes,
+    x: View<'a>,
     target: Target<'a>,
-    add: Option<&'a Planes>,
+    add: Option<View<'a>>,
     offsets: &'a [usize],
 }
 
@@ -176,28 +186,36 @@ impl Kernel for Direct<'_> {
 impl Direct<'_> {
     #[inline(always)]
     fn strided<S: Simd, const V: usize, const STRIDE: usize>(self, simd: S) {
-        let Direct { conv, panels, x, target: Target { out, block: first }, add, offsets } = self;
+        let Direct { conv, panels, x, target: Target { mut out, block: first }, add, offsets } = self;
         let (from, to) = (x.shape(), out.shape());
         let [py, px] = conv.spec.padding;
-        // Without borders and strides all rows are one.
+        // Without borders and strides all rows are one, and are computed piece by piece: a piece is read once for every panel.
         let flat = STRIDE == 1 && from.border == [0, 0] && to.border == [0, 0] && conv.spec.kernel == [1, 1];
-        let (rows, n) = if flat { (1, to.height * to.width) } else { (to.height, to.width) };
-        for (block, panel) in panels.iter() {
-            for image in 0..x.images() {
-                for y in 0..rows {
-                    let base = (y * STRIDE + from.border[0] - py) * from.stride() + from.border[1] - px;
-                    let input = Input { x: x.image(image), base, offsets };
-                    let added = match add {
-                        Some(add) => {
-                            let (shape, lanes) = (add.shape(), add.image(image));
-                            Some((lanes, Place { base: shape.at(block, y, 0), plane: shape.plane() }))
-                        }
-                        None => None,
-                    };
-                    let finish = Finish { bias: &conv.bias[block..], add: added, relu: conv.spec.relu };
-                    let place = Place { base: to.at(first + block, y, 0), plane: to.plane() };
-                    panel.line::<S, V, STRIDE>(simd, n, input, out.image_mut(image), place, finish);
+        let (rows, width) = if flat { (1, to.height * to.width) } else { (to.height, to.width) };
+        let piece = if flat { PIECE } else { width };
+        for image in 0..x.images() {
+            let input = x.image(image);
+            let out = out.image_mut(image);
+            let mut start = 0;
+            while start < width {
+                let n = piece.min(width - start);
+                for (block, panel) in panels.iter() {
+                    for y in 0..rows {
+                        let base = (y * STRIDE + from.border[0] - py) * from.stride() + from.border[1] - px;
+                        let input = Input { x: input, base: base + start * STRIDE, offsets };
+                        let added = match add {
+                            Some(add) => {
+                                let (shape, lanes) = (add.shape(), add.image(image));
+                                Some((lanes, Place { base: shape.at(block, y, start), plane: shape.plane() }))
+                            }
+                            None => None,
+                        };
+                        let finish = Finish { bias: &conv.bias[block..], add: added, relu: conv.spec.relu };
+                        let place = Place { base: to.at(first + block, y, start), plane: to.plane() };
+                        panel.line::<S, V, STRIDE>(simd, n, input, out, place, finish);
+                    }
                 }
+                start += n;
             }
         }
     }

@@ -5,7 +5,7 @@ use pulp::Simd;
 use crate::{
     activation::silu,
     level::{Kernel, fma},
-    planes::{Channels, LANES, Lane, Planes, Scratch},
+    planes::{Channels, LANES, Lane, Scratch, View, ViewMut},
     product::{store, vectors},
 };
 
@@ -49,7 +49,14 @@ impl GroupNorm {
     }
 
     /// Normalises `x` into `out`, of the same size.
-    pub fn run(&self, x: &Planes, modulation: Option<Modulation>, out: &mut Planes, scratch: &mut Scratch) {
+    pub fn run<'a, 'b>(
+        &self,
+        x: impl Into<View<'a>>,
+        modulation: Option<Modulation>,
+        out: impl Into<ViewMut<'b>>,
+        scratch: &mut Scratch,
+    ) {
+        let (x, out) = (x.into(), out.into());
         let (from, to) = (x.shape(), out.shape());
         assert_eq!([from.blocks, from.height, from.width], [to.blocks, to.height, to.width], "shape");
         assert!(from.blocks == self.gamma.len() && x.images() == out.images(), "blocks");
@@ -70,15 +77,15 @@ impl GroupNorm {
 
 struct Work<'a> {
     norm: &'a GroupNorm,
-    x: &'a Planes,
+    x: View<'a>,
     modulation: Option<Modulation<'a>>,
-    out: &'a mut Planes,
+    out: ViewMut<'a>,
 }
 
 impl Kernel for Work<'_> {
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self, simd: S) {
-        let Work { norm, x, modulation, out } = self;
+        let Work { norm, x, modulation, mut out } = self;
         let (shape, to) = (x.shape(), out.shape());
         let (blocks, pixels) = (shape.blocks, shape.height * shape.width);
         let mut sums = vec![Lane::ZERO; blocks];

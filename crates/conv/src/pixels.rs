@@ -1,6 +1,6 @@
 //! In and out, copies, and enlarging.
 
-use crate::planes::{LANES, Lane, Planes};
+use crate::planes::{LANES, Lane, Planes, View};
 
 /// `x` `[images, channels, height · patch, width · patch]` into `out`, patch by patch: channel c, row i and column j of a patch
 /// become channel (c · patch + i) · patch + j. What is left of the last block becomes zero.
@@ -42,7 +42,8 @@ fn each(channels: usize, patch: usize, shape: crate::Shape, mut visit: impl FnMu
 }
 
 /// Copies `x` into `out`, of the same size but for blocks and border, from `block` on.
-pub fn copy(x: &Planes, out: &mut Planes, block: usize) {
+pub fn copy<'a>(x: impl Into<View<'a>>, out: &mut Planes, block: usize) {
+    let x = x.into();
     let (from, to) = (x.shape(), out.shape());
     assert_eq!([from.height, from.width], [to.height, to.width], "shape");
     assert!(block + from.blocks <= to.blocks && x.images() == out.images(), "blocks");
@@ -55,7 +56,8 @@ pub fn copy(x: &Planes, out: &mut Planes, block: usize) {
 }
 
 /// Every pixel of `x` four times, in a square.
-pub fn enlarge(x: &Planes, out: &mut Planes) {
+pub fn enlarge<'a>(x: impl Into<View<'a>>, out: &mut Planes) {
+    let x = x.into();
     let (from, to) = (x.shape(), out.shape());
     assert_eq!([from.blocks, 2 * from.height, 2 * from.width], [to.blocks, to.height, to.width], "shape");
     for n in 0..x.images() {

@@ -1,5 +1,7 @@
 //! Activations in blocks of 16 channels.
 
+use std::ops::Range;
+
 /// Sixteen channels of one pixel: one, two or four vectors, on a cache line of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[repr(C, align(64))]
@@ -87,6 +89,82 @@ impl Planes {
     /// One image.
     pub fn image(&self, image: usize) -> &[Lane] {
         &self.data[image * self.shape.lanes()..][..self.shape.lanes()]
+    }
+
+    /// One image.
+    pub fn image_mut(&mut self, image: usize) -> &mut [Lane] {
+        &mut self.data[image * self.shape.lanes()..][..self.shape.lanes()]
+    }
+}
+
+/// Some images of [`Planes`].
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    shape: Shape,
+    images: usize,
+    data: &'a [Lane],
+}
+
+/// Some images of [`Planes`], to write.
+#[derive(Debug)]
+pub struct ViewMut<'a> {
+    shape: Shape,
+    images: usize,
+    data: &'a mut [Lane],
+}
+
+impl Planes {
+    /// These images.
+    pub fn some(&self, images: Range<usize>) -> View<'_> {
+        let len = self.shape.lanes();
+        View { shape: self.shape, images: images.len(), data: &self.data[images.start * len..images.end * len] }
+    }
+
+    /// These images, to write.
+    pub fn some_mut(&mut self, images: Range<usize>) -> ViewMut<'_> {
+        let len = self.shape.lanes();
+        ViewMut { shape: self.shape, images: images.len(), data: &mut self.data[images.start * len..images.end * len] }
+    }
+}
+
+impl<'a> From<&'a Planes> for View<'a> {
+    fn from(planes: &'a Planes) -> View<'a> {
+        planes.some(0..planes.images)
+    }
+}
+
+impl<'a> From<&'a mut Planes> for ViewMut<'a> {
+    fn from(planes: &'a mut Planes) -> ViewMut<'a> {
+        planes.some_mut(0..planes.images)
+    }
+}
+
+impl<'a> View<'a> {
+    /// An image's.
+    pub fn shape(self) -> Shape {
+        self.shape
+    }
+
+    /// How many images.
+    pub fn images(self) -> usize {
+        self.images
+    }
+
+    /// One image.
+    pub fn image(self, image: usize) -> &'a [Lane] {
+        &self.data[image * self.shape.lanes()..][..self.shape.lanes()]
+    }
+}
+
+impl ViewMut<'_> {
+    /// An image's.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// How many images.
+    pub fn images(&self) -> usize {
+        self.images
     }
 
     /// One image.

@@ -10,7 +10,7 @@ use crate::{
     conv::{ConvSpec, Target},
     frequencies::{Frequencies, Room},
     level::{Kernel, fma},
-    planes::{Channels, Lane, Planes, Scratch},
+    planes::{Channels, Lane, Scratch, View},
     product::{relu, vectors},
 };
 
@@ -71,10 +71,10 @@ impl<const A: usize> Toom<A> {
 
     pub fn run(
         &self,
-        x: &Planes,
+        x: View,
         target: Target,
         bias: &[Lane],
-        add: Option<&Planes>,
+        add: Option<View>,
         spec: ConvSpec,
         scratch: &mut Scratch,
     ) {
@@ -89,10 +89,10 @@ impl<const A: usize> Toom<A> {
 
 struct Work<'a, const A: usize> {
     toom: &'a Toom<A>,
-    x: &'a Planes,
+    x: View<'a>,
     target: Target<'a>,
     bias: &'a [Lane],
-    add: Option<&'a Planes>,
+    add: Option<View<'a>>,
     spec: ConvSpec,
     /// Whether the kernel lies in a row.
     across: bool,

@@ -10,7 +10,7 @@ use crate::{
     conv::{ConvSpec, Target},
     frequencies::{Frequencies, Room},
     level::{Kernel, fma},
-    planes::{Channels, Lane, Planes, Scratch, Shape},
+    planes::{Channels, Lane, Scratch, Shape, View},
     product::{relu, vectors},
 };
 
@@ -41,10 +41,10 @@ impl Winograd {
 
     pub fn run(
         &self,
-        x: &Planes,
+        x: View,
         target: Target,
         bias: &[Lane],
-        add: Option<&Planes>,
+        add: Option<View>,
         spec: ConvSpec,
         scratch: &mut Scratch,
     ) {
@@ -67,10 +67,10 @@ fn transformed(kernel: &[f32]) -> Vec<f32> {
 
 struct Work<'a> {
     frequencies: &'a Frequencies,
-    x: &'a Planes,
+    x: View<'a>,
     target: Target<'a>,
     bias: &'a [Lane],
-    add: Option<&'a Planes>,
+    add: Option<View<'a>>,
     spec: ConvSpec,
     grid: [usize; 2],
     room: Room<'a>,

@@ -50,7 +50,7 @@ fn every_shape_on_every_instruction_set() {
                 let mut scratch = Scratch::new(level);
                 for added in [None, Some(&added)] {
                     let mut out = Planes::new(2, shape.bordered([1, 2]));
-                    conv.run(&planes, Target { out: &mut out, block: 0 }, added, &mut scratch);
+                    conv.run(&planes, Target::from(&mut out), added.map(Into::into), &mut scratch);
                     let found = from_planes(&out, &to);
                     let expected: Vec<f64> = match added {
                         // The activation comes last.
@@ -91,7 +91,7 @@ fn an_image_does_not_depend_on_its_batch() {
         let run = |x: &[f32], images: usize| {
             let planes = into_planes(x, images, &from, [16, 16], [1, 1]);
             let mut out = Planes::new(images, conv.shape(planes.shape()));
-            conv.run(&planes, Target { out: &mut out, block: 0 }, None, &mut Scratch::new(Level::best()));
+            conv.run(&planes, Target::from(&mut out), None, &mut Scratch::new(Level::best()));
             from_planes(&out, &to)
         };
         let one_by_one: Vec<f32> = x.chunks(32 * 256).flat_map(|image| run(image, 1)).collect();
@@ -114,10 +114,10 @@ fn outputs_of_several_convolutions_lie_side_by_side() {
     let mut both = Planes::new(1, fewstep_conv::Shape::new(2, 8, 8));
     let mut alone = Planes::new(1, fewstep_conv::Shape::new(1, 8, 8));
     for (block, conv) in convs.iter().enumerate() {
-        conv.run(&x, Target { out: &mut both, block }, None, &mut scratch);
+        conv.run(&x, Target { out: (&mut both).into(), block }, None, &mut scratch);
     }
     for (block, conv) in convs.iter().enumerate() {
-        conv.run(&x, Target { out: &mut alone, block: 0 }, None, &mut scratch);
+        conv.run(&x, Target::from(&mut alone), None, &mut scratch);
         assert_eq!(both.image(0)[block * 64..][..64], *alone.image(0));
     }
 }

@@ -236,7 +236,7 @@ fn what_is_not_a_number_stays_so() {
             let planes = into_planes(&[f32::NAN; 3 * 64], 1, &from, [8, 8], spec.padding);
             for level in Level::all() {
                 let mut out = Planes::new(1, conv.shape(planes.shape()));
-                let target = fewstep_conv::Target { out: &mut out, block: 0 };
+                let target = fewstep_conv::Target::from(&mut out);
                 conv.run(&planes, target, None, &mut Scratch::new(level));
                 assert!(from_planes(&out, &to).iter().all(|value| value.is_nan()), "{kernel:?} {}", level.name());
             }

@@ -158,7 +158,7 @@ impl<'a> Net<'a> {
     fn of(&mut self, x: &Planes, border: [usize; 2]) -> Planes {
         let conv = &self.next().conv;
         let mut out = self.scratch.take(x.images(), conv.shape(x.shape()).bordered(border));
-        conv.run(x, Target { out: &mut out, block: 0 }, None, self.scratch);
+        conv.run(x, Target::from(&mut out), None, self.scratch);
         out
     }
 
@@ -176,7 +176,7 @@ impl<'a> Net<'a> {
     /// The next convolution of `x`, the last of its branch.
     fn end(&mut self, x: &Planes, branches: &mut Branches) {
         let conv = &self.next().conv;
-        let target = Target { out: &mut branches.out, block: branches.block };
+        let target = Target { out: (&mut branches.out).into(), block: branches.block };
         conv.run(x, target, None, self.scratch);
         branches.block += conv.blocks();
     }
@@ -192,7 +192,7 @@ impl<'a> Net<'a> {
     fn mean_and_point(&mut self, x: &Planes, branches: &mut Branches) {
         let Packed { conv, bias } = self.next();
         let mut mixed = self.scratch.take(x.images(), conv.shape(x.shape()));
-        conv.run(x, Target { out: &mut mixed, block: 0 }, None, self.scratch);
+        conv.run(x, Target::from(&mut mixed), None, self.scratch);
         Pool::MeanBiasRelu(bias).run(&mixed, &mut branches.out, branches.block, self.scratch);
         branches.block += conv.blocks();
         self.scratch.give(mixed);

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -14,7 +15,7 @@ use burn::{
 };
 use fewstep_conv::{
     Algorithm, Attention, AttentionWeights, Channels, Conv, ConvSpec, GroupNorm, LANES, Lane, Level, Modulation,
-    Planes, Scratch, Shape, Target, add_to_channels, copy, enlarge, from_pixels, to_pixels,
+    Planes, Scratch, Shape, Target, View, ViewMut, add_to_channels, copy, enlarge, from_pixels, to_pixels,
 };
 use rayon::prelude::*;
 
@@ -22,6 +23,10 @@ use super::{Embedding, Layer, Residual, UNet};
 
 /// Images that go through the network together.
 const GROUP: usize = 8;
+/// Bytes of activations that go through a layer's kernels together: several such planes stay in a second cache of 1 MiB.
+const CACHED: usize = 256 << 10;
+/// Pixels that go through together at least.
+const PIXELS: usize = 256;
 /// Timesteps whose embedding is kept.
 const REMEMBERED: usize = 256;
 
@@ -119,104 +124,148 @@ impl CompiledUNet {
         from_pixels(x, self.channels, self.patch, &mut entry);
         let mut skips = vec![entry];
         for block in &self.input_blocks {
-            let next = chain(block, &skips[skips.len() - 1], projections, scratch);
+            let next = chain(block, &[&skips[skips.len() - 1]], projections, scratch);
             skips.push(next);
         }
-        let mut state = chain(&self.middle_block, &skips[skips.len() - 1], projections, scratch);
+        let mut state = chain(&self.middle_block, &[&skips[skips.len() - 1]], projections, scratch);
         for block in &self.output_blocks {
             let Some(skip) = skips.pop() else { break };
-            let shape = state.shape();
-            let blocks = shape.blocks + skip.shape().blocks;
-            let mut both = scratch.take(images, Shape { blocks, ..shape });
-            copy(&state, &mut both, 0);
-            copy(&skip, &mut both, shape.blocks);
-            let next = chain(block, &both, projections, scratch);
-            [skip, both, std::mem::replace(&mut state, next)].into_iter().for_each(|planes| scratch.give(planes));
+            let next = chain(block, &[&state, &skip], projections, scratch);
+            [skip, std::mem::replace(&mut state, next)].into_iter().for_each(|planes| scratch.give(planes));
         }
         let mut normed = scratch.take(images, state.shape().bordered([1, 1]));
         self.out_norm.run(&state, None, &mut normed, scratch);
-        let last = convolve(&self.out_conv, &normed, [height, width], None, scratch);
+        let last = convolve(&self.out_conv, &normed, [height, width], scratch);
         to_pixels(&last, self.channels, self.patch, out);
         skips.extend([state, normed, last]);
         skips.into_iter().for_each(|planes| scratch.give(planes));
     }
 }
 
-/// Layers one after another.
-fn chain(layers: &[Compiled], x: &Planes, projections: &[Projected], scratch: &mut Scratch) -> Planes {
+/// Layers one after another, the first on what `parts` are side by side.
+fn chain(layers: &[Compiled], parts: &[&Planes], projections: &[Projected], scratch: &mut Scratch) -> Planes {
     let mut state: Option<Planes> = None;
     for layer in layers {
-        let next = layer.run(state.as_ref().unwrap_or(x), projections, scratch);
+        let next = match &state {
+            Some(state) => layer.run(&[state], projections, scratch),
+            None => layer.run(parts, projections, scratch),
+        };
         state.replace(next).into_iter().for_each(|before| scratch.give(before));
     }
-    state.unwrap_or_else(|| scratch.take(x.images(), x.shape()))
+    state.unwrap_or_else(|| side_by_side(parts, 0..parts[0].images(), scratch))
 }
 
-/// A convolution into new planes of this height and width.
-fn convolve(
-    conv: &Conv,
-    x: &Planes,
-    [height, width]: [usize; 2],
-    add: Option<&Planes>,
-    scratch: &mut Scratch,
-) -> Planes {
-    let mut out = scratch.take(x.images(), Shape::new(conv.blocks(), height, width));
-    conv.run(x, Target { out: &mut out, block: 0 }, add, scratch);
+/// Some images of planes of one size, behind one another.
+fn side_by_side(parts: &[&Planes], images: Range<usize>, scratch: &mut Scratch) -> Planes {
+    let blocks = parts.iter().map(|part| part.shape().blocks).sum();
+    let mut out = scratch.take(images.len(), Shape { blocks, ..parts[0].shape() });
+    let mut block = 0;
+    for part in parts {
+        copy(part.some(images.clone()), &mut out, block);
+        block += part.shape().blocks;
+    }
     out
 }
 
-/// A copy with a border of one.
-fn bordered(x: &Planes, scratch: &mut Scratch) -> Planes {
-    let mut out = scratch.take(x.images(), x.shape().bordered([1, 1]));
-    copy(x, &mut out, 0);
+/// The images of a group, a few at a time: as many as stay in a core's cache from one kernel to the next, and enough that packed
+/// weights are not read for a few pixels only.
+fn some_at_a_time(images: usize, shape: Shape) -> impl Iterator<Item = Range<usize>> {
+    let pixels = shape.height * shape.width;
+    let bytes = shape.blocks * pixels * size_of::<Lane>();
+    let count = (CACHED / bytes.max(1)).max(PIXELS / pixels.max(1)).clamp(1, images.max(1));
+    (0..images).step_by(count).map(move |first| first..images.min(first + count))
+}
+
+/// A convolution into new planes of this height and width.
+fn convolve<'a>(conv: &Conv, x: impl Into<View<'a>>, [height, width]: [usize; 2], scratch: &mut Scratch) -> Planes {
+    let x = x.into();
+    let mut out = scratch.take(x.images(), Shape::new(conv.blocks(), height, width));
+    conv.run(x, Target::from(&mut out), None, scratch);
     out
 }
 
 impl Compiled {
-    fn run(&self, x: &Planes, projections: &[Projected], scratch: &mut Scratch) -> Planes {
-        let Shape { height, width, .. } = x.shape();
-        let (padded, out) = match self {
-            Compiled::Conv(conv) => {
-                let padded = bordered(x, scratch);
-                let out = convolve(conv, &padded, [height, width], None, scratch);
-                (padded, out)
+    fn run(&self, parts: &[&Planes], projections: &[Projected], scratch: &mut Scratch) -> Planes {
+        match (self, parts) {
+            (Compiled::Residual(residual), _) => residual.run(parts, &projections[residual.projection], scratch),
+            (_, [x]) => self.on(x, scratch),
+            _ => {
+                let x = side_by_side(parts, 0..parts[0].images(), scratch);
+                let out = self.on(&x, scratch);
+                scratch.give(x);
+                out
             }
-            // Where padding is on one side only, the other side's is not read.
-            Compiled::Down(conv) => {
-                let padded = bordered(x, scratch);
-                let out = convolve(conv, &padded, [height / 2, width / 2], None, scratch);
-                (padded, out)
-            }
-            Compiled::Up(conv) => {
-                let large = Shape::new(x.shape().blocks, 2 * height, 2 * width);
-                let mut padded = scratch.take(x.images(), large.bordered([1, 1]));
-                enlarge(x, &mut padded);
-                let out = convolve(conv, &padded, [2 * height, 2 * width], None, scratch);
-                (padded, out)
-            }
-            Compiled::Residual(residual) => return residual.run(x, &projections[residual.projection], scratch),
-            Compiled::Attention(norm, attention) => {
-                let mut normed = scratch.take(x.images(), x.shape());
-                match norm {
-                    Some(norm) => norm.run(x, None, &mut normed, scratch),
-                    None => copy(x, &mut normed, 0),
-                }
-                let mut out = scratch.take(x.images(), x.shape());
-                attention.run(&normed, x, &mut out, scratch);
-                (normed, out)
-            }
+        }
+    }
+
+    /// Of all but residual blocks.
+    fn on(&self, x: &Planes, scratch: &mut Scratch) -> Planes {
+        let Shape { blocks, height, width, .. } = x.shape();
+        let ([rows, columns], blocks) = match self {
+            Compiled::Conv(conv) => ([height, width], conv.blocks()),
+            Compiled::Down(conv) => ([height / 2, width / 2], conv.blocks()),
+            Compiled::Up(conv) => ([2 * height, 2 * width], conv.blocks()),
+            Compiled::Residual(_) | Compiled::Attention(..) => ([height, width], blocks),
         };
-        scratch.give(padded);
+        let mut out = scratch.take(x.images(), Shape::new(blocks, rows, columns));
+        for images in some_at_a_time(x.images(), out.shape()) {
+            let (count, from) = (images.len(), x.some(images.clone()));
+            let mut padded =
+                |height, width| scratch.take(count, Shape { height, width, ..from.shape() }.bordered([1, 1]));
+            let target = Target { out: out.some_mut(images), block: 0 };
+            let used = match self {
+                // Where padding is on one side only, the other side's is not read.
+                Compiled::Conv(conv) | Compiled::Down(conv) => {
+                    let mut padded = padded(height, width);
+                    copy(from, &mut padded, 0);
+                    conv.run(&padded, target, None, scratch);
+                    padded
+                }
+                Compiled::Up(conv) => {
+                    let mut padded = padded(rows, columns);
+                    enlarge(from, &mut padded);
+                    conv.run(&padded, target, None, scratch);
+                    padded
+                }
+                Compiled::Attention(norm, attention) => {
+                    let mut normed = scratch.take(count, from.shape());
+                    match norm {
+                        Some(norm) => norm.run(from, None, &mut normed, scratch),
+                        None => copy(from, &mut normed, 0),
+                    }
+                    attention.run(&normed, from, target.out, scratch);
+                    normed
+                }
+                Compiled::Residual(_) => return out,
+            };
+            scratch.give(used);
+        }
         out
     }
 }
 
 impl CompiledResidual {
-    fn run(&self, x: &Planes, projected: &Projected, scratch: &mut Scratch) -> Planes {
+    fn run(&self, parts: &[&Planes], projected: &Projected, scratch: &mut Scratch) -> Planes {
+        let (images, shape) = (parts[0].images(), parts[0].shape());
+        let mut out = scratch.take(images, Shape { blocks: self.out_conv.blocks(), ..shape });
+        for images in some_at_a_time(images, out.shape()) {
+            match parts {
+                [x] => self.some(x.some(images.clone()), out.some_mut(images), projected, scratch),
+                _ => {
+                    let x = side_by_side(parts, images.clone(), scratch);
+                    self.some((&x).into(), out.some_mut(images), projected, scratch);
+                    scratch.give(x);
+                }
+            }
+        }
+        out
+    }
+
+    fn some(&self, x: View, out: ViewMut, projected: &Projected, scratch: &mut Scratch) {
         let size = [x.shape().height, x.shape().width];
         let mut normed = scratch.take(x.images(), x.shape().bordered([1, 1]));
         self.in_norm.run(x, None, &mut normed, scratch);
-        let mut h = convolve(&self.in_conv, &normed, size, None, scratch);
+        let mut h = convolve(&self.in_conv, &normed, size, scratch);
         let modulation = if self.scale_shift {
             Some(Modulation { scale: &projected.first, shift: &projected.second })
         } else {
@@ -225,10 +274,10 @@ impl CompiledResidual {
         };
         let mut active = scratch.take(x.images(), h.shape().bordered([1, 1]));
         self.out_norm.run(&h, modulation, &mut active, scratch);
-        let skip = self.skip.as_ref().map(|skip| convolve(skip, x, size, None, scratch));
-        let out = convolve(&self.out_conv, &active, size, Some(skip.as_ref().unwrap_or(x)), scratch);
+        let skip = self.skip.as_ref().map(|skip| convolve(skip, x, size, scratch));
+        let added = skip.as_ref().map_or(x, View::from);
+        self.out_conv.run(&active, Target { out, block: 0 }, Some(added), scratch);
         [normed, h, active].into_iter().chain(skip).for_each(|planes| scratch.give(planes));
-        out
     }
 }
 
