@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// Tiles that are transformed together: enough for the weights of a frequency to be used often, few enough that all frequencies of
-/// some channels stay in the second cache.
-const TILES: usize = 64;
+/// most layers stay in the second cache.
+const TILES: usize = 16;
 /// Lanes between frequencies: apart from a power of two, or all of them would want the same lines of the first cache.
 const GAP: usize = 5;
 

@@ -21,8 +21,8 @@ use rayon::prelude::*;
 
 use super::{Embedding, Layer, Residual, UNet};
 
-/// Images that go through the network together.
-const GROUP: usize = 8;
+/// Images that go through the network together, at most: so many that the weights of its smallest layers are worth reading.
+const GROUP: usize = 16;
 /// Bytes of activations that go through a layer's kernels together: several such planes stay in a second cache of 1 MiB.
 const CACHED: usize = 256 << 10;
 /// Pixels that go through together at least.
@@ -112,7 +112,9 @@ impl CompiledUNet {
             // One of many batches: the other threads have theirs, and waiting for them here would be counted as this one's time.
             x.chunks(GROUP * len).zip(out.chunks_mut(GROUP * len)).for_each(group);
         } else {
-            x.par_chunks(GROUP * len).zip(out.par_chunks_mut(GROUP * len)).for_each(group);
+            // Every thread gets some.
+            let images = (x.len() / len).div_ceil(rayon::current_num_threads()).min(GROUP);
+            x.par_chunks(images * len).zip(out.par_chunks_mut(images * len)).for_each(group);
         }
         out
     }

@@ -19,8 +19,7 @@ use crate::{
 };
 
 use axis::{places, plain};
-use canvas::{Area, Canvas, Drawn};
-pub use canvas::{fitting, width};
+pub use canvas::{Area, Canvas, Drawn, fitting, width};
 use layout::{ENTRY, Frame, LABEL, Layout, MARGIN, SAMPLE, Shapes, TEXT};
 
 /// Colours that stay apart for most kinds of colour vision (Okabe and Ito; after them some of Tol's).

@@ -3,6 +3,7 @@
 pub mod chart;
 mod csv_table;
 pub mod documents;
+mod heat_map;
 pub mod mosaic;
 mod published;
 pub mod score_curve;
@@ -14,13 +15,14 @@ use std::{
 };
 
 use chart::{Chart, Line};
+use heat_map::HeatMap;
 use mosaic::Tile;
 use table::{Floor, relative};
 
 use crate::{
     failure::Result,
     files,
-    results::{Folder, Metric, Point, Record, Series, labels, normalised_pairs, series},
+    results::{Folder, Grids, Metric, Point, Record, Series, labels, normalised_pairs, series},
 };
 
 /// The grid of samples.
@@ -35,8 +37,8 @@ pub fn write(folder: &Path, results: &Folder) -> Result<Vec<String>> {
     for stem in stems() {
         let names = ["svg", "png"].map(|ending| format!("{stem}.{ending}"));
         match charts.get(&stem) {
-            Some(chart) => {
-                chart.write(&folder.join(&stem))?;
+            Some(figure) => {
+                figure.write(&folder.join(&stem))?;
                 written.extend(names);
             }
             None => names.iter().try_for_each(|name| files::remove(&folder.join(name)))?,
@@ -51,7 +53,7 @@ const CONVERGENCE: &str = "convergence";
 
 /// Of every chart that a folder with cells may have.
 fn stems() -> impl Iterator<Item = String> {
-    let of_metric = |metric: Metric| [metric.name().to_owned(), changes_of(metric)];
+    let of_metric = |metric: Metric| [metric.name().to_owned(), changes_of(metric), grids_of(metric)];
     Metric::ALL.into_iter().flat_map(of_metric).chain([CONVERGENCE.to_owned()])
 }
 
@@ -59,8 +61,27 @@ fn changes_of(metric: Metric) -> String {
     format!("{}-sn", metric.name())
 }
 
+fn grids_of(metric: Metric) -> String {
+    format!("{}-grids", metric.name())
+}
+
+/// What is drawn.
+enum Figure {
+    Lines(Chart),
+    Heat(HeatMap),
+}
+
+impl Figure {
+    fn write(&self, stem: &Path) -> Result<()> {
+        match self {
+            Figure::Lines(chart) => chart.write(stem),
+            Figure::Heat(map) => map.write(stem),
+        }
+    }
+}
+
 /// The text of the table, and charts by their stems.
-fn drawn(results: &Folder) -> (String, BTreeMap<String, Chart>) {
+fn drawn(results: &Folder) -> (String, BTreeMap<String, Figure>) {
     let Folder { records, per_image, published, provenance } = results;
     let title = &provenance.title;
     let mut text = format!("# {title}\n\n{}\n", table::summary(results));
@@ -76,16 +97,22 @@ fn drawn(results: &Folder) -> (String, BTreeMap<String, Chart>) {
         let (drawn, which) = chosen(&all);
         let mut lines: Vec<Line> = drawn.iter().map(|series| line(series)).collect();
         if metric == Metric::OdeRmse {
-            charts.insert(CONVERGENCE.to_owned(), convergence(&format!("{title}{which}"), &lines, floor.as_ref()));
+            let chart = convergence(&format!("{title}{which}"), &lines, floor.as_ref());
+            charts.insert(CONVERGENCE.to_owned(), Figure::Lines(chart));
         }
         if metric == Metric::Fid && !published.is_empty() {
             text.push_str(&published::table(published));
             lines.extend(published::lines(published, records[0].samples));
         }
         let chart = over_nfe(format!("{title}{which}"), metric.title(), lines, floor.as_ref());
-        charts.insert(metric.name().to_owned(), chart);
+        charts.insert(metric.name().to_owned(), Figure::Lines(chart));
         let changes = relative_chart(title, metric, results, &all, floor.as_ref());
-        charts.extend(changes.map(|chart| (changes_of(metric), chart)));
+        charts.extend(changes.map(|chart| (changes_of(metric), Figure::Lines(chart))));
+        if let Some(grids) = Grids::of(records, metric) {
+            text.push_str(&table::best_grids(&grids));
+            let map = HeatMap { title: format!("Solvers and grids: {title}"), grids, metric };
+            charts.insert(grids_of(metric), Figure::Heat(map));
+        }
     }
     (text, charts)
 }

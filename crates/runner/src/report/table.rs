@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::results::{Difference, Folder, Metric, Point, Record, Series, normalised_pairs, series};
+use crate::results::{Difference, Folder, Grids, Metric, Point, Record, Series, normalised_pairs, series};
 
 /// What the many-step solution itself is at: of a Fréchet metric its own samples' distance, most of which is bias; of the distance
 /// to it, how far it is from one with twice the evaluations.
@@ -118,6 +118,27 @@ pub fn section(results: &Folder, metric: Metric, all: &[Series], floor: Option<&
         );
         text.push_str(if floor.is_some() { ", – what does not lie above the first row:\n\n" } else { ":\n\n" });
         text.push_str(&changes);
+    }
+    text
+}
+
+/// Every solver on its best grid: what it is worth once all are given theirs.
+pub fn best_grids(map: &Grids) -> String {
+    let mut text =
+        "\nEvery solver on its best grid, chosen at each NFE by this very number; in bold the best of all:\n\n"
+            .to_owned();
+    text.push_str(&header(&map.nfes));
+    for (row, solver) in map.solvers.iter().enumerate() {
+        _ = write!(text, "| {solver} |");
+        for nfe in 0..map.nfes.len() {
+            let best = map.best_of(nfe, row).map(|column| (column, map.value(nfe, (row, column))));
+            let entry = best.map_or("–".to_owned(), |(column, value)| {
+                let entry = format!("{} {}", number(value), map.grids[column]);
+                if map.best(nfe) == Some((row, column)) { format!("**{entry}**") } else { entry }
+            });
+            _ = write!(text, " {entry} |");
+        }
+        text.push('\n');
     }
     text
 }

@@ -4,6 +4,7 @@
 mod compare;
 mod figure;
 mod folder;
+mod grids;
 mod metric;
 mod provenance;
 pub mod published;
@@ -12,6 +13,7 @@ mod series;
 
 pub use compare::compare;
 pub use folder::{Folder, PerImage};
+pub use grids::Grids;
 pub use metric::Metric;
 pub use provenance::{BUILD, BURN, NORMALISER_ASSET, Provenance, count};
 pub use record::{Record, SOLUTION};

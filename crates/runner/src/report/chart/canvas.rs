@@ -101,7 +101,12 @@ impl<B: DrawingBackend> Canvas<B> {
 
     /// Text whose left end, middle or right end is at `at`, at half its height.
     pub fn text(&self, text: &str, at: At, size: i32, end: HPos) -> Drawn<B> {
-        let style = ("sans-serif", size).into_font().color(&BLACK).pos(Pos::new(end, VPos::Center));
+        self.coloured(text, at, size, end, BLACK)
+    }
+
+    /// The same in a colour.
+    pub fn coloured(&self, text: &str, at: At, size: i32, end: HPos, colour: RGBColor) -> Drawn<B> {
+        let style = ("sans-serif", size).into_font().color(&colour).pos(Pos::new(end, VPos::Center));
         self.area.draw(&Text::new(text, (at.0, at.1 + self.drop(size)), style))
     }
 
