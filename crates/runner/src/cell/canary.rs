@@ -44,13 +44,17 @@ const SEED: u64 = 0;
 
 /// Three steps that use everything a plan can say, then one with each threshold.
 fn plans() -> [Plan; 3] {
-    let step = |a, b: &[f64], c: &[f64], noise| Step { a, b: b.to_vec(), c: c.to_vec(), noise };
+    let step = |a, b: &[f64], c: &[f64], noise| {
+        let (b, c) = (b.to_vec(), c.to_vec());
+        Step { a, b, c, noise, ..Step::default() }
+    };
     let plan = |threshold, tau: &[f64], steps: Vec<Step>| Plan {
         method: "canary".into(),
         order: 0,
         nfe: steps.len(),
         grid: String::new(),
         threshold,
+        start: 1.0,
         tau: tau.to_vec(),
         timestep: Vec::new(),
         steps,

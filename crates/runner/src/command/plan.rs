@@ -1,6 +1,6 @@
 //! `fewstep plan`: a method's coefficients.
 
-use fewstep_sampler::{Coefficients, Grid, Method, Normaliser, Request, Schedule};
+use fewstep_sampler::{Coefficients, Grid, Method, Normaliser, PlanFile, Request, Schedule};
 
 use crate::{
     cli,
@@ -37,7 +37,7 @@ pub fn run(arguments: &cli::Plan) -> Result<()> {
     };
     let plan = method.plan(&request)?;
     if arguments.json {
-        println!("{}", serde_json::to_string(&plan).map_err(Failure::run)?);
+        println!("{}", PlanFile::of(&plan, &arguments.schedule));
         return Ok(());
     }
     if arguments.order.is_none() && Method::recommended_order(&arguments.method).is_some() {
@@ -60,6 +60,6 @@ pub fn run(arguments: &cli::Plan) -> Result<()> {
         }
         println!("{line}");
     }
-    println!("{:>4} {:>10.6}", "end", plan.tau[plan.nfe]);
+    println!("{:>4} {:>10.6}", "end", plan.tau[plan.steps.len()]);
     Ok(())
 }
