@@ -24,6 +24,7 @@ mod grid;
 mod integrate;
 mod level;
 mod linear;
+pub mod lint;
 mod method;
 mod normaliser;
 mod plan;

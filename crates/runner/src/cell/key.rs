@@ -42,22 +42,40 @@ impl Key {
 struct Run<'a> {
     network: String,
     size: usize,
+    #[serde(skip_serializing_if = "is_one")]
+    start: f64,
     tau: &'a [f64],
     steps: &'a [Step],
     threshold: Threshold,
     canary: &'a str,
+    /// Of what only plan files and AFS have: nothing for what has none of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extended: Option<&'a str>,
     /// On a CPU an image's bits do not depend on its batch; on a GPU they may.
     batch: Option<usize>,
+}
+
+/// For serde.
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}
+
+/// Whether the plan says anything that [`Canary::sampling`] knows nothing of.
+fn is_extended(plan: &Plan) -> bool {
+    let usual = |step: &Step| step.at.is_none() && step.input == 1.0 && step.afs.is_none();
+    plan.start != 1.0 || !plan.steps.iter().all(usual)
 }
 
 fn run<'a>(sampler: &Sampler, canary: &'a Canary, plan: &'a Plan) -> Run<'a> {
     Run {
         network: sampler.predictor.identity(),
         size: sampler.size,
+        start: plan.start,
         tau: &plan.tau,
         steps: &plan.steps,
         threshold: plan.threshold,
         canary: &canary.sampling,
+        extended: is_extended(plan).then_some(canary.extended.as_str()),
         batch: (!sampler.cpu).then_some(sampler.batch),
     }
 }

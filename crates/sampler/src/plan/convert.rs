@@ -55,11 +55,8 @@ impl PlanFile {
                     "the plan is in x on schedule '{own}', and cannot run on '{name}'; in y it could (fewstep plan --variable y)"
                 )));
             }
-            Levels::X { .. } => self.clone(),
-            Levels::Y { sigma } => self.in_x(sigma, schedule, name)?,
+            _ => self.in_x(schedule, name)?,
         };
-        // Of noise so little that its time is 0 nothing can be evaluated.
-        x.check()?;
         let tau = x.levels.values().to_vec();
         let timestep = x.steps.iter().zip(&tau).map(|(step, &tau)| schedule.timestep(step.at.unwrap_or(tau))).collect();
         Ok(Plan {
@@ -75,7 +72,12 @@ impl PlanFile {
         })
     }
 
-    fn in_x(&self, sigma: &[f64], schedule: &Schedule, name: &str) -> Result<Self> {
+    /// The same plan in x on `schedule`, which is called `name`; a file in x stays what it is.
+    ///
+    /// # Errors
+    /// Where the file has noise that the schedule has not.
+    pub fn in_x(&self, schedule: &Schedule, name: &str) -> Result<Self> {
+        let Levels::Y { sigma } = &self.levels else { return Ok(self.clone()) };
         let most = schedule.rho(1.0);
         let evaluated =
             self.steps.iter().enumerate().filter_map(|(k, step)| Some((format!("steps[{k}].at"), step.at?)));
@@ -97,12 +99,15 @@ impl PlanFile {
             let input = at.map_or(step.input, |at| step.input * alpha(at) / scale[k]);
             Step { at, input, ..rescaled(k, step, &scale) }
         });
-        Ok(PlanFile {
+        let x = PlanFile {
             start: self.start.map(|start| start * scale[0]),
             steps: steps.collect(),
             levels: Levels::X { schedule: name.to_owned(), tau },
             ..self.clone()
-        })
+        };
+        // Of noise so little that its time is 0 nothing can be evaluated.
+        x.check()?;
+        Ok(x)
     }
 }
 

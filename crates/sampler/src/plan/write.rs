@@ -19,8 +19,8 @@ impl PlanFile {
         std::fs::write(path, format!("{self}\n")).map_err(failed)
     }
 
-    /// The network's timesteps, where the schedule is said.
-    fn timestep(&self) -> Option<Vec<f64>> {
+    /// The network's timesteps at the evaluations, where the schedule is said.
+    pub fn timestep(&self) -> Option<Vec<f64>> {
         let Levels::X { schedule, tau } = &self.levels else { return None };
         let schedule = Schedule::named(schedule, 1)?;
         let of = |(step, &tau): (&Step, &f64)| schedule.timestep(step.at.unwrap_or(tau));
