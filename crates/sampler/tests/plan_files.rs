@@ -311,3 +311,30 @@ fn damaged_files_are_errors_or_plans() {
     println!("{plans} plans, {errors} errors");
     assert!(plans > 1000 && errors > 10_000);
 }
+
+/// The example of docs/plan-format.md, made by hand.
+#[test]
+fn the_example_by_hand_runs() {
+    let text = include_str!("../../../docs/plan-format.md");
+    let example = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let file = PlanFile::parse(example).unwrap();
+    let schedule = Schedule::linear();
+    let plan = file.plan(&schedule, "linear").unwrap();
+    assert_eq!((plan.nfe, plan.start, plan.is_afs(), plan.steps.len()), (3, 1.0, true, 4));
+    // What it says it does, number by number.
+    let expected: Vec<f64> = [0.5, -1.3, 2.1, 0.05]
+        .into_iter()
+        .map(|x: f64| {
+            let epsilon = |y: f64, sigma: f64| (y - 0.2) * sigma / (0.3 + sigma * sigma);
+            let start = x * 6401f64.sqrt();
+            let first = start - 70.0 * start / 6401f64.sqrt();
+            let e1 = epsilon(first, 10.0);
+            let second = first - 8.0 * e1;
+            let e2 = epsilon(second, 2.0);
+            let third = second - 1.5 * (1.5 * e2 - 0.5 * e1);
+            third - 0.5 * (1.5 * epsilon(third, 0.5) - 0.5 * e2)
+        })
+        .collect();
+    let found = end(&plan, &schedule);
+    assert_below(1e-10, largest(found.iter().zip(&expected).map(|(x, y)| (x - y).abs())), "the example");
+}

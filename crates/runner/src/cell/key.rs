@@ -131,6 +131,27 @@ mod tests {
 
     use super::*;
 
+    /// What cells were kept under before plans had a start, levels of evaluation and analytic predictions, letter by letter.
+    #[test]
+    fn a_run_without_anything_new_is_hashed_as_it_was() {
+        let step = Step { a: 0.5, c: vec![-0.25], ..Step::default() };
+        let run = Run {
+            network: "n".into(),
+            size: 8,
+            start: 1.0,
+            tau: &[1.0, 0.0],
+            steps: &[step],
+            threshold: Threshold::Clip,
+            canary: "c",
+            extended: None,
+            batch: None,
+        };
+        let text = |run: &Run| serde_json::to_string(run).unwrap();
+        let before = r#"{"network":"n","size":8,"tau":[1.0,0.0],"steps":[{"a":0.5,"c":[-0.25]}],"threshold":"clip","canary":"c","batch":null}"#;
+        assert_eq!(text(&run), before);
+        assert_ne!(text(&Run { start: 1.5, ..run }), before);
+    }
+
     #[test]
     fn what_cannot_be_written_down_has_no_key() {
         let nameless = |number: f64| BTreeMap::from([([1u8, 2], number)]);

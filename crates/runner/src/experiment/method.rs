@@ -156,8 +156,8 @@ pub(super) struct RawMethod {
     #[serde(default)]
     afs: bool,
     threshold: Option<Spanned<String>>,
-    pub(super) plan: Option<Spanned<String>>,
-    pub(super) label: Option<Spanned<String>>,
+    plan: Option<Spanned<String>>,
+    label: Option<Spanned<String>>,
 }
 
 /// What is said for all methods.
@@ -176,6 +176,11 @@ pub(super) enum RawGrid {
 }
 
 impl RawMethod {
+    /// The name of a plan's file or files, and what they are to be called.
+    pub(super) fn planned(&self) -> Option<(&Spanned<String>, Option<&Spanned<String>>)> {
+        Some((self.plan.as_ref()?, self.label.as_ref()))
+    }
+
     /// What has no meaning beside `plan`, which says it itself.
     pub(super) fn beside_plan(&self) -> Option<&'static str> {
         let said = [
@@ -217,15 +222,12 @@ impl Source<'_> {
                 None => self.method(table, common)?,
                 Some(_) => self.planned_entry(table, model, nfe)?,
             };
-            // Rows of a table are told apart by grids and the like, which files do not say; and by their names in results.
+            // Rows of a table are told apart by grids and the like, which files do not say, and cells by names.
             let files = |entry: &MethodEntry| matches!(entry.made, Made::Planned(_));
-            let same = |other: &&MethodEntry| {
-                **other == entry
-                    || (files(&entry) || files(other))
-                        && (other.label() == entry.label() || other.name() == entry.name())
-            };
-            if methods.iter().any(|other| same(&other)) {
-                let again = if files(&entry) { "; expected another label" } else { "" };
+            let alike = |other: &MethodEntry| other.label() == entry.label() || other.name() == entry.name();
+            let same = |other: &&MethodEntry| **other == entry || (files(&entry) || files(other)) && alike(other);
+            if let Some(other) = methods.iter().find(same) {
+                let again = if files(&entry) || files(other) { "; expected another label for the plan" } else { "" };
                 return Err(self.error(table.span(), format!("method {} is there twice{again}", entry.label())));
             }
             methods.push(entry);

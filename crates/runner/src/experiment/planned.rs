@@ -61,7 +61,7 @@ impl Source<'_> {
         nfe: &[usize],
     ) -> Result<MethodEntry> {
         let raw = table.get_ref();
-        let Some(pattern) = &raw.plan else { return Err(self.error(table.span(), "no plan")) };
+        let Some((pattern, label)) = raw.planned() else { return Err(self.error(table.span(), "no plan")) };
         let (span, name) = (pattern.span(), pattern.get_ref().clone());
         if let Some(field) = raw.beside_plan() {
             return Err(self.error(table.span(), format!("{field} has no meaning beside plan, which says it itself")));
@@ -93,7 +93,7 @@ impl Source<'_> {
             hashes.insert(spends, files::sha256_of(&path)?);
             names.push(file.method);
         }
-        let label = match &raw.label {
+        let label = match label {
             Some(label) => self.label(label)?,
             None if names.iter().all(|other| *other == names[0]) => {
                 self.label(&Spanned::new(span.clone(), names[0].clone()))?
