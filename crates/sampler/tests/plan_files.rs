@@ -127,7 +127,7 @@ fn a_plan_does_what_the_format_says() {
         let x_t = [0.5, -1.3, 2.1, 0.05];
         let expected: Vec<f64> = (0..4).map(|i| scale * by_definition(&file, x_t[i], |k| noise(k, i))).collect();
         let found = end(&plan, &schedule);
-        assert_below(1e-9, largest(found.iter().zip(&expected).map(|(x, y)| (x - y).abs())), name);
+        assert_below(1e-12, largest(found.iter().zip(&expected).map(|(x, y)| (x - y).abs())), name);
     }
     let scaled = Schedule::named("scaled-linear", 32).unwrap();
     let error = file.plan(&scaled, "scaled-linear").unwrap_err().to_string();
@@ -336,5 +336,5 @@ fn the_example_by_hand_runs() {
         })
         .collect();
     let found = end(&plan, &schedule);
-    assert_below(1e-10, largest(found.iter().zip(&expected).map(|(x, y)| (x - y).abs())), "the example");
+    assert_below(1e-13, largest(found.iter().zip(&expected).map(|(x, y)| (x - y).abs())), "the example");
 }
