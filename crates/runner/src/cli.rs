@@ -153,12 +153,27 @@ pub struct Curve {
 /// `fewstep plan`.
 #[derive(Args)]
 pub struct Plan {
+    /// A plan file (docs/plan-format.md), in the place of a method.
+    #[arg(conflicts_with_all = ["method", "nfe", "order", "normaliser", "clip", "afs"])]
+    pub file: Option<PathBuf>,
     /// Such as ddim, deis, unipc-bh2; with -sn behind it for score normalisation.
-    #[arg(long)]
-    pub method: String,
+    #[arg(long, required_unless_present_any = ["file", "diff"], requires = "nfe")]
+    pub method: Option<String>,
     /// Number of network evaluations.
     #[arg(long)]
-    pub nfe: usize,
+    pub nfe: Option<usize>,
+    /// Analytic first step: the first prediction is x_T itself and costs no evaluation; one step more.
+    #[arg(long)]
+    pub afs: bool,
+    /// Variable of what is printed: x, the state, or y = x/√ᾱ (default: x, or the file's own).
+    #[arg(long, value_parser = ["x", "y"])]
+    pub variable: Option<String>,
+    /// Say what a plan does: whether a constant ε is carried exactly, orders, evaluations that nothing uses, growth of errors.
+    #[arg(long)]
+    pub lint: bool,
+    /// Show two plan files side by side.
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["file", "method", "lint", "json"])]
+    pub diff: Option<Vec<PathBuf>>,
     /// Order, where the method comes in several (default: the one its paper recommends; see below).
     #[arg(long)]
     pub order: Option<usize>,
@@ -230,7 +245,7 @@ pub struct Stats {
 pub struct Sample {
     /// Experiment file.
     pub experiment: PathBuf,
-    /// One of the experiment's methods, by its name.
+    /// One of the experiment's methods, by its name; of a plan file, its label.
     #[arg(long)]
     pub method: String,
     /// Number of network evaluations.
@@ -239,12 +254,18 @@ pub struct Sample {
     /// Degree of the extrapolation, where the experiment has the method with several.
     #[arg(long)]
     pub order: Option<usize>,
-    /// PNG to write.
+    /// PNG of the images to write, or `.npz` of x_0 as it is: `arr_0`, f32 [n, 3, size, size].
     #[arg(long)]
     pub out: PathBuf,
-    /// How many images.
-    #[arg(long, default_value_t = 64)]
-    pub samples: usize,
+    /// How many images (default: 64, or as many as --noise has).
+    #[arg(long)]
+    pub samples: Option<usize>,
+    /// Start from this noise and not from the experiment's: `.npz` with `arr_0`, f32 [n, 3, size, size] of variance 1.
+    #[arg(long)]
+    pub noise: Option<PathBuf>,
+    /// Write x_T, what the images were made of, to this `.npz`.
+    #[arg(long)]
+    pub save_noise: Option<PathBuf>,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceName,

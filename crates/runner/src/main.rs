@@ -13,6 +13,7 @@ mod device;
 mod experiment;
 mod failure;
 mod files;
+mod npz;
 mod progress;
 mod report;
 mod results;

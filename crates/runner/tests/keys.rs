@@ -15,7 +15,7 @@ use std::{
 };
 
 use bases::{GAUSSIAN, IDEAL, MIXTURE, UNET, inputs, unet_folder};
-use common::{repository, run};
+use common::{repository, run, succeed};
 use folder::{Swept, assert_same, changed, copy, kept, normalisers, solutions, sweep, tensors, tree, write_tensors};
 
 /// What a change of a key measures again.
@@ -130,6 +130,14 @@ const GAUSSIAN_LINES: &[Line] = &[
         "{ name = \"unipc-bh2\",",
         "{ name = \"unipc-bh2\", threshold = \"dynamic\",",
         cells(&["UniPC"]),
+    ),
+    ("method.afs", "\"deis\", order = 2 }", "\"deis\", order = 2, afs = true }", cells(&["DEIS-2 AFS"])),
+    ("method.plan", "{ name = \"deis\", order = 2 }", "{ plan = \"mine.json\" }", cells(&["deis at"])),
+    (
+        "method.label",
+        "{ name = \"deis\", order = 2 }",
+        "{ plan = \"mine.json\", label = \"Mine\" }",
+        cells(&["Mine at"]),
     ),
     ("reference.fd_pixel", "\"pixels.", "\"others.", metric(&["fd_pixel"])),
     ("reference.fd_pixel", "\"pixels.", "\"copy.", NOTHING),
@@ -269,7 +277,10 @@ fn walk(cwd: &Path, base: &str, lines: &[Line]) {
 
 #[test]
 fn keys_of_an_experiment_on_gaussian_data() {
-    walk(inputs().path(), GAUSSIAN, GAUSSIAN_LINES);
+    let folder = inputs();
+    let plan = ["plan", "--method", "deis", "--order", "1", "--nfe", "4", "--json"];
+    fs::write(folder.path().join("mine.json"), succeed(folder.path(), &plan)).unwrap();
+    walk(folder.path(), GAUSSIAN, GAUSSIAN_LINES);
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub fn measure(method: Method, nfe: usize) -> Result<Measured> {
     let plan = method.plan(&Request { normaliser: Some(&normaliser), ..Request::new(&schedule, &grid, nfe) })?;
     let known = if method.solver.is_multistep() { HISTORY } else { 0 };
     let squared = |problem: &Problem| {
-        let end = problem.solution(&schedule, plan.tau[plan.nfe]);
+        let end = problem.solution(&schedule, plan.tau[plan.steps.len()]);
         (problem.run(&plan, &schedule, known) - end).powi(2)
     };
     let mean = PROBLEMS.iter().map(squared).sum::<f64>() / PROBLEMS.len() as f64;
@@ -80,7 +80,7 @@ impl Problem {
             let next = step.a * x[k] + sum(&step.b, &x[..k]) + sum(&step.c, &epsilon);
             x.push(if k < known { self.solution(schedule, plan.tau[k + 1]) } else { next });
         }
-        x[plan.nfe]
+        x[plan.steps.len()]
     }
 
     fn epsilon(&self, schedule: &Schedule, x: f64, tau: f64) -> f64 {

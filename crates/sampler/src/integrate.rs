@@ -15,7 +15,7 @@ pub struct Solution<const D: usize> {
     pub evaluations: usize,
 }
 
-/// Runs `plan` from x_T: x ← a x + Σ_j b_j x_{−1−j} + Σ_j c_j ε_{−j} + noise · z.
+/// Runs `plan` from `start`, x_T: x ← a x + Σ_j b_j x_{−1−j} + Σ_j c_j ε_{−j} + noise · z, beginning at plan.start · x_T.
 ///
 /// `epsilon` is the noise predictor (x, τ) → ε, of the same shape as x. Its error ends the run. `noise` gives z for the step
 /// with this number; deterministic plans never ask. `schedule` is the one that the plan was made for. Nothing outlives the
@@ -31,11 +31,16 @@ pub fn integrate<const D: usize, E>(
     mut noise: impl FnMut(usize) -> Tensor<D>,
 ) -> Result<Solution<D>, E> {
     let (states, predictions) = (longest(plan, |step| step.b.len()), longest(plan, |step| step.c.len()));
-    let (mut x, mut older, mut history) = (start, VecDeque::new(), VecDeque::new());
-    for (k, (step, &tau)) in plan.steps.iter().zip(&plan.tau).enumerate() {
-        let mut predicted = epsilon(x.clone(), tau)?;
+    let scaled = |x: &Tensor<D>, factor: f64| if factor == 1.0 { x.clone() } else { x.clone() * factor };
+    let (mut x, mut older, mut history) = (scaled(&start, plan.start), VecDeque::new(), VecDeque::new());
+    for (k, step) in plan.steps.iter().enumerate() {
+        let (seen, tau) = (scaled(&x, step.input), plan.at(k));
+        let mut predicted = match step.afs {
+            None => epsilon(seen.clone(), tau)?,
+            Some(w) => scaled(&start, w),
+        };
         if plan.threshold != Threshold::None {
-            predicted = plan.threshold.apply(x.clone(), predicted, schedule.alpha_bar(tau));
+            predicted = plan.threshold.apply(seen, predicted, schedule.alpha_bar(tau));
         }
         history.push_front(predicted);
         history.truncate(predictions);
@@ -47,7 +52,7 @@ pub fn integrate<const D: usize, E>(
         older.push_front(std::mem::replace(&mut x, next));
         older.truncate(states);
     }
-    Ok(Solution { x, evaluations: plan.steps.len() })
+    Ok(Solution { x, evaluations: plan.evaluated().len() })
 }
 
 fn longest(plan: &Plan, length: impl Fn(&crate::Step) -> usize) -> usize {

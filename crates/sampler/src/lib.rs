@@ -5,7 +5,7 @@
 //! step a number a and numbers c, so that x ← a x + Σ_j c_j ε_{−j} over the noise predictions, newest first (methods with
 //! stages or data predictions add earlier states; see [`Step`]).
 //! A [`Schedule`] knows nothing of steps, a [`Grid`] nothing of models, a [`Method`] nothing of tensors; only
-//! [`integrate()`] touches them.
+//! [`integrate()`] touches them. A [`PlanFile`] is a plan that anyone may have written.
 //!
 //! ```
 //! use fewstep_sampler::{Grid, Method, Request, Schedule};
@@ -24,6 +24,7 @@ mod grid;
 mod integrate;
 mod level;
 mod linear;
+pub mod lint;
 mod method;
 mod normaliser;
 mod plan;
@@ -37,6 +38,6 @@ pub use integrate::{Solution, integrate};
 use linear::Linear;
 pub use method::{B, MAX_ORDER, Method, MethodName, Request, Solver, Tableau, Traits, Variable};
 pub use normaliser::Normaliser;
-pub use plan::{Coefficients, Plan, Step};
+pub use plan::{Coefficients, Levels, Plan, PlanFile, Step};
 pub use schedule::Schedule;
 pub use threshold::Threshold;

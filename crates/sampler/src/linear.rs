@@ -49,6 +49,7 @@ impl Linear {
             c: oldest(epsilon)
                 .map_or(vec![], |first| (first..=k).rev().map(|j| coefficient(Term::Epsilon(j))).collect()),
             noise: coefficient(Term::Noise),
+            ..Step::default()
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Final samples against diffusers' schedulers in double precision on a closed-form noise predictor, thresholded ones among
-//! them; `benches/peers/make_solvers.py` made `golden/solvers.json`.
+//! Final samples against other programs' in double precision on a closed-form noise predictor: diffusers' schedulers, thresholded ones
+//! among them (`benches/peers/make_solvers.py` made `golden/solvers.json`), and diff-sampler's solvers with an analytic first
+//! step (`benches/peers/make_afs.py`).
 
 mod common;
 
@@ -82,4 +83,30 @@ fn final_samples_are_those_of_diffusers() {
         assert_below(bounds[0], largest(plain), &format!("{dtype:?}"));
         assert_below(bounds[1], largest(thresholded), &format!("{dtype:?}, thresholded"));
     }
+}
+
+#[test]
+fn final_samples_with_afs_are_those_of_diff_sampler() {
+    let golden: Value = serde_json::from_str(include_str!("golden/afs.json")).unwrap();
+    let schedule = Schedule::Continuous { beta_min: 0.1, beta_max: 20.0 };
+    let data = Gaussian { m: numbers(&golden["m"]), v: numbers(&golden["v"]), schedule };
+    let start = rows(&golden["x_T"]);
+    let cases = golden["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 28);
+    let mut errors = Vec::new();
+    for case in cases {
+        let order = case["order"].as_u64().map(|order| order as usize);
+        let method = Method::new(case["method"].as_str().unwrap(), order).unwrap();
+        let grid = Grid::list(numbers(&case["tau"])).unwrap();
+        let nfe = case["nfe"].as_u64().unwrap() as usize;
+        let plan = method.plan(&Request { afs: true, ..Request::new(&data.schedule, &grid, nfe) }).unwrap();
+        // They counted, too.
+        assert_eq!(plan.nfe, nfe);
+        let found = data.integrate(&plan, &start, DType::F64).concat();
+        let expected = rows(&case["x_0"]).concat();
+        let error = largest(found.iter().zip(&expected).map(|(found, expected)| (found - expected).abs()));
+        println!("{error:.1e}: {} with AFS and {nfe} NFE to {}", method.label(), grid.end());
+        errors.push(error);
+    }
+    assert_below(5e-13, largest(errors), "with AFS");
 }

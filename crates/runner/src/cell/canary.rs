@@ -24,6 +24,8 @@ use crate::{
 pub struct Canary {
     /// Noise, network, integrator, thresholds, rounding to 8 bits, and the exact solution where there is one.
     pub sampling: String,
+    /// What plan files and AFS have besides; empty where no method has it.
+    pub extended: String,
     /// Collecting a normaliser.
     pub curve: String,
     /// Measuring, by metric.
@@ -34,8 +36,12 @@ impl Canary {
     /// For provenance.
     pub fn parts(&self) -> BTreeMap<String, String> {
         let metrics = self.metrics.iter().map(|(metric, hash)| (metric.name().to_owned(), hash.clone()));
-        let all = [("sampling".to_owned(), self.sampling.clone()), ("curve".to_owned(), self.curve.clone())];
-        all.into_iter().chain(metrics).filter(|(_, hash)| !hash.is_empty()).collect()
+        let own = [("sampling", &self.sampling), ("extended", &self.extended), ("curve", &self.curve)];
+        own.into_iter()
+            .map(|(name, hash)| (name.to_owned(), hash.clone()))
+            .chain(metrics)
+            .filter(|(_, hash)| !hash.is_empty())
+            .collect()
     }
 }
 
@@ -44,13 +50,17 @@ const SEED: u64 = 0;
 
 /// Three steps that use everything a plan can say, then one with each threshold.
 fn plans() -> [Plan; 3] {
-    let step = |a, b: &[f64], c: &[f64], noise| Step { a, b: b.to_vec(), c: c.to_vec(), noise };
+    let step = |a, b: &[f64], c: &[f64], noise| {
+        let (b, c) = (b.to_vec(), c.to_vec());
+        Step { a, b, c, noise, ..Step::default() }
+    };
     let plan = |threshold, tau: &[f64], steps: Vec<Step>| Plan {
         method: "canary".into(),
         order: 0,
         nfe: steps.len(),
         grid: String::new(),
         threshold,
+        start: 1.0,
         tau: tau.to_vec(),
         timestep: Vec::new(),
         steps,
@@ -81,6 +91,19 @@ pub fn sampling(sampler: &Sampler) -> Result<String> {
         bytes.extend(values(exact)?.iter().flat_map(|value| value.to_le_bytes()));
     }
     Ok(files::sha256(&bytes))
+}
+
+/// Of a plan with everything that only plan files and AFS have, thresholds on top.
+pub fn extended(sampler: &Sampler) -> Result<String> {
+    let steps = vec![
+        Step { a: 0.9, c: vec![-0.2], input: 0.95, afs: Some(0.9), ..Step::default() },
+        Step { a: 0.7, b: vec![0.2], c: vec![-0.3, 0.1], at: Some(0.5), input: 1.1, ..Step::default() },
+    ];
+    let [mut plan, ..] = plans();
+    (plan.nfe, plan.start, plan.threshold) = (1, 1.05, Threshold::Clip);
+    (plan.tau, plan.steps) = (vec![1.0, 0.55, 0.2], steps);
+    let x = sampler.end(&plan, SEED, sampler.noise(SEED, 0..1), 0..1, |_, _| {})?;
+    Ok(files::sha256(&x.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()))
 }
 
 /// Of collecting a normaliser: two evaluations of two images.

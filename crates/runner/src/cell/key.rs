@@ -42,22 +42,40 @@ impl Key {
 struct Run<'a> {
     network: String,
     size: usize,
+    #[serde(skip_serializing_if = "is_one")]
+    start: f64,
     tau: &'a [f64],
     steps: &'a [Step],
     threshold: Threshold,
     canary: &'a str,
+    /// Of what only plan files and AFS have: nothing for what has none of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extended: Option<&'a str>,
     /// On a CPU an image's bits do not depend on its batch; on a GPU they may.
     batch: Option<usize>,
+}
+
+/// For serde.
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}
+
+/// Whether the plan says anything that [`Canary::sampling`] knows nothing of.
+fn is_extended(plan: &Plan) -> bool {
+    let usual = |step: &Step| step.at.is_none() && step.input == 1.0 && step.afs.is_none();
+    plan.start != 1.0 || !plan.steps.iter().all(usual)
 }
 
 fn run<'a>(sampler: &Sampler, canary: &'a Canary, plan: &'a Plan) -> Run<'a> {
     Run {
         network: sampler.predictor.identity(),
         size: sampler.size,
+        start: plan.start,
         tau: &plan.tau,
         steps: &plan.steps,
         threshold: plan.threshold,
         canary: &canary.sampling,
+        extended: is_extended(plan).then_some(canary.extended.as_str()),
         batch: (!sampler.cpu).then_some(sampler.batch),
     }
 }
@@ -112,6 +130,27 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    /// What cells were kept under before plans had a start, levels of evaluation and analytic predictions, letter by letter.
+    #[test]
+    fn a_run_without_anything_new_is_hashed_as_it_was() {
+        let step = Step { a: 0.5, c: vec![-0.25], ..Step::default() };
+        let run = Run {
+            network: "n".into(),
+            size: 8,
+            start: 1.0,
+            tau: &[1.0, 0.0],
+            steps: &[step],
+            threshold: Threshold::Clip,
+            canary: "c",
+            extended: None,
+            batch: None,
+        };
+        let text = |run: &Run| serde_json::to_string(run).unwrap();
+        let before = r#"{"network":"n","size":8,"tau":[1.0,0.0],"steps":[{"a":0.5,"c":[-0.25]}],"threshold":"clip","canary":"c","batch":null}"#;
+        assert_eq!(text(&run), before);
+        assert_ne!(text(&Run { start: 1.5, ..run }), before);
+    }
 
     #[test]
     fn what_cannot_be_written_down_has_no_key() {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     assets,
     device::{self, DeviceName, Opened},
-    experiment::{CHANNELS, Experiment, NormaliserSource},
+    experiment::{CHANNELS, Experiment, Made, MethodEntry, NormaliserSource},
     failure::{Failure, Result},
     files,
     results::Metric,
@@ -61,8 +61,16 @@ impl Loaded {
             batch: experiment.batch,
             reuse: None,
         };
+        for entry in &experiment.methods {
+            let Made::Planned(planned) = &entry.made else { continue };
+            let asset = |(nfe, hash): (&usize, &String)| (format!("plan {} {nfe}", planned.label), hash.clone());
+            assets.extend(planned.hashes.iter().map(asset));
+        }
         let start = Instant::now();
         let mut canary = Canary { sampling: canary::sampling(&sampler)?, ..Canary::default() };
+        if experiment.methods.iter().any(MethodEntry::goes_beyond_methods) {
+            canary.extended = canary::extended(&sampler)?;
+        }
         if experiment.normaliser.as_ref().is_some_and(|spec| matches!(spec.source, NormaliserSource::Collect(_))) {
             canary.curve = canary::curve(&sampler)?;
         }

@@ -20,6 +20,6 @@ pub use load::{Loaded, inception, statistics, statistics_key};
 pub use measure::{INCEPTION_COST, Samples, measure};
 pub use normaliser::normaliser;
 pub use reuse::Reuse;
-pub use sampler::{Sampler, images_of};
+pub use sampler::{Sampler, images_of, values};
 pub use solution::Solution;
 pub use state::{Cell, Done, Measurement, Wanted};

@@ -69,7 +69,7 @@ impl Sampler {
         Tensor::from_data(TensorData::new(values, shape), &self.device)
     }
 
-    /// x_0 of images `range`, `[n, 3, size, size]` row-major; `observe` sees every noise prediction with its step.
+    /// x_0 of images `range`, `[n, 3, size, size]` row-major; `observe` sees what every evaluation gave with the number of its step.
     ///
     /// # Errors
     /// Where a number of x_0 is not finite: [`Failure::Diverged`] names the first such image.
@@ -81,15 +81,46 @@ impl Sampler {
         observe: impl FnMut(usize, &Tensor<4>),
     ) -> Result<Vec<f32>> {
         let start = self.noise(seed, range.clone());
-        let predict = |step, x, tau| match self.reuse.as_ref().filter(|_| step == 0) {
+        let predict = |step, x, tau| match self.reuse.as_ref().filter(|_| step == 0 && plan.evaluates_x_t()) {
             Some(reuse) => self.first(reuse, x, tau, seed, range.clone()),
             None => Ok(self.predictor.epsilon(x, tau)),
         };
         let x = self.integrated(plan, seed, start, range.clone(), predict, observe)?;
         match x.iter().position(|value| !value.is_finite()) {
             None => Ok(x),
-            Some(at) => Err(self.diverged(plan, seed, range.start + at / self.len())),
+            Some(at) => {
+                let image = range.start + at / self.len();
+                Err(self.diverged(plan, seed, self.noise(seed, image..image + 1), image))
+            }
         }
+    }
+
+    /// x_0 from `start`, which is x_T of images `range`, with every evaluation made.
+    ///
+    /// # Errors
+    /// As [`Sampler::run`].
+    pub fn run_from(
+        &self,
+        plan: &Plan,
+        seed: u64,
+        start: Tensor<4>,
+        range: Range<usize>,
+        observe: impl FnMut(usize, &Tensor<4>),
+    ) -> Result<Vec<f32>> {
+        let x = self.end(plan, seed, start.clone(), range.clone(), observe)?;
+        match x.iter().position(|value| !value.is_finite()) {
+            None => Ok(x),
+            Some(at) => {
+                let at = at / self.len();
+                Err(self.diverged(plan, seed, start.narrow(0, at, 1), range.start + at))
+            }
+        }
+    }
+
+    /// Images of these numbers, `[n, 3, size, size]` row-major.
+    pub fn given(&self, values: &[f32]) -> Tensor<4> {
+        let shape = [values.len() / self.len(), CHANNELS, self.size, self.size];
+        Tensor::from_data(TensorData::new(values.to_vec(), shape), &self.device)
     }
 
     /// ε of a cell's noise x at τ_0, of images that it is not known of by the network.
@@ -128,22 +159,22 @@ impl Sampler {
         predict: impl Fn(usize, Tensor<4>, f64) -> Result<Tensor<4>>,
         mut observe: impl FnMut(usize, &Tensor<4>),
     ) -> Result<Vec<f32>> {
-        let mut step = 0;
+        let mut steps = plan.evaluated().into_iter();
         let epsilon = |x, tau| {
+            let step = steps.next().ok_or_else(|| Failure::run("an evaluation that the plan has not"))?;
             let epsilon = predict(step, x, tau)?;
             observe(step, &epsilon);
-            step += 1;
             Ok::<_, Failure>(epsilon)
         };
         let fresh = |step| self.tensor(range.clone(), |k, len| noise::cell(seed, step as u64 + 1, k, len));
         values(integrate(plan, &self.schedule, start, epsilon, fresh)?.x)
     }
 
-    /// Says from which step on the image is not finite, by running it alone.
-    fn diverged(&self, plan: &Plan, seed: u64, image: usize) -> Failure {
+    /// Says from which step on the image, whose x_T is `start`, is not finite, by running it alone.
+    fn diverged(&self, plan: &Plan, seed: u64, start: Tensor<4>, image: usize) -> Failure {
         let range = image..image + 1;
         let (mut first, mut failed) = (None, None);
-        let ran = self.end(plan, seed, self.noise(seed, range.clone()), range, |step, epsilon| {
+        let ran = self.end(plan, seed, start, range, |step, epsilon| {
             match values(epsilon.clone()) {
                 Ok(epsilon) if epsilon.iter().all(|value| value.is_finite()) => {}
                 // The state that this prediction is of is what the step before left.
@@ -155,7 +186,7 @@ impl Sampler {
             (Err(error), _) | (_, Some(error)) => error,
             _ => Failure::Diverged {
                 image,
-                step: first.unwrap_or(plan.nfe - 1),
+                step: first.unwrap_or(plan.steps.len() - 1),
                 method: plan.method.clone(),
                 nfe: plan.nfe,
             },

@@ -11,7 +11,7 @@ use super::{
     solution::{self, Solution},
 };
 use crate::{
-    experiment::{MethodEntry, SolutionSpec},
+    experiment::{Made, MethodEntry, SolutionSpec},
     failure::{Failure, Result},
     files,
     results::{BUILD, Metric, Record, SOLUTION, rmse_error},
@@ -66,9 +66,7 @@ impl Cell {
     /// As progress calls it.
     pub fn name(&self) -> String {
         match &self.entry {
-            Some(MethodEntry { method, grid, .. }) => {
-                format!("{} at {} NFE on {}, seed {}", method.label(), self.nfe, grid.name(), self.seed)
-            }
+            Some(entry) => format!("{} at {} NFE on {}, seed {}", entry.label(), self.nfe, entry.grid(), self.seed),
             None => format!("{}, seed {}", solution_label(self.nfe), self.seed),
         }
     }
@@ -81,7 +79,7 @@ impl Cell {
     /// What is to be measured of it, with the keys. Of a method that solves no ODE there is no distance to its solution; the
     /// solution's own is its distance to one with twice the evaluations.
     pub fn wanted(&self, loaded: &Loaded, solution: Option<&Key>) -> Result<Vec<Wanted>> {
-        let stochastic = self.entry.as_ref().is_some_and(|entry| entry.method.is_stochastic());
+        let stochastic = self.entry.as_ref().is_some_and(|entry| entry.is_stochastic());
         let canary = |metric| loaded.canary.metrics.get(&metric).map_or("", String::as_str);
         let key = |metric: Metric| match metric {
             Metric::OdeRmse => {
@@ -111,15 +109,15 @@ impl Cell {
             seed: self.seed,
             ..Record::default()
         };
-        if let Some(MethodEntry { method, grid, coefficients, threshold }) = &self.entry {
-            record.method = method.name();
-            record.label = method.label();
-            record.solver = method.solver.traits().name;
-            record.order = method.order() as u32;
-            record.normalised = method.normalise;
-            record.grid = grid.name();
-            record.coefficients = coefficients.name().into();
-            record.threshold = threshold.to_string();
+        if let Some(entry) = &self.entry {
+            record.method = entry.name();
+            record.label = entry.label();
+            record.solver = entry.solver();
+            record.order = entry.order() as u32;
+            record.normalised = entry.normalises();
+            record.grid = entry.grid();
+            record.coefficients = entry.coefficients().into();
+            record.threshold = entry.threshold.to_string();
         }
         record
     }
@@ -158,12 +156,18 @@ fn solution_label(nfe: usize) -> String {
 
 /// A name that no other cell of an experiment has, short enough for a list of times.
 fn file_name(entry: &MethodEntry, nfe: usize, seed: u64) -> String {
-    let MethodEntry { method, grid, coefficients, threshold } = entry;
-    let mut grid = grid.name().replace(' ', "-");
+    let (threshold, coefficients, order) = (entry.threshold, entry.coefficients(), entry.order());
+    if matches!(entry.made, Made::Planned(_)) {
+        // A label may have letters that no file has.
+        let (name, label) = (entry.name(), files::sha256(entry.name().as_bytes()));
+        let name: String = name.chars().take(40).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        return format!("plan-{name}-{}-{threshold}-{nfe}-seed-{seed}.toml", &label[..8]);
+    }
+    let mut grid = entry.grid().replace(' ', "-");
     if grid.len() > 60 {
         grid = files::sha256(grid.as_bytes())[..16].to_owned();
     }
-    format!("{}-{}-{grid}-{}-{threshold}-{nfe}-seed-{seed}.toml", method.name(), method.order(), coefficients.name())
+    format!("{}-{order}-{grid}-{coefficients}-{threshold}-{nfe}-seed-{seed}.toml", entry.name())
 }
 
 /// A metric and the key of its measurement.

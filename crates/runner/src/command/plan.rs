@@ -1,6 +1,9 @@
-//! `fewstep plan`: a method's coefficients.
+//! `fewstep plan`: a method's coefficients, or a file's; what they do; and two plans side by side.
 
-use fewstep_sampler::{Coefficients, Grid, Method, Normaliser, Request, Schedule};
+mod lint;
+mod show;
+
+use fewstep_sampler::{Coefficients, Grid, Levels, Method, Normaliser, PlanFile, Request, Schedule};
 
 use crate::{
     cli,
@@ -12,12 +15,66 @@ const SIZE: usize = 32;
 
 /// Works the plan out and prints it.
 pub fn run(arguments: &cli::Plan) -> Result<()> {
-    let method = Method::new(&arguments.method, arguments.order)?;
-    let grid: Grid = arguments.grid.parse()?;
-    let Some(schedule) = Schedule::named(&arguments.schedule, SIZE) else {
-        let known = Schedule::NAMES.join(", ");
-        return Err(Failure::Request(format!("no schedule '{}'; expected {known}", arguments.schedule)));
+    if let Some([a, b]) = arguments.diff.as_deref() {
+        let [a, b] = [PlanFile::read(a)?, PlanFile::read(b)?];
+        return show::side_by_side(&a, &b);
+    }
+    let (schedule, file, label) = match &arguments.file {
+        Some(path) => {
+            let file = PlanFile::read(path)?;
+            let label = file.method.clone();
+            (of_file(&file, &arguments.schedule)?, file, label)
+        }
+        None => of_method(arguments)?,
     };
+    let file = in_variable(file, arguments, &schedule)?;
+    match (arguments.lint, arguments.json) {
+        (true, json) => lint::run(&file, &schedule, json),
+        (false, true) => {
+            println!("{file}");
+            Ok(())
+        }
+        (false, false) => {
+            show::alone(&file, &label, arguments.nfe);
+            Ok(())
+        }
+    }
+}
+
+fn schedule(name: &str) -> Result<Schedule> {
+    let known = || Schedule::NAMES.join(", ");
+    Schedule::named(name, SIZE).ok_or_else(|| Failure::Request(format!("no schedule '{name}'; expected {}", known())))
+}
+
+/// The schedule that a file in x names; of one in y, what is asked for.
+fn of_file(file: &PlanFile, asked: &str) -> Result<Schedule> {
+    match &file.levels {
+        Levels::X { schedule: name, .. } => schedule(name),
+        Levels::Y { .. } => schedule(asked),
+    }
+}
+
+/// In the variable that is asked for.
+fn in_variable(file: PlanFile, arguments: &cli::Plan, schedule: &Schedule) -> Result<PlanFile> {
+    let name = match &file.levels {
+        Levels::X { schedule, .. } => schedule.clone(),
+        Levels::Y { .. } => arguments.schedule.clone(),
+    };
+    match arguments.variable.as_deref() {
+        Some("y") => Ok(file.in_y(schedule)),
+        Some("x") => Ok(file.in_x(schedule, &name)?),
+        _ => Ok(file),
+    }
+}
+
+/// A method's plan, and what it is called.
+fn of_method(arguments: &cli::Plan) -> Result<(Schedule, PlanFile, String)> {
+    let (Some(name), Some(nfe)) = (&arguments.method, arguments.nfe) else {
+        return Err(Failure::request("plan needs a file, or --method and --nfe"));
+    };
+    let method = Method::new(name, arguments.order)?;
+    let grid: Grid = arguments.grid.parse()?;
+    let schedule = schedule(&arguments.schedule)?;
     let coefficients =
         [Coefficients::Exact, Coefficients::Reference].into_iter().find(|c| c.name() == arguments.coefficients);
     let coefficients = coefficients.ok_or_else(|| {
@@ -28,38 +85,21 @@ pub fn run(arguments: &cli::Plan) -> Result<()> {
         None if arguments.clip.is_some() => return Err(Failure::request("--clip needs --normaliser")),
         None => None,
     };
-    let threshold = arguments.threshold.parse()?;
     let request = Request {
         coefficients,
         normaliser: normaliser.as_ref(),
-        threshold,
-        ..Request::new(&schedule, &grid, arguments.nfe)
+        threshold: arguments.threshold.parse()?,
+        afs: arguments.afs,
+        ..Request::new(&schedule, &grid, nfe)
     };
     let plan = method.plan(&request)?;
-    if arguments.json {
-        println!("{}", serde_json::to_string(&plan).map_err(Failure::run)?);
-        return Ok(());
-    }
-    if arguments.order.is_none() && Method::recommended_order(&arguments.method).is_some() {
+    if arguments.order.is_none() && Method::recommended_order(name).is_some() {
         eprintln!("no --order: {} is what its authors recommend (plan --help)", method.order());
     }
-    println!("{} with {} NFE on the {} grid", method.label(), plan.nfe, plan.grid);
-    if plan.nfe < arguments.nfe {
-        println!("(asked for {}: this method cannot spend more of them here)", arguments.nfe);
+    let mut file = PlanFile::of(&plan, &arguments.schedule);
+    let label = if arguments.afs { format!("{} AFS", method.label()) } else { method.label() };
+    if arguments.afs {
+        file.method = format!("{} AFS", file.method);
     }
-    println!("{:>4} {:>10} {:>10} {:>14}  c (newest first)", "step", "tau", "timestep", "a");
-    let numbers = |values: &[f64]| values.iter().map(|c| format!("{c:.9}")).collect::<Vec<_>>().join(" ");
-    for (i, step) in plan.steps.iter().enumerate() {
-        let mut line = format!("{i:>4} {:>10.6} {:>10.3} {:>14.9}  ", plan.tau[i], plan.timestep[i], step.a);
-        line.push_str(&numbers(&step.c));
-        if !step.b.is_empty() {
-            line.push_str(&format!("   earlier states {}", numbers(&step.b)));
-        }
-        if step.noise != 0.0 {
-            line.push_str(&format!("   noise {:.9}", step.noise));
-        }
-        println!("{line}");
-    }
-    println!("{:>4} {:>10.6}", "end", plan.tau[plan.nfe]);
-    Ok(())
+    Ok((schedule, file, label))
 }

@@ -1,63 +1,95 @@
-//! `fewstep sample`: some samples of one cell, to look at.
+//! `fewstep sample`: some samples of one cell, to look at or to hold against another program's.
 
-use fewstep_sampler::Method;
+use std::path::Path;
 
 use super::folders::run_folder;
 use crate::{
     cell::{Loaded, images_of, normaliser},
     cli,
-    experiment::{Experiment, MethodEntry},
+    experiment::{CHANNELS, Experiment, MethodEntry},
     failure::{Failure, Result},
+    npz,
     progress::Progress,
     report::mosaic,
 };
 
-/// Samples and draws. Nothing but the picture is written: a normaliser that no sweep kept is collected for this once.
+/// Images where nothing is said.
+const SAMPLES: usize = 64;
+
+/// Samples, and draws or writes numbers. Nothing but what is asked for is written: a normaliser that no sweep kept is collected for
+/// this once.
 pub fn run(arguments: &cli::Sample) -> Result<()> {
-    mosaic::check_png(&arguments.out)?;
+    let numbers = is_npz(&arguments.out);
+    if !numbers {
+        mosaic::check_png(&arguments.out)?;
+    }
+    if let Some(path) = arguments.save_noise.as_ref().filter(|path| !is_npz(path)) {
+        return Err(Failure::Request(format!("{}: expected a file name that ends in .npz", path.display())));
+    }
     let mut experiment = Experiment::read(&arguments.experiment)?;
     let entry = entry(arguments, &experiment)?;
-    if !(1..=10_000).contains(&arguments.samples) {
-        return Err(Failure::Request(format!("--samples is {}; expected 1 to 10000", arguments.samples)));
+    let size = experiment.model.size;
+    let shape = [CHANNELS, size, size];
+    let given = arguments.noise.as_deref().map(|path| npz::read(path, shape)).transpose()?;
+    let most = given.as_ref().map_or(10_000, |(n, _)| *n);
+    let samples = arguments.samples.unwrap_or(given.as_ref().map_or(SAMPLES, |_| most));
+    if !(1..=most).contains(&samples) {
+        return Err(Failure::Request(format!("--samples is {samples}; expected 1 to {most}")));
     }
-    if !entry.method.normalise {
+    if !entry.normalises() {
         experiment.normaliser = None;
     }
     let clip = experiment.normaliser.as_ref().map_or(0, |spec| spec.clip);
     let kept = run_folder(&experiment.name).join("cells");
     let loaded = Loaded::network(experiment, arguments.device)?;
+    let sampler = &loaded.sampler;
     // A request that cannot be planned is refused before a normaliser is collected for it.
-    let plain = MethodEntry { method: Method::plain(entry.method.solver), ..entry.clone() };
-    plain.plan(&loaded.sampler.schedule, arguments.nfe, None)?;
+    entry.unnormalised().plan(&sampler.schedule, arguments.nfe, None)?;
     let found = normaliser(&loaded, &kept, false, false)?;
     let clipped = found.map(|found| found.normaliser.with_clip(clip)).transpose()?;
-    let plan = entry.plan(&loaded.sampler.schedule, arguments.nfe, clipped.as_ref())?;
-    let progress = Progress::new((arguments.samples * plan.nfe) as u64, "evaluations");
-    progress.say(entry.method.label());
-    let mut x = Vec::new();
-    let sampler = &loaded.sampler;
+    let plan = entry.plan(&sampler.schedule, arguments.nfe, clipped.as_ref())?;
+    let progress = Progress::new((samples * plan.nfe) as u64, "evaluations");
+    progress.say(entry.label());
+    let (mut x, mut noise) = (Vec::new(), Vec::new());
     let seed = loaded.experiment.seeds[0];
-    sampler.batches(
-        arguments.samples,
-        |range| sampler.run(&plan, seed, range.clone(), |_, _| progress.advance(range.len() as u64)),
-        |_, part| {
-            x.extend(part);
-            Ok(())
-        },
-    )?;
+    let work = |range: std::ops::Range<usize>| {
+        let n = range.len() as u64;
+        let start = match &given {
+            Some((_, values)) => sampler.given(&values[range.start * sampler.len()..range.end * sampler.len()]),
+            None => sampler.noise(seed, range.clone()),
+        };
+        let x = sampler.run_from(&plan, seed, start.clone(), range, |_, _| progress.advance(n))?;
+        Ok((crate::cell::values(start)?, x))
+    };
+    sampler.batches(samples, work, |_, (start, part)| {
+        noise.extend(start);
+        x.extend(part);
+        Ok(())
+    })?;
     progress.end();
-    mosaic::write(&arguments.out, &images_of(&x, sampler.size)?)?;
+    if let Some(path) = &arguments.save_noise {
+        npz::write(path, [samples, CHANNELS, size, size], &noise)?;
+        println!("{}", path.display());
+    }
+    match numbers {
+        true => npz::write(&arguments.out, [samples, CHANNELS, size, size], &x)?,
+        false => mosaic::write(&arguments.out, &images_of(&x, size)?)?,
+    }
     println!("{}", arguments.out.display());
     Ok(())
+}
+
+fn is_npz(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "npz")
 }
 
 /// The experiment's method that is asked for.
 fn entry(arguments: &cli::Sample, experiment: &Experiment) -> Result<MethodEntry> {
     let asked = |entry: &&MethodEntry| {
-        entry.method.name() == arguments.method && arguments.order.is_none_or(|order| order == entry.method.order())
+        entry.name() == arguments.method && arguments.order.is_none_or(|order| order == entry.order())
     };
     experiment.methods.iter().find(asked).cloned().ok_or_else(|| {
-        let known: Vec<String> = experiment.methods.iter().map(|entry| entry.method.label()).collect();
+        let known: Vec<String> = experiment.methods.iter().map(MethodEntry::label).collect();
         let order = arguments.order.map_or(String::new(), |order| format!(" of order {order}"));
         Failure::Request(format!(
             "{}: no method '{}'{order}; it has {}",

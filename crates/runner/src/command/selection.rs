@@ -48,12 +48,12 @@ impl Selection {
 
 fn value_of(key: &str, entry: &MethodEntry, nfe: usize, seed: u64) -> String {
     match key {
-        "method" => entry.method.name(),
-        "order" => entry.method.order().to_string(),
-        "grid" => entry.grid.name(),
+        "method" => entry.name(),
+        "order" => entry.order().to_string(),
+        "grid" => entry.grid(),
         "threshold" => entry.threshold.to_string(),
         "seed" => seed.to_string(),
-        "coefficients" => entry.coefficients.name().into(),
+        "coefficients" => entry.coefficients().into(),
         _ => nfe.to_string(),
     }
 }

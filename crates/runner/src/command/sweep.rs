@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cell::{Cell, Done, INCEPTION_COST, Loaded, Measurement, Reuse, Samples, Solution, Wanted, measure, normaliser},
     cli,
-    experiment::{Experiment, MethodEntry},
+    experiment::{Experiment, Made, MethodEntry},
     failure::{Failure, Result},
     files,
     progress::Progress,
@@ -28,6 +28,14 @@ use written::reference;
 /// Runs the experiment.
 pub fn run(arguments: &cli::Sweep) -> Result<()> {
     let experiment = Experiment::read(&arguments.experiment)?;
+    for entry in &experiment.methods {
+        if let Made::Planned(planned) = &entry.made
+            && !planned.missing.is_empty()
+        {
+            let lacks: Vec<String> = planned.missing.iter().map(usize::to_string).collect();
+            eprintln!("{}: no file {} for nfe {}", planned.label, planned.pattern, lacks.join(", "));
+        }
+    }
     let selection = Selection::parse(arguments.only.as_deref().unwrap_or_default(), &experiment)?;
     let folder = arguments.run.folder(&experiment.name);
     let published = experiment.published.iter().map(|path| published::read(path)).collect::<Result<Vec<_>>>()?.concat();

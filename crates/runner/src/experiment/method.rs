@@ -4,45 +4,160 @@ use fewstep_sampler::{Coefficients, Grid, Method, Normaliser, Plan, Request, Sch
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::{ModelSpec, planned::Planned};
 use crate::{failure::Result, source::Source};
 
-/// A method with its grid, coefficients and thresholding.
+/// What makes a plan for each number of evaluations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MethodEntry {
-    /// The sampler.
-    pub method: Method,
-    /// Its grid.
-    pub grid: Grid,
-    /// How its integrals are computed.
-    pub coefficients: Coefficients,
+    /// A method, or files.
+    pub made: Made,
     /// What is done to its data predictions.
     pub threshold: Threshold,
 }
 
+/// By what a plan is made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Made {
+    /// A method on a grid.
+    Method {
+        /// The sampler.
+        method: Method,
+        /// Its grid.
+        grid: Grid,
+        /// How its integrals are computed.
+        coefficients: Coefficients,
+        /// Whether its first step is analytic.
+        afs: bool,
+    },
+    /// Plan files.
+    Planned(Planned),
+}
+
+/// Behind the name of a method whose first step is analytic.
+const AFS: &str = "-afs";
+
 impl MethodEntry {
-    /// The method on its grid.
+    /// The plan for so many evaluations; only for those that it [has](Self::has).
     pub fn plan(
         &self,
         schedule: &Schedule,
         nfe: usize,
         normaliser: Option<&Normaliser>,
     ) -> fewstep_sampler::Result<Plan> {
-        let (coefficients, threshold) = (self.coefficients, self.threshold);
-        self.method.plan(&Request { coefficients, normaliser, threshold, ..Request::new(schedule, &self.grid, nfe) })
+        let threshold = self.threshold;
+        match &self.made {
+            Made::Method { method, grid, coefficients, afs } => {
+                let (coefficients, afs) = (*coefficients, *afs);
+                let request = Request::new(schedule, grid, nfe);
+                method.plan(&Request { coefficients, normaliser, threshold, afs, ..request })
+            }
+            Made::Planned(planned) => Ok(Plan { threshold, ..planned.plan(nfe)?.clone() }),
+        }
+    }
+
+    /// Whether there is a plan for so many evaluations: a file may be missing, a method may not.
+    pub fn has(&self, nfe: usize) -> bool {
+        match &self.made {
+            Made::Method { .. } => true,
+            Made::Planned(planned) => planned.plan(nfe).is_ok(),
+        }
+    }
+
+    /// The name in results and for `--only`: as in experiment files, with `-afs` for an analytic first step; of files the label.
+    pub fn name(&self) -> String {
+        match &self.made {
+            Made::Method { method, afs, .. } => method.name() + if *afs { AFS } else { "" },
+            Made::Planned(planned) => planned.label.clone(),
+        }
+    }
+
+    /// The name in tables and charts.
+    pub fn label(&self) -> String {
+        let (label, afs) = match &self.made {
+            Made::Method { method, afs, .. } => (method.label(), *afs),
+            Made::Planned(planned) => (planned.label.clone(), planned.plans().any(Plan::is_afs)),
+        };
+        if afs && !label.contains("AFS") { format!("{label} AFS") } else { label }
+    }
+
+    /// The name without score normalisation.
+    pub fn solver(&self) -> String {
+        match &self.made {
+            Made::Method { method, afs, .. } => method.solver.traits().name + if *afs { AFS } else { "" },
+            Made::Planned(planned) => planned.label.clone(),
+        }
+    }
+
+    /// The order in the name; 0 where there is none.
+    pub fn order(&self) -> usize {
+        match &self.made {
+            Made::Method { method, .. } => method.order(),
+            Made::Planned(planned) => planned.common(|plan| plan.order).unwrap_or(0),
+        }
+    }
+
+    /// Whether it runs on ε/r.
+    pub fn normalises(&self) -> bool {
+        matches!(self.made, Made::Method { method, .. } if method.normalise)
+    }
+
+    /// The same on ε.
+    pub fn unnormalised(&self) -> Self {
+        let mut entry = self.clone();
+        if let Made::Method { method, .. } = &mut entry.made {
+            method.normalise = false;
+        }
+        entry
+    }
+
+    /// Whether samples depend on noise besides x_T, so that they solve no ODE.
+    pub fn is_stochastic(&self) -> bool {
+        match &self.made {
+            Made::Method { method, .. } => method.is_stochastic(),
+            Made::Planned(planned) => planned.plans().any(Plan::is_stochastic),
+        }
+    }
+
+    /// Whether its plans have what no method has without AFS.
+    pub fn goes_beyond_methods(&self) -> bool {
+        matches!(self.made, Made::Planned(_) | Made::Method { afs: true, .. })
+    }
+
+    /// The grid's name.
+    pub fn grid(&self) -> String {
+        match &self.made {
+            Made::Method { grid, .. } => grid.name(),
+            Made::Planned(planned) => {
+                planned.common(|plan| plan.grid.clone()).filter(|name| !name.is_empty()).unwrap_or("own".into())
+            }
+        }
+    }
+
+    /// How its integrals are computed.
+    pub fn coefficients(&self) -> &'static str {
+        match &self.made {
+            Made::Method { coefficients, .. } => coefficients.name(),
+            Made::Planned(_) => "given",
+        }
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawMethod {
-    name: Spanned<String>,
+    name: Option<Spanned<String>>,
     order: Option<Spanned<usize>>,
     eta: Option<f64>,
     #[serde(default)]
     normalise: bool,
     grid: Option<Spanned<RawGrid>>,
     coefficients: Option<Coefficients>,
+    #[serde(default)]
+    afs: bool,
     threshold: Option<Spanned<String>>,
+    plan: Option<Spanned<String>>,
+    label: Option<Spanned<String>>,
 }
 
 /// What is said for all methods.
@@ -60,6 +175,27 @@ pub(super) enum RawGrid {
     Times(Vec<f64>),
 }
 
+impl RawMethod {
+    /// The name of a plan's file or files, and what they are to be called.
+    pub(super) fn planned(&self) -> Option<(&Spanned<String>, Option<&Spanned<String>>)> {
+        Some((self.plan.as_ref()?, self.label.as_ref()))
+    }
+
+    /// What has no meaning beside `plan`, which says it itself.
+    pub(super) fn beside_plan(&self) -> Option<&'static str> {
+        let said = [
+            ("name", self.name.is_some()),
+            ("order", self.order.is_some()),
+            ("eta", self.eta.is_some()),
+            ("normalise", self.normalise),
+            ("grid", self.grid.is_some()),
+            ("coefficients", self.coefficients.is_some()),
+            ("afs", self.afs),
+        ];
+        said.into_iter().find(|(_, said)| *said).map(|(name, _)| name)
+    }
+}
+
 impl Source<'_> {
     pub(super) fn grid(&self, raw: &Spanned<RawGrid>) -> Result<Grid> {
         match raw.get_ref() {
@@ -73,34 +209,26 @@ impl Source<'_> {
         raw.get_ref().parse().map_err(|error| self.error(raw.span(), error))
     }
 
-    pub(super) fn methods(&self, raw: &[Spanned<RawMethod>], common: Common) -> Result<Vec<MethodEntry>> {
+    pub(super) fn methods(
+        &self,
+        raw: &[Spanned<RawMethod>],
+        common: &Common,
+        model: &ModelSpec,
+        nfe: &[usize],
+    ) -> Result<Vec<MethodEntry>> {
         let mut methods: Vec<MethodEntry> = Vec::new();
-        let all_threshold = common.threshold.map(|threshold| self.threshold(threshold)).transpose()?;
-        for spanned in raw {
-            let entry = spanned.get_ref();
-            let span = entry.order.as_ref().map_or(entry.name.span(), Spanned::span);
-            let order = entry.order.as_ref().map(|order| *order.get_ref());
-            let mut name = entry.name.get_ref().clone();
-            if let Some(eta) = entry.eta.filter(|eta| *eta != 0.0) {
-                name = format!("{name}-eta-{eta}");
-            }
-            if entry.normalise && !name.ends_with("-sn") {
-                name.push_str("-sn");
-            }
-            let method = Method::new(&name, order).map_err(|error| self.error(span, error))?;
-            let grid = entry.grid.as_ref().or(common.grid).map(|grid| self.grid(grid)).transpose()?;
-            // What is said for all methods is for those that can have it; a method's own must fit it.
-            let all_coefficients = common.coefficients.filter(|_| method.has_reference_coefficients());
-            let all_threshold = all_threshold.filter(|_| method.solver.traits().predicts_data);
-            let own_threshold = entry.threshold.as_ref().map(|threshold| self.threshold(threshold)).transpose()?;
-            let entry = MethodEntry {
-                method,
-                grid: grid.unwrap_or_else(Grid::quadratic),
-                coefficients: entry.coefficients.or(all_coefficients).unwrap_or(Coefficients::Exact),
-                threshold: own_threshold.or(all_threshold).unwrap_or(Threshold::None),
+        for table in raw {
+            let entry = match &table.get_ref().plan {
+                None => self.method(table, common)?,
+                Some(_) => self.planned_entry(table, model, nfe)?,
             };
-            if methods.contains(&entry) {
-                return Err(self.error(spanned.span(), format!("method {} is there twice", method.label())));
+            // Rows of a table are told apart by grids and the like, which files do not say, and cells by names.
+            let files = |entry: &MethodEntry| matches!(entry.made, Made::Planned(_));
+            let alike = |other: &MethodEntry| other.label() == entry.label() || other.name() == entry.name();
+            let same = |other: &&MethodEntry| **other == entry || (files(&entry) || files(other)) && alike(other);
+            if let Some(other) = methods.iter().find(same) {
+                let again = if files(&entry) || files(other) { "; expected another label for the plan" } else { "" };
+                return Err(self.error(table.span(), format!("method {} is there twice{again}", entry.label())));
             }
             methods.push(entry);
         }
@@ -108,6 +236,43 @@ impl Source<'_> {
             return Err(self.error(0..0, "no [[method]] table; expected at least one"));
         }
         Ok(methods)
+    }
+
+    fn method(&self, table: &Spanned<RawMethod>, common: &Common) -> Result<MethodEntry> {
+        let entry = table.get_ref();
+        if let Some(label) = &entry.label {
+            return Err(self.error(label.span(), "label is for a plan; a method has its own"));
+        }
+        let Some(name) = &entry.name else {
+            return Err(self.error(table.span(), "a [[method]] needs name, or plan with a file"));
+        };
+        let span = entry.order.as_ref().map_or(name.span(), Spanned::span);
+        let order = entry.order.as_ref().map(|order| *order.get_ref());
+        let mut name = name.get_ref().clone();
+        if let Some(eta) = entry.eta.filter(|eta| *eta != 0.0) {
+            name = format!("{name}-eta-{eta}");
+        }
+        if entry.normalise && !name.ends_with("-sn") {
+            name.push_str("-sn");
+        }
+        let method = Method::new(&name, order).map_err(|error| self.error(span, error))?;
+        let grid = entry.grid.as_ref().or(common.grid).map(|grid| self.grid(grid)).transpose()?;
+        // What is said for all methods is for those that can have it; a method's own must fit it.
+        let all_coefficients = common.coefficients.filter(|_| method.has_reference_coefficients());
+        let all_threshold = common.threshold.map(|threshold| self.threshold(threshold)).transpose()?;
+        let all_threshold = all_threshold.filter(|_| method.solver.traits().predicts_data);
+        let own_threshold = self.own_threshold(entry)?;
+        let made = Made::Method {
+            method,
+            grid: grid.unwrap_or_else(Grid::quadratic),
+            coefficients: entry.coefficients.or(all_coefficients).unwrap_or(Coefficients::Exact),
+            afs: entry.afs,
+        };
+        Ok(MethodEntry { made, threshold: own_threshold.or(all_threshold).unwrap_or(Threshold::None) })
+    }
+
+    pub(super) fn own_threshold(&self, entry: &RawMethod) -> Result<Option<Threshold>> {
+        entry.threshold.as_ref().map(|threshold| self.threshold(threshold)).transpose()
     }
 
     /// Works every cell out, with r = 1, so that what cannot be planned is found here.
@@ -121,7 +286,7 @@ impl Source<'_> {
         let tau: Vec<f64> = (1..=schedule.levels()).map(|k| k as f64 / schedule.levels() as f64).collect();
         let constant = Normaliser::new(tau.clone(), vec![1.0; tau.len()])?;
         for (entry, table) in entries.iter().zip(raw) {
-            for &nfe in nfe {
+            for &nfe in nfe.iter().filter(|&&nfe| entry.has(nfe)) {
                 entry.plan(schedule, nfe, Some(&constant)).map_err(|error| self.error(table.span(), error))?;
             }
         }

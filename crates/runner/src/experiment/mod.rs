@@ -5,6 +5,7 @@
 
 mod method;
 mod model;
+mod planned;
 
 use std::{
     ops::Range,
@@ -16,8 +17,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{failure::Result, files, results::Metric, source::Source};
-pub use method::MethodEntry;
 use method::{Common, RawGrid, RawMethod};
+pub use method::{Made, MethodEntry};
 use model::RawModel;
 pub use model::{CHANNELS, ModelKind, ModelSpec};
 
@@ -179,16 +180,19 @@ impl Experiment {
         source.check(source.parse()?)
     }
 
-    /// Every cell: methods within numbers of evaluations within seeds.
+    /// Every cell: methods within numbers of evaluations within seeds. A plan from a file has one where its number is.
     pub fn cells(&self) -> impl Iterator<Item = (&MethodEntry, usize, u64)> {
-        let of_seed =
-            move |&seed| self.nfe.iter().flat_map(move |&nfe| self.methods.iter().map(move |entry| (entry, nfe, seed)));
+        let of_seed = move |&seed| {
+            self.nfe.iter().flat_map(move |&nfe| {
+                self.methods.iter().filter(move |entry| entry.has(nfe)).map(move |entry| (entry, nfe, seed))
+            })
+        };
         self.seeds.iter().flat_map(of_seed)
     }
 
     /// Whether a method has any of the metrics: one with noise in its steps solves no ODE, and has no distance to its solution.
     pub fn measures(&self, entry: &MethodEntry) -> bool {
-        self.metrics.iter().any(|&metric| metric != Metric::OdeRmse || !entry.method.is_stochastic())
+        self.metrics.iter().any(|&metric| metric != Metric::OdeRmse || !entry.is_stochastic())
     }
 }
 
@@ -201,16 +205,16 @@ impl Source<'_> {
         let seeds = self.seeds(raw.seed.as_ref(), raw.seeds.as_ref())?;
         let common =
             Common { grid: raw.grid.as_ref(), coefficients: raw.coefficients, threshold: raw.threshold.as_ref() };
-        let methods = self.methods(&raw.method, common)?;
+        let model = self.model(raw.model)?;
+        let methods = self.methods(&raw.method, &common, &model, &nfe)?;
         let metrics = self.metrics(&raw.metrics)?;
-        if let Some((entry, table)) = methods.iter().zip(&raw.method).find(|(entry, _)| entry.method.normalise)
+        if let Some((entry, table)) = methods.iter().zip(&raw.method).find(|(entry, _)| entry.normalises())
             && raw.normaliser.is_none()
         {
-            let message = format!("method '{}' needs a [normaliser] table", entry.method.name());
+            let message = format!("method '{}' needs a [normaliser] table", entry.name());
             return Err(self.error(table.span(), message));
         }
         self.measurable(&metrics, &methods)?;
-        let model = self.model(raw.model)?;
         self.plans(&methods, &raw.method, &nfe, &model.schedule)?;
         let exact = matches!(&model.kind, ModelKind::Mixture(components) if components.len() == 1);
         let normaliser = raw.normaliser.map(|normaliser| self.normaliser(normaliser, &model.schedule)).transpose()?;
@@ -327,8 +331,8 @@ impl Source<'_> {
     /// A method with noise in its steps solves no ODE: where there is no other method and no other metric, nothing would be measured.
     fn measurable(&self, metrics: &[(Metric, Range<usize>)], methods: &[MethodEntry]) -> Result<()> {
         match metrics {
-            [(Metric::OdeRmse, span)] if methods.iter().all(|entry| entry.method.is_stochastic()) => {
-                let names: Vec<String> = methods.iter().map(|entry| format!("'{}'", entry.method.name())).collect();
+            [(Metric::OdeRmse, span)] if methods.iter().all(MethodEntry::is_stochastic) => {
+                let names: Vec<String> = methods.iter().map(|entry| format!("'{}'", entry.name())).collect();
                 let message = format!(
                     "metric 'ode_rmse' is a distance to the ODE's solution, and {} solves none; expected another metric or method",
                     names.join(", ")

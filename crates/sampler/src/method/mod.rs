@@ -109,13 +109,15 @@ pub struct Request<'a> {
     pub normaliser: Option<&'a Normaliser>,
     /// What is done to data predictions.
     pub threshold: Threshold,
+    /// Analytic first step: the first prediction is x_T itself and costs no evaluation, so that there is one step more.
+    pub afs: bool,
 }
 
 impl<'a> Request<'a> {
-    /// With exact coefficients, no normaliser and no thresholding.
+    /// With exact coefficients, no normaliser, no thresholding and every prediction evaluated.
     pub fn new(schedule: &'a Schedule, grid: &'a Grid, nfe: usize) -> Self {
         let (coefficients, threshold) = (Coefficients::Exact, Threshold::None);
-        Request { schedule, grid, nfe, coefficients, normaliser: None, threshold }
+        Request { schedule, grid, nfe, coefficients, normaliser: None, threshold, afs: false }
     }
 }
 
@@ -207,6 +209,13 @@ impl Method {
         }
     }
 
+    /// Why the analytic first step has no meaning here, where it has none.
+    pub fn refuses_afs(self) -> Option<String> {
+        let reason =
+            "the analytic first step is one of the probability-flow ODE's, and its noise is of the posterior's";
+        self.is_stochastic().then(|| format!("AFS has no meaning for {}: {reason}", self.label()))
+    }
+
     /// What is said to who asks for them.
     fn no_reference_coefficients(self) -> String {
         let instead = match self.solver {
@@ -240,8 +249,12 @@ impl Method {
             (true, None) => return refuse(format!("method '{}' needs a normaliser", self.name())),
             (normalise, normaliser) => normaliser.filter(|_| normalise),
         };
+        if let Some(reason) = self.refuses_afs().filter(|_| request.afs) {
+            return refuse(reason);
+        }
         let denoise = usize::from(request.grid.denoises());
-        let intervals = self.solver.intervals(request.nfe.saturating_sub(denoise), request.grid.end() == 0.0);
+        let calls = if request.nfe == 0 { 0 } else { request.nfe + usize::from(request.afs) - denoise };
+        let intervals = self.solver.intervals(calls, request.grid.end() == 0.0);
         if request.nfe > 0 && intervals == 0 {
             return refuse(format!(
                 "nfe is {}; method '{}' needs more for one step on grid '{}'",
@@ -252,7 +265,19 @@ impl Method {
         }
         let tau = request.grid.times(intervals, request.schedule)?;
         let level = Level::new(request.schedule, normaliser, request.coefficients)?;
-        let (tau, steps) = self.solver.make(Flow::new(request.schedule, level, denoise == 1), &tau);
+        let (tau, mut steps) = self.solver.make(Flow::new(request.schedule, level, denoise == 1), &tau);
+        if request.afs {
+            // y/√(1 + ρ²) with y = x/√ᾱ and ρ² = (1 − ᾱ)/ᾱ is x.
+            steps[0].afs = Some(1.0);
+        }
+        let nfe = steps.iter().filter(|step| step.afs.is_none()).count();
+        if nfe == 0 {
+            let least = request.nfe + 1;
+            return refuse(format!(
+                "method '{}' with AFS evaluates nothing; expected nfe of at least {least}",
+                self.name()
+            ));
+        }
         let finite =
             |step: &Step| [step.a, step.noise].iter().chain(&step.b).chain(&step.c).all(|value| value.is_finite());
         if let Some(step) = steps.iter().position(|step| !finite(step)) {
@@ -261,9 +286,10 @@ impl Method {
         Ok(Plan {
             method: self.name(),
             order: self.order(),
-            nfe: steps.len(),
+            nfe,
             grid: request.grid.name(),
             threshold: request.threshold,
+            start: 1.0,
             timestep: tau[..steps.len()].iter().map(|&tau| request.schedule.timestep(tau)).collect(),
             tau,
             steps,

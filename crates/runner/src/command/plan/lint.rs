@@ -1,0 +1,96 @@
+//! `fewstep plan --lint`.
+
+use fewstep_sampler::{
+    PlanFile, Schedule,
+    lint::{EXACT, Lint, StepLint},
+};
+
+use crate::failure::{Failure, Result};
+
+/// Says what the plan does, or prints it as JSON.
+pub fn run(file: &PlanFile, schedule: &Schedule, json: bool) -> Result<()> {
+    let lint = Lint::of(file, schedule)?;
+    if json {
+        println!("{}", serde_json::to_string(&lint).map_err(Failure::run)?);
+        return Ok(());
+    }
+    println!("{} with {} NFE in {} steps; in y = x/√ᾱ, where dy = ε dσ", lint.method, lint.nfe, lint.steps.len());
+    println!(
+        "{:>4} {:>11} {:>9} {:>6} {:>10} {:>10} {:>12}",
+        "step", "sigma", "tau", "order", "defect", "Σ|c|/|Σc|", "∂y_N/∂ε"
+    );
+    for (k, step) in lint.steps.iter().enumerate() {
+        println!("{k:>4} {}", row(step));
+    }
+    println!(" end {:>11.6} {:>9.6}", lint.end_sigma, lint.end_tau);
+    for note in notes(&lint) {
+        println!("{note}");
+    }
+    Ok(())
+}
+
+fn row(step: &StepLint) -> String {
+    let StepLint { sigma, tau, at, carried, order, defect, cancellation, sensitivity } = step;
+    // A stage's own order is no flaw.
+    let order = if *carried { order.to_string() } else { "stage".into() };
+    let at = if at == sigma { String::new() } else { format!("  evaluated at {at:.6}") };
+    format!("{sigma:>11.6} {tau:>9.6} {order:>6} {defect:>10.1e} {cancellation:>10.4} {sensitivity:>12.6}{at}")
+}
+
+fn notes(lint: &Lint) -> Vec<String> {
+    let steps = |steps: &[usize]| steps.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    let off = |value: f64| (value - 1.0).abs() < EXACT;
+    let constant = match (off(lint.image), off(lint.constant)) {
+        (true, true) => "constant ε: carried exactly to the end".to_owned(),
+        (true, false) => {
+            format!("constant ε: carried {:.6} times the way from the first level to the end", lint.constant)
+        }
+        (false, _) => format!(
+            "constant ε: not carried; a constant image ends as {:.6} times itself, ε as {:.6} times the way",
+            lint.image, lint.constant
+        ),
+    };
+    let (least, usual) = (lint.order, lint.usual_order);
+    let mut notes = vec![
+        constant,
+        format!(
+            "order: most steps are exact for polynomials ε in σ of degree below {usual}, all for degree below {least}"
+        ),
+    ];
+    if let Some(gaussian) = &lint.gaussian {
+        let orders: Vec<String> = gaussian.adams_bashforth.iter().map(|error| format!("{error:.2e}")).collect();
+        notes.push(format!(
+            "Gaussian data: error {:.2e}; Adams–Bashforth of orders 1 to 4 on the same levels: {}",
+            gaussian.error,
+            orders.join(", ")
+        ));
+    }
+    let sensitivity: Vec<f64> = lint.steps.iter().map(|step| step.sensitivity).collect();
+    let largest = (0..sensitivity.len()).max_by(|&a, &b| sensitivity[a].abs().total_cmp(&sensitivity[b].abs()));
+    notes.push(format!(
+        "errors: an error of 1 in every ε moves y at the end by up to {:.4}, independent ones by {:.4}; most in step {}",
+        sensitivity.iter().map(|s| s.abs()).sum::<f64>(),
+        sensitivity.iter().map(|s| s * s).sum::<f64>().sqrt(),
+        largest.unwrap_or(0),
+    ));
+    notes.push(match lint.end_sigma {
+        0.0 => "end: no noise is left".into(),
+        sigma => format!("end: noise of {sigma:.6} is left (τ = {:.6})", lint.end_tau),
+    });
+    let lists = [
+        (&lint.afs, "analytic predictions, which cost no evaluation, in steps"),
+        (&lint.unused, "evaluations that nothing uses, in steps"),
+        (&lint.short, "steps shorter than 1/T:"),
+        (&lint.low, "evaluations below τ = 1/T, the least noise of training, in steps"),
+    ];
+    notes.extend(
+        lists.into_iter().filter(|(list, _)| !list.is_empty()).map(|(list, what)| format!("{what} {}", steps(list))),
+    );
+    if lint.stochastic {
+        notes.push("noise is drawn: no ODE is solved".into());
+    }
+    if lint.thresholded {
+        notes.push("data predictions are thresholded: all of this is of the plan without that".into());
+    }
+    notes
+}

@@ -1,0 +1,123 @@
+//! Plan files as a method: `[[method]] plan = "mine.json"`, or `"mine-{nfe}.json"` with one file for each number of evaluations.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use fewstep_sampler::{Error, Plan, PlanFile};
+use toml::Spanned;
+
+use super::{
+    ModelSpec,
+    method::{Made, MethodEntry, RawMethod},
+};
+use crate::{failure::Result, files, source::Source};
+
+/// What stands for the number of evaluations in a file's name.
+const NFE: &str = "{nfe}";
+/// Longest label.
+const MAX_LABEL: usize = 80;
+
+/// Plans from files, on the experiment's schedule, by their numbers of evaluations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// The name in results, tables and charts.
+    pub label: String,
+    /// The file's name as the experiment has it.
+    pub pattern: String,
+    /// SHA-256 of the files, by their numbers of evaluations.
+    pub hashes: BTreeMap<usize, String>,
+    /// Numbers of evaluations that the experiment has and no file.
+    pub missing: Vec<usize>,
+    plans: BTreeMap<usize, Plan>,
+}
+
+impl Planned {
+    /// The plan with so many evaluations.
+    pub fn plan(&self, nfe: usize) -> fewstep_sampler::Result<&Plan> {
+        self.plans.get(&nfe).ok_or_else(|| {
+            let known: Vec<String> = self.plans.keys().map(usize::to_string).collect();
+            Error::Request(format!("no plan of '{}' has nfe {nfe}; there is {}", self.label, known.join(", ")))
+        })
+    }
+
+    /// All of them.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.plans.values()
+    }
+
+    /// What all plans have alike, where they do.
+    pub fn common<T: PartialEq>(&self, of: impl Fn(&Plan) -> T) -> Option<T> {
+        let mut values = self.plans().map(of);
+        let first = values.next()?;
+        values.all(|value| value == first).then_some(first)
+    }
+}
+
+impl Source<'_> {
+    /// The plans that a table names.
+    pub(super) fn planned_entry(
+        &self,
+        table: &Spanned<RawMethod>,
+        model: &ModelSpec,
+        nfe: &[usize],
+    ) -> Result<MethodEntry> {
+        let raw = table.get_ref();
+        let Some((pattern, label)) = raw.planned() else { return Err(self.error(table.span(), "no plan")) };
+        let (span, name) = (pattern.span(), pattern.get_ref().clone());
+        if let Some(field) = raw.beside_plan() {
+            return Err(self.error(table.span(), format!("{field} has no meaning beside plan, which says it itself")));
+        }
+        let path = |nfe: usize| self.beside(PathBuf::from(name.replace(NFE, &nfe.to_string())));
+        let several = name.contains(NFE);
+        let there: Vec<(usize, PathBuf)> = match several {
+            true => nfe.iter().map(|&nfe| (nfe, path(nfe))).filter(|(_, path)| path.exists()).collect(),
+            false => vec![(0, self.beside(PathBuf::from(&name)))],
+        };
+        if there.is_empty() {
+            let numbers: Vec<String> = nfe.iter().map(usize::to_string).collect();
+            return Err(self.error(span, format!("no file {name} for any of nfe = {}", numbers.join(", "))));
+        }
+        let (mut plans, mut hashes, mut names) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        for (said, path) in there {
+            let wrong = |error: &dyn std::fmt::Display| self.error(span.clone(), error);
+            let file = PlanFile::read(&path).map_err(|error| wrong(&error))?;
+            let refuse = |reason: String| Err(wrong(&format!("{}: {reason}", path.display())));
+            let spends = file.nfe();
+            if several && spends != said {
+                return refuse(format!("{spends} evaluations; its name says {said}"));
+            }
+            if !several && !nfe.contains(&spends) {
+                return refuse(format!("a plan of {spends} evaluations, which nfe has not: it would have no cell"));
+            }
+            let plan = file.plan(&model.schedule, &model.schedule_name);
+            plans.insert(spends, plan.map_err(|error| wrong(&format!("{}: {error}", path.display())))?);
+            hashes.insert(spends, files::sha256_of(&path)?);
+            names.push(file.method);
+        }
+        let label = match label {
+            Some(label) => self.label(label)?,
+            None if names.iter().all(|other| *other == names[0]) => {
+                self.label(&Spanned::new(span.clone(), names[0].clone()))?
+            }
+            None => return Err(self.error(table.span(), "the files have several methods; expected a label for them")),
+        };
+        let missing = nfe.iter().copied().filter(|nfe| several && !plans.contains_key(nfe)).collect();
+        let planned = Planned { label, pattern: name, hashes, missing, plans };
+        let threshold = self.own_threshold(raw)?.or_else(|| planned.common(|plan| plan.threshold));
+        match threshold {
+            Some(threshold) => Ok(MethodEntry { made: Made::Planned(planned), threshold }),
+            None => Err(self.error(table.span(), "the files have several thresholds; expected one for them")),
+        }
+    }
+
+    /// A name for tables, and for `--only`, which has commas between what it selects.
+    fn label(&self, label: &Spanned<String>) -> Result<String> {
+        let text = label.get_ref();
+        let odd = |c: char| c.is_control() || [',', '|', '<', '>'].contains(&c);
+        let length = text.chars().count();
+        if !(1..=MAX_LABEL).contains(&length) || text.trim() != text || text.chars().any(odd) {
+            let expected = format!("1 to {MAX_LABEL} characters without , | < > or spaces around");
+            return Err(self.error(label.span(), format!("label is '{}'; expected {expected}", text.escape_debug())));
+        }
+        Ok(text.clone())
+    }
+}

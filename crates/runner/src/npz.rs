@@ -1,0 +1,92 @@
+//! Arrays of single precision that other programs read and write: `.npz` files as NumPy's, with one array, `arr_0`.
+
+use std::{
+    fs::File,
+    io::{Cursor, Read, Write},
+    path::Path,
+};
+
+use npyz::WriterBuilder;
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+
+use crate::{
+    failure::{Failure, Result},
+    files,
+};
+
+/// The array's name in the archive.
+const NAME: &str = "arr_0.npy";
+/// No array of noise is larger.
+const MAX_BYTES: u64 = 8 << 30;
+
+/// Numbers `[n, channels, height, width]`, of this shape but for n, and n.
+///
+/// # Errors
+/// Naming the file, what it holds, and what was expected.
+pub fn read(path: &Path, [channels, height, width]: [usize; 3]) -> Result<(usize, Vec<f32>)> {
+    let wrong = |reason: String| {
+        let expected = format!("arr_0 of f32 [n, {channels}, {height}, {width}] in C order");
+        Failure::Request(format!("{}: {reason}; expected {expected}", path.display()))
+    };
+    let file = File::open(path).map_err(Failure::file(path))?;
+    let mut archive = ZipArchive::new(file).map_err(|error| wrong(format!("no zip archive ({error})")))?;
+    let entry = archive.by_name(NAME).map_err(|error| wrong(format!("arr_0: {error}")))?;
+    let size = entry.size();
+    let npy = npyz::NpyFile::new(entry.take(MAX_BYTES)).map_err(|error| wrong(format!("arr_0: {error}")))?;
+    let (shape, kind) = (npy.shape().to_vec(), npy.dtype().descr());
+    let fits = |n: u64| [n, channels as u64, height as u64, width as u64] == shape[..];
+    let Some(&n) = shape.first().filter(|&&n| n > 0 && fits(n)) else {
+        return Err(wrong(format!("arr_0 has shape {shape:?}")));
+    };
+    if kind != "'<f4'" || npy.order() != npyz::Order::C {
+        return Err(wrong(format!("arr_0 has type {kind} in {:?} order", npy.order())));
+    }
+    let bytes = shape.iter().try_fold(4u64, |product, &side| product.checked_mul(side));
+    if bytes.is_none_or(|bytes| bytes > size.min(MAX_BYTES)) {
+        return Err(wrong(format!("arr_0 claims shape {shape:?} in {size} bytes")));
+    }
+    let values: Vec<f32> = npy.into_vec().map_err(|error| wrong(format!("arr_0: {error}")))?;
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok((n as usize, values)),
+        Some(at) => Err(wrong(format!("number {at} is {}", values[at]))),
+    }
+}
+
+/// Writes numbers of this shape; the same bytes every time.
+pub fn write(path: &Path, shape: [usize; 4], values: &[f32]) -> Result<()> {
+    let failed = |error: &dyn std::fmt::Display| Failure::run(format!("{}: {error}", path.display()));
+    let mut npy = Vec::new();
+    let mut writer = npyz::WriteOptions::new()
+        .default_dtype()
+        .shape(&shape.map(|side| side as u64))
+        .writer(&mut npy)
+        .begin_nd()
+        .map_err(|error| failed(&error))?;
+    writer.extend(values).and_then(|()| writer.finish()).map_err(|error| failed(&error))?;
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+    archive.start_file(NAME, options).map_err(|error| failed(&error))?;
+    archive.write_all(&npy).map_err(|error| failed(&error))?;
+    let bytes = archive.finish().map_err(|error| failed(&error))?.into_inner();
+    files::write(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_are_read_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npz");
+        let values: Vec<f32> = (0..24).map(|i| (i as f32).sin()).collect();
+        write(&path, [2, 3, 2, 2], &values).unwrap();
+        assert_eq!(read(&path, [3, 2, 2]).unwrap(), (2, values));
+        let message = |shape| read(&path, shape).unwrap_err().to_string();
+        assert!(message([3, 4, 4]).contains("arr_0 has shape [2, 3, 2, 2]; expected arr_0 of f32 [n, 3, 4, 4]"));
+        write(&path, [1, 1, 1, 1], &[f32::NAN]).unwrap();
+        assert!(message([1, 1, 1]).contains("number 0 is NaN"));
+        std::fs::write(&path, b"PK").unwrap();
+        assert!(message([1, 1, 1]).contains("no zip archive"));
+    }
+}

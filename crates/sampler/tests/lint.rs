@@ -1,0 +1,120 @@
+//! What is said of plans, against what is known of the methods that made them.
+
+mod common;
+
+use common::{assert_below, largest};
+use fewstep_sampler::{Grid, Method, Plan, PlanFile, Request, Schedule, lint::Lint};
+
+fn plan(name: &str, order: Option<usize>, grid: &str, afs: bool) -> (Plan, Schedule) {
+    let schedule = Schedule::linear();
+    let grid: Grid = grid.parse().unwrap();
+    let request = Request { afs, ..Request::new(&schedule, &grid, 8) };
+    (Method::new(name, order).unwrap().plan(&request).unwrap(), schedule)
+}
+
+fn lint(name: &str, order: Option<usize>, grid: &str) -> Lint {
+    let (plan, schedule) = plan(name, order, grid, false);
+    Lint::of(&PlanFile::of(&plan, "linear"), &schedule).unwrap()
+}
+
+/// Every method but Euler in τ carries a constant image and a constant ε exactly, whatever it is called.
+#[test]
+fn constants_are_carried_by_what_is_known_to_carry_them() {
+    let (schedule, grid) = (Schedule::linear(), "quadratic".parse().unwrap());
+    let mut defects = Vec::new();
+    for method in Method::all().into_iter().filter(|method| !method.normalise) {
+        let plan = method.plan(&Request::new(&schedule, &grid, 8)).unwrap();
+        let lint = Lint::of(&PlanFile::of(&plan, "linear"), &schedule).unwrap();
+        assert_eq!((lint.stochastic, lint.nfe), (method.is_stochastic(), plan.nfe));
+        match method.name().as_str() {
+            "euler" => assert!((lint.image - 1.0).abs() > 0.01 && lint.order == 0, "{lint:?}"),
+            // Ancestral sampling's mean keeps the image and lets some of ε go.
+            _ if method.is_stochastic() => {
+                assert!((lint.constant - 1.0).abs() > 1e-3 && lint.gaussian.is_none(), "{}: {lint:?}", lint.constant)
+            }
+            _ => {
+                assert!(lint.order >= 1 && lint.unused.is_empty(), "{}: {lint:?}", method.label());
+                defects.extend([lint.image - 1.0, lint.constant - 1.0].map(f64::abs));
+            }
+        }
+    }
+    assert_below(5e-14, largest(defects), "constants");
+}
+
+/// Adams–Bashforth in ρ of degree d is exact for polynomials in σ up to degree d, once it has that many predictions; iPNDM's
+/// weights are those of even steps, and on any others of order 1.
+#[test]
+fn orders_are_those_of_polynomials_in_sigma() {
+    for degree in 0..=3 {
+        let lint = lint("deis-rho", Some(degree), "quadratic");
+        let orders: Vec<usize> = lint.steps.iter().map(|step| step.order).collect();
+        let expected: Vec<usize> = (0..8).map(|k| 1 + degree.min(k)).collect();
+        assert_eq!(orders, expected);
+        assert_eq!((lint.order, lint.usual_order), (1, degree + 1));
+    }
+    assert_eq!(lint("ipndm", Some(4), "quadratic").usual_order, 1);
+    assert_eq!(lint("ipndm", Some(4), "edm-1-to-0.1").usual_order, 4);
+    let heun = lint("rho-heun", None, "quadratic-to-0.01");
+    assert_eq!((heun.order, heun.usual_order), (2, 2));
+    let carried: Vec<bool> = heun.steps.iter().map(|step| step.carried).collect();
+    assert_eq!(carried, [false, true, false, true, false, true, false, true]);
+    // Classical RK4 integrates cubics as Simpson's rule does.
+    assert_eq!(lint("rho-rk4", None, "quadratic-to-0.01").order, 4);
+}
+
+/// On Gaussian data each method of the same formula has the error that stands beside it.
+#[test]
+fn errors_on_gaussian_data_stand_beside_those_of_adams_bashforth() {
+    for degree in 0..=3 {
+        let gaussian = lint("deis-rho", Some(degree), "edm-to-0.001").gaussian.unwrap();
+        assert_below(1e-12, (gaussian.error / gaussian.adams_bashforth[degree] - 1.0).abs(), "ρAB-DEIS");
+    }
+    let ddim = lint("ddim", None, "edm-to-0.001").gaussian.unwrap();
+    assert!(ddim.error > 0.01 && ddim.adams_bashforth[1] < ddim.error, "{ddim:?}");
+}
+
+/// ∂y_N/∂ε_k, against a run with one ε changed.
+#[test]
+fn sensitivities_are_derivatives_of_the_sums() {
+    let (plan, schedule) = plan("unipc-bh2", Some(3), "quadratic", false);
+    let lint = Lint::of(&PlanFile::of(&plan, "linear"), &schedule).unwrap();
+    // In x, whose end is y's where ᾱ = 1.
+    let end = |changed: usize| {
+        let mut states = vec![0.0];
+        for (k, step) in plan.steps.iter().enumerate() {
+            let older: f64 = step.b.iter().zip(states[..k].iter().rev()).map(|(b, x)| b * x).sum();
+            let c = k.checked_sub(changed).and_then(|j| step.c.get(j)).copied().unwrap_or(0.0);
+            states.push(step.a * states[k] + older + c);
+        }
+        states[plan.steps.len()]
+    };
+    let errors = (0..8).map(|k| (end(k) - lint.steps[k].sensitivity).abs());
+    assert_below(1e-11, largest(errors), "sensitivities");
+    assert!(lint.steps.iter().all(|step| step.sensitivity.abs() > 1e-3));
+}
+
+#[test]
+fn what_is_odd_is_named() {
+    let text = r#"{"format": "fewstep-plan", "version": 1, "method": "odd", "variable": "x", "schedule": "linear",
+"tau": [1.0, 0.5, 0.4996, 0.2, 0.0008, 0.0004], "steps": [
+{"a": 1.0, "c": [-0.5], "afs": 1.0}, {"a": 1.0, "c": [0.0]}, {"a": 0.0, "b": [1.0], "c": [0.0, -0.3]},
+{"a": 1.0, "c": [0.0, -0.1]}, {"a": 0.9, "c": [-0.01]}]}"#;
+    let lint = Lint::of(&PlanFile::parse(text).unwrap(), &Schedule::linear()).unwrap();
+    // Prediction 3 is nowhere; 1 is in a state that is carried; state 2 is what nothing is made of.
+    assert_eq!((lint.afs, lint.nfe, lint.unused), (vec![0], 4, vec![3]));
+    assert_eq!((lint.short, lint.low), (vec![1, 4], vec![4]));
+    assert!(!lint.steps[1].carried && lint.end_tau == 0.0004 && lint.end_sigma > 0.0);
+    assert!((lint.image - 0.9).abs() > 0.01, "{}", lint.image);
+}
+
+#[test]
+fn both_variables_are_said_the_same_of() {
+    for afs in [false, true] {
+        let (plan, schedule) = plan("dpm-solver++m", Some(2), "quadratic", afs);
+        let x = PlanFile::of(&plan, "linear");
+        let [a, b] = [&x, &x.in_y(&schedule)].map(|file| Lint::of(file, &schedule).unwrap());
+        assert_eq!((a.order, a.usual_order, &a.unused, &a.afs), (b.order, b.usual_order, &b.unused, &b.afs));
+        let (one, other) = (a.gaussian.unwrap(), b.gaussian.unwrap());
+        assert_below(1e-12, (one.error / other.error - 1.0).abs(), "error on Gaussian data");
+    }
+}
