@@ -200,8 +200,10 @@ impl Sampler {
         work: impl Fn(Range<usize>) -> Result<R> + Sync,
         mut take: impl FnMut(Range<usize>, R) -> Result<()>,
     ) -> Result<()> {
-        let starts = (0..samples).step_by(self.batch);
-        let mut ranges = starts.map(|start| start..(start + self.batch).min(samples));
+        // As many for every worker, or some would wait for the last: of 8 images on two cores, 4 and 4.
+        let count = samples.div_ceil(self.batch).next_multiple_of(self.workers());
+        let batch = samples.div_ceil(count.max(1)).max(1);
+        let mut ranges = (0..samples).step_by(batch).map(|start| start..(start + batch).min(samples));
         if self.cpu {
             pipeline::in_order(ranges, self.workers() * 2, work, take)
         } else {
@@ -255,6 +257,24 @@ mod tests {
         };
         sampler.batches(count, |range| sampler.run(plan, seed, range, |_, _| {}), take).unwrap();
         x
+    }
+
+    #[test]
+    fn every_worker_has_as_many_images() {
+        let workers = sampler(None).workers();
+        for (samples, batch) in [(8, 16), (5 * workers + 1, 8), (64, 16), (1, 1)] {
+            let sampler = Sampler { batch, ..sampler(None) };
+            let mut sizes = Vec::new();
+            let take = |range: Range<usize>, ()| {
+                sizes.push(range.len());
+                Ok(())
+            };
+            sampler.batches(samples, |_| Ok(()), take).unwrap();
+            assert_eq!(sizes.iter().sum::<usize>(), samples);
+            assert!(sizes.iter().all(|size| *size <= batch), "{sizes:?}");
+            let rounds = samples.div_ceil(batch * workers);
+            assert!(sizes.len() <= rounds * workers && sizes[0] == samples.div_ceil(rounds * workers), "{sizes:?}");
+        }
     }
 
     #[test]
