@@ -1,5 +1,7 @@
 //! The `[[method]]` tables.
 
+use std::ops::Range;
+
 use fewstep_sampler::{Coefficients, Grid, Method, Normaliser, Plan, Request, Schedule, Threshold};
 use serde::Deserialize;
 use toml::Spanned;
@@ -163,6 +165,8 @@ pub(super) struct RawMethod {
 /// What is said for all methods.
 pub(super) struct Common<'a> {
     pub(super) grid: Option<&'a Spanned<RawGrid>>,
+    /// Every method on each of them.
+    pub(super) grids: Option<&'a [Spanned<RawGrid>]>,
     pub(super) coefficients: Option<Coefficients>,
     pub(super) threshold: Option<&'a Spanned<String>>,
 }
@@ -209,36 +213,53 @@ impl Source<'_> {
         raw.get_ref().parse().map_err(|error| self.error(raw.span(), error))
     }
 
+    /// The methods, and where each is in the file: with several grids a table is as many methods.
     pub(super) fn methods(
         &self,
         raw: &[Spanned<RawMethod>],
         common: &Common,
         model: &ModelSpec,
         nfe: &[usize],
-    ) -> Result<Vec<MethodEntry>> {
-        let mut methods: Vec<MethodEntry> = Vec::new();
+    ) -> Result<(Vec<MethodEntry>, Vec<Range<usize>>)> {
+        let (mut methods, mut spans): (Vec<MethodEntry>, Vec<_>) = (Vec::new(), Vec::new());
+        if let (Some(_), Some(grid)) = (common.grids, common.grid) {
+            return Err(self.error(grid.span(), "expected either grid or grids"));
+        }
         for table in raw {
-            let entry = match &table.get_ref().plan {
-                None => self.method(table, common)?,
-                Some(_) => self.planned_entry(table, model, nfe)?,
+            let entries = match (&table.get_ref().plan, common.grids) {
+                (Some(_), _) => vec![self.planned_entry(table, model, nfe)?],
+                (None, Some(grids)) if table.get_ref().grid.is_none() => {
+                    grids.iter().map(|grid| self.method(table, common, Some(grid))).collect::<Result<_>>()?
+                }
+                (None, _) => vec![self.method(table, common, common.grid)?],
             };
-            // Rows of a table are told apart by grids and the like, which files do not say, and cells by names.
-            let files = |entry: &MethodEntry| matches!(entry.made, Made::Planned(_));
-            let alike = |other: &MethodEntry| other.label() == entry.label() || other.name() == entry.name();
-            let same = |other: &&MethodEntry| **other == entry || (files(&entry) || files(other)) && alike(other);
-            if let Some(other) = methods.iter().find(same) {
-                let again = if files(&entry) || files(other) { "; expected another label for the plan" } else { "" };
-                return Err(self.error(table.span(), format!("method {} is there twice{again}", entry.label())));
+            for entry in entries {
+                // Rows of a table are told apart by grids and the like, which files do not say, and cells by names.
+                let files = |entry: &MethodEntry| matches!(entry.made, Made::Planned(_));
+                let alike = |other: &MethodEntry| other.label() == entry.label() || other.name() == entry.name();
+                let same = |other: &&MethodEntry| **other == entry || (files(&entry) || files(other)) && alike(other);
+                if let Some(other) = methods.iter().find(same) {
+                    let again =
+                        if files(&entry) || files(other) { "; expected another label for the plan" } else { "" };
+                    return Err(self.error(table.span(), format!("method {} is there twice{again}", entry.label())));
+                }
+                methods.push(entry);
+                spans.push(table.span());
             }
-            methods.push(entry);
         }
         if methods.is_empty() {
-            return Err(self.error(0..0, "no [[method]] table; expected at least one"));
+            let missing = if raw.is_empty() { "no [[method]] table" } else { "grids is empty" };
+            return Err(self.error(0..0, format!("{missing}; expected at least one")));
         }
-        Ok(methods)
+        Ok((methods, spans))
     }
 
-    fn method(&self, table: &Spanned<RawMethod>, common: &Common) -> Result<MethodEntry> {
+    fn method(
+        &self,
+        table: &Spanned<RawMethod>,
+        common: &Common,
+        grid: Option<&Spanned<RawGrid>>,
+    ) -> Result<MethodEntry> {
         let entry = table.get_ref();
         if let Some(label) = &entry.label {
             return Err(self.error(label.span(), "label is for a plan; a method has its own"));
@@ -256,7 +277,7 @@ impl Source<'_> {
             name.push_str("-sn");
         }
         let method = Method::new(&name, order).map_err(|error| self.error(span, error))?;
-        let grid = entry.grid.as_ref().or(common.grid).map(|grid| self.grid(grid)).transpose()?;
+        let grid = entry.grid.as_ref().or(grid).map(|grid| self.grid(grid)).transpose()?;
         // What is said for all methods is for those that can have it; a method's own must fit it.
         let all_coefficients = common.coefficients.filter(|_| method.has_reference_coefficients());
         let all_threshold = common.threshold.map(|threshold| self.threshold(threshold)).transpose()?;
@@ -279,15 +300,15 @@ impl Source<'_> {
     pub(super) fn plans(
         &self,
         entries: &[MethodEntry],
-        raw: &[Spanned<RawMethod>],
+        spans: &[Range<usize>],
         nfe: &[usize],
         schedule: &Schedule,
     ) -> Result<()> {
         let tau: Vec<f64> = (1..=schedule.levels()).map(|k| k as f64 / schedule.levels() as f64).collect();
         let constant = Normaliser::new(tau.clone(), vec![1.0; tau.len()])?;
-        for (entry, table) in entries.iter().zip(raw) {
+        for (entry, span) in entries.iter().zip(spans) {
             for &nfe in nfe.iter().filter(|&&nfe| entry.has(nfe)) {
-                entry.plan(schedule, nfe, Some(&constant)).map_err(|error| self.error(table.span(), error))?;
+                entry.plan(schedule, nfe, Some(&constant)).map_err(|error| self.error(span.clone(), error))?;
             }
         }
         Ok(())

@@ -113,6 +113,7 @@ struct Raw {
     nfe: Spanned<Vec<Spanned<usize>>>,
     metrics: Spanned<Vec<Spanned<String>>>,
     grid: Option<Spanned<RawGrid>>,
+    grids: Option<Vec<Spanned<RawGrid>>>,
     coefficients: Option<Coefficients>,
     threshold: Option<Spanned<String>>,
     model: RawModel,
@@ -203,19 +204,23 @@ impl Source<'_> {
         let batch = raw.batch.as_ref().map_or(Ok(16), |batch| self.within("batch", batch, 1..MAX_BATCH + 1))?;
         let nfe = self.nfe(&raw.nfe)?;
         let seeds = self.seeds(raw.seed.as_ref(), raw.seeds.as_ref())?;
-        let common =
-            Common { grid: raw.grid.as_ref(), coefficients: raw.coefficients, threshold: raw.threshold.as_ref() };
+        let common = Common {
+            grid: raw.grid.as_ref(),
+            grids: raw.grids.as_deref(),
+            coefficients: raw.coefficients,
+            threshold: raw.threshold.as_ref(),
+        };
         let model = self.model(raw.model)?;
-        let methods = self.methods(&raw.method, &common, &model, &nfe)?;
+        let (methods, spans) = self.methods(&raw.method, &common, &model, &nfe)?;
         let metrics = self.metrics(&raw.metrics)?;
-        if let Some((entry, table)) = methods.iter().zip(&raw.method).find(|(entry, _)| entry.normalises())
+        if let Some((entry, span)) = methods.iter().zip(&spans).find(|(entry, _)| entry.normalises())
             && raw.normaliser.is_none()
         {
             let message = format!("method '{}' needs a [normaliser] table", entry.name());
-            return Err(self.error(table.span(), message));
+            return Err(self.error(span.clone(), message));
         }
         self.measurable(&metrics, &methods)?;
-        self.plans(&methods, &raw.method, &nfe, &model.schedule)?;
+        self.plans(&methods, &spans, &nfe, &model.schedule)?;
         let exact = matches!(&model.kind, ModelKind::Mixture(components) if components.len() == 1);
         let normaliser = raw.normaliser.map(|normaliser| self.normaliser(normaliser, &model.schedule)).transpose()?;
 

@@ -136,7 +136,9 @@ impl HeatMap {
                 let from = (left + CELL.0 * column as i32, top + CELL.1 * row as i32);
                 let frame = Area { from, to: (from.0 + CELL.0 - 1, from.1 + CELL.1 - 1) };
                 let thick = if best == Some((row, column)) { 4 } else { 1 };
-                canvas.area(frame, BLACK.stroke_width(thick))?;
+                // Lines: rectangles of SVG have no width of their own.
+                let Area { from, to } = frame;
+                canvas.line(&[from, (to.0, from.1), to, (from.0, to.1), from], BLACK.stroke_width(thick))?;
             }
         }
         Ok(())
