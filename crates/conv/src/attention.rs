@@ -67,12 +67,16 @@ impl Attention {
     }
 }
 
+/// Lanes between the scores of one block of keys and the next: apart from a power of two, or all blocks of a query would want the same
+/// lines of the first cache.
+const GAP: usize = 5;
+
 /// One head's keys and values as weights, and its scores.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     keys: Panels,
     values: Panels,
-    /// `[block of keys][query]`.
+    /// `[block of keys][query]`, [`GAP`] lanes more from one block to the next.
     scores: Vec<Lane>,
     offsets: Vec<usize>,
 }
@@ -92,11 +96,14 @@ impl Kernel for Work<'_> {
         let (blocks, keys) = (dim.div_ceil(LANES), pixels.div_ceil(LANES));
         let scale = (dim as f32).sqrt().recip();
         let Room { keys: key_panels, values, scores, offsets } = room;
-        key_panels.reset(keys, blocks, 2);
-        values.reset(blocks, keys, 2);
-        scores.resize(keys * pixels, Lane::ZERO);
+        // As wide as leaves enough sums in registers.
+        let widest = if V == 1 { 4 } else { 2 };
+        key_panels.reset(keys, blocks, widest);
+        values.reset(blocks, keys, widest);
+        let gap = pixels + GAP;
+        scores.resize(keys * gap, Lane::ZERO);
         offsets.clear();
-        offsets.extend((0..keys.max(blocks)).map(|block| block * pixels));
+        offsets.extend((0..blocks).map(|block| block * pixels).chain((0..keys).map(|block| block * gap)));
         let plain = Finish { bias: &[], add: None, relu: false };
         for n in 0..qkv.images() {
             for head in 0..heads {
@@ -104,13 +111,13 @@ impl Kernel for Work<'_> {
                 pack(key_panels, values, [part(1), part(2)], [dim, pixels], scale);
                 for (block, panel) in key_panels.iter() {
                     let input = Input { x: part(0), base: 0, offsets: &offsets[..blocks] };
-                    let place = Place { base: block * pixels, plane: pixels };
+                    let place = Place { base: block * gap, plane: gap };
                     panel.line::<S, V, 1>(simd, pixels, input, scores, place, plain);
                 }
-                softmax::<S, V>(simd, scores, pixels);
+                softmax::<S, V>(simd, scores, pixels, gap);
                 let out = &mut y.image_mut(n)[head * blocks * pixels..][..blocks * pixels];
                 for (block, panel) in values.iter() {
-                    let input = Input { x: scores, base: 0, offsets: &offsets[..keys] };
+                    let input = Input { x: scores, base: 0, offsets: &offsets[blocks..] };
                     let place = Place { base: block * pixels, plane: pixels };
                     panel.line::<S, V, 1>(simd, pixels, input, out, place, plain);
                 }
@@ -147,16 +154,16 @@ fn pack(keys: &mut Panels, values: &mut Panels, [k, v]: [&[Lane]; 2], [dim, pixe
 
 /// Over the keys, for every query.
 #[inline(always)]
-fn softmax<S: Simd, const V: usize>(simd: S, scores: &mut [Lane], pixels: usize) {
+fn softmax<S: Simd, const V: usize>(simd: S, scores: &mut [Lane], pixels: usize, gap: usize) {
     let keys = pixels.div_ceil(LANES);
     for query in 0..pixels {
         // Behind the last key there is nothing.
-        for value in &mut scores[(keys - 1) * pixels + query].0[pixels - (keys - 1) * LANES..] {
+        for value in &mut scores[(keys - 1) * gap + query].0[pixels - (keys - 1) * LANES..] {
             *value = f32::NEG_INFINITY;
         }
         let mut most = vectors::<S, V>(&scores[query]);
         for block in 1..keys {
-            let score = vectors::<S, V>(&scores[block * pixels + query]);
+            let score = vectors::<S, V>(&scores[block * gap + query]);
             for v in 0..V {
                 most[v] = simd.max_f32s(most[v], score[v]);
             }
@@ -166,7 +173,7 @@ fn softmax<S: Simd, const V: usize>(simd: S, scores: &mut [Lane], pixels: usize)
         let most = lane.0.iter().fold(f32::NEG_INFINITY, |most, &value| most.max(value));
         let mut sums = Lane::ZERO;
         for block in 0..keys {
-            let score = &mut scores[block * pixels + query];
+            let score = &mut scores[block * gap + query];
             for (value, sum) in score.0.iter_mut().zip(&mut sums.0) {
                 // exp clamps, so that what is not there has to be said.
                 let power = if *value == f32::NEG_INFINITY { 0.0 } else { exp(S::F32_LANES != 1, *value - most) };
@@ -176,7 +183,7 @@ fn softmax<S: Simd, const V: usize>(simd: S, scores: &mut [Lane], pixels: usize)
         }
         let weight = sums.0.iter().sum::<f32>().recip();
         for block in 0..keys {
-            for value in &mut scores[block * pixels + query].0 {
+            for value in &mut scores[block * gap + query].0 {
                 *value *= weight;
             }
         }

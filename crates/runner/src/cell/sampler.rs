@@ -193,6 +193,13 @@ impl Sampler {
         }
     }
 
+    /// Images of a batch that give every core as many, or some would wait for the last: of 8 images on two cores, 4 and 4. On the
+    /// CPU an image's bits do not depend on its batch; elsewhere they may, and the key has the batch that was asked for.
+    fn share(&self, samples: usize) -> usize {
+        let count = samples.div_ceil(self.batch).next_multiple_of(self.workers());
+        samples.div_ceil(count.max(1)).max(1)
+    }
+
     /// Runs `work` on every batch of `samples` images, and `take` on its results in the images' order.
     pub fn batches<R: Send>(
         &self,
@@ -200,9 +207,7 @@ impl Sampler {
         work: impl Fn(Range<usize>) -> Result<R> + Sync,
         mut take: impl FnMut(Range<usize>, R) -> Result<()>,
     ) -> Result<()> {
-        // As many for every worker, or some would wait for the last: of 8 images on two cores, 4 and 4.
-        let count = samples.div_ceil(self.batch).next_multiple_of(self.workers());
-        let batch = samples.div_ceil(count.max(1)).max(1);
+        let batch = if self.cpu { self.share(samples) } else { self.batch };
         let mut ranges = (0..samples).step_by(batch).map(|start| start..(start + batch).min(samples));
         if self.cpu {
             pipeline::in_order(ranges, self.workers() * 2, work, take)

@@ -99,7 +99,7 @@ impl HeatMap {
         let title = fitting(&self.title, room, 10..=TITLE);
         canvas.text(&self.title, (layout.size.0 / 2, MARGIN + TITLE / 2), title, HPos::Center)?;
         let note = format!(
-            "{}; bright is small, colours are logarithmic within a panel. Framed: the best grid of a row; thick: the best of all.",
+            "{}; bright is small, colours are logarithmic within a panel. Framed: the best grid of a row; thick: the lowest of all. *: fewer evaluations spent.",
             self.metric.title()
         );
         let size = fitting(&note, room, 8..=LABEL);
@@ -117,17 +117,20 @@ impl HeatMap {
             let x = left + CELL.0 * i as i32 + CELL.0 / 2;
             canvas.upwards(grid, (x, top - 5 - width(grid, LABEL) / 2), LABEL)?;
         }
-        let shades = Shades::of(self.grids.values[panel].iter().flatten().filter_map(|value| *value));
+        let all =
+            (0..self.grids.solvers.len()).flat_map(|row| (0..self.grids.grids.len()).map(move |column| (row, column)));
+        let shades = Shades::of(all.filter_map(|at| self.grids.value(panel, at)).filter(|value| value.is_finite()));
         let best = self.grids.best(panel);
         for (row, solver) in self.grids.solvers.iter().enumerate() {
             let y = top + CELL.1 * row as i32;
             if panel.is_multiple_of(layout.across) {
                 canvas.text(solver, (left - 8, y + CELL.1 / 2), LABEL, HPos::Right)?;
             }
-            for (column, value) in self.grids.values[panel][row].iter().enumerate() {
-                let x = left + CELL.0 * column as i32;
+            for column in 0..self.grids.grids.len() {
+                let (value, x) = (self.grids.value(panel, (row, column)), left + CELL.0 * column as i32);
+                let cheaper = self.grids.is_cheaper(panel, (row, column));
                 let area = Area { from: (x, y), to: (x + CELL.0 - 1, y + CELL.1 - 1) };
-                canvas.cell(area, *value, &shades)?;
+                canvas.cell(area, value, cheaper, &shades)?;
             }
         }
         // Frames above all cells, or a neighbour would cover them.
@@ -164,8 +167,8 @@ impl Shades {
 }
 
 impl<B: DrawingBackend> Canvas<B> {
-    /// A value on its colour; a cross where it diverged, nothing where there is none.
-    fn cell(&self, area: Area, value: Option<f64>, shades: &Shades) -> Drawn<B> {
+    /// A value on its colour, with a star where it is of fewer evaluations; nothing where there is none.
+    fn cell(&self, area: Area, value: Option<f64>, cheaper: bool, shades: &Shades) -> Drawn<B> {
         let middle = ((area.from.0 + area.to.0) / 2, (area.from.1 + area.to.1) / 2);
         match value {
             None => self.area(area, RGBColor(245, 245, 245).filled()),
@@ -180,7 +183,8 @@ impl<B: DrawingBackend> Canvas<B> {
                 // Luminance (ITU-R BT.709).
                 let luminance = 0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b);
                 let ink = if luminance > 130.0 { BLACK } else { WHITE };
-                self.coloured(&number(value), middle, NUMBER, HPos::Center, ink)
+                let star = if cheaper { "*" } else { "" };
+                self.coloured(&format!("{}{star}", number(value)), middle, NUMBER, HPos::Center, ink)
             }
         }
     }
@@ -200,15 +204,27 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::{Point, Value};
+
+    /// Infinite: diverged. Spends 5 evaluations.
+    fn point(value: f64) -> Option<Point> {
+        let (mut point, whole) = (Point { spent: 5.0, ..Point::default() }, value.is_finite());
+        if whole {
+            point.values.insert(0, Value { value, shares: Vec::new() });
+        } else {
+            point.diverged.insert(0, "image 0".into());
+        }
+        Some(point)
+    }
 
     fn map() -> HeatMap {
         let grids = Grids {
             solvers: vec!["DDIM".into(), "DEIS-2".into()],
             grids: vec!["quadratic".into(), "edm".into(), "log-snr".into()],
             nfes: vec![5, 10],
-            values: vec![
-                vec![vec![Some(0.2), Some(0.1), None], vec![Some(0.05), Some(f64::INFINITY), Some(0.4)]],
-                vec![vec![Some(0.02), Some(0.01), None], vec![Some(0.005), Some(0.006), Some(0.04)]],
+            points: vec![
+                vec![vec![point(0.2), point(0.1), None], vec![point(0.05), point(f64::INFINITY), point(0.4)]],
+                vec![vec![point(0.02), point(0.01), None], vec![point(0.005), point(0.006), point(0.04)]],
             ],
         };
         HeatMap { title: "A title".into(), grids, metric: Metric::OdeRmse }
@@ -223,7 +239,7 @@ mod tests {
         };
         assert!(light(0.05) > light(0.1) && light(0.1) > light(0.4));
         let svg = map().svg().unwrap();
-        for text in [".200", ".100", ".050", "diverged", "5.0e-3", "5 NFE", "10 NFE", "DEIS-2", "log-snr"] {
+        for text in [".200\n", ".100\n", ".050\n", "diverged", "5.0e-3*", "5 NFE", "10 NFE", "DEIS-2", "log-snr"] {
             assert!(svg.contains(text), "{text}");
         }
         // The best of all, framed thick, once a panel.

@@ -123,20 +123,22 @@ pub fn section(results: &Folder, metric: Metric, all: &[Series], floor: Option<&
 }
 
 /// Every solver on its best grid: what it is worth once all are given theirs.
-pub fn best_grids(map: &Grids) -> String {
+pub fn best_grids(map: &Grids, floor: Option<&Floor>, metric: Metric) -> String {
     let mut text =
-        "\nEvery solver on its best grid, chosen at each NFE by this very number; in bold the best of all:\n\n"
-            .to_owned();
+        "\nEvery solver on its best grid, chosen at each NFE by this very number; bold as above:\n\n".to_owned();
     text.push_str(&header(&map.nfes));
     for (row, solver) in map.solvers.iter().enumerate() {
         _ = write!(text, "| {solver} |");
-        for nfe in 0..map.nfes.len() {
-            let best = map.best_of(nfe, row).map(|column| (column, map.value(nfe, (row, column))));
-            let entry = best.map_or("–".to_owned(), |(column, value)| {
-                let entry = format!("{} {}", number(value), map.grids[column]);
-                if map.best(nfe) == Some((row, column)) { format!("**{entry}**") } else { entry }
-            });
-            _ = write!(text, " {entry} |");
+        for (k, &nfe) in map.nfes.iter().enumerate() {
+            let best = map.best(k).and_then(|at| map.point(k, at));
+            let column = map.best_of(k, row);
+            let entry = column.and_then(|column| Some((column, map.point(k, (row, column))?)));
+            match entry {
+                Some((column, point)) => {
+                    _ = write!(text, " {} {} |", cell(point, nfe, best, floor, metric), map.grids[column]);
+                }
+                None => text.push_str(" – |"),
+            }
         }
         text.push('\n');
     }

@@ -17,4 +17,6 @@ pub use grids::Grids;
 pub use metric::Metric;
 pub use provenance::{BUILD, BURN, NORMALISER_ASSET, Provenance, count};
 pub use record::{Record, SOLUTION};
+#[cfg(test)]
+pub use series::Value;
 pub use series::{Difference, Point, Series, labels, normalised_pairs, rmse_error, series};
