@@ -79,10 +79,10 @@ def run_levels(scheduler, tau):
     return x.reshape(X_T.shape)
 
 
-def multistep(order, tau, **options):
+def multistep(order, tau, algorithm="dpmsolver++", **options):
     zero = tau[-1] == 0
     scheduler = diffusers.DPMSolverMultistepScheduler(
-        algorithm_type="dpmsolver++", solver_order=order, lower_order_final=zero, final_sigmas_type="zero" if zero else "sigma_min", **options
+        algorithm_type=algorithm, solver_order=order, lower_order_final=zero, final_sigmas_type="zero" if zero else "sigma_min", **options
     )
     return run_levels(scheduler, tau)
 
@@ -97,8 +97,9 @@ def singlestep(tau, algorithm):
     return x
 
 
-def unipc(order, kind, tau):
-    return run_levels(diffusers.UniPCMultistepScheduler(solver_order=order, solver_type=kind, lower_order_final=tau[-1] == 0), tau)
+def unipc(order, kind, tau, **options):
+    scheduler = diffusers.UniPCMultistepScheduler(solver_order=order, solver_type=kind, lower_order_final=tau[-1] == 0, **options)
+    return run_levels(scheduler, tau)
 
 
 def deis(order, tau):
@@ -180,6 +181,12 @@ for tau in [log_snr(6, 0.01), log_snr(12, 0.001)]:
     # Grid points in pairs: a step's end, and its middle in lambda.
     case("dpm-solver++s", None, tau, singlestep(tau, "dpmsolver++"))
     case("dpm-solver", 2, tau, singlestep(tau, "dpmsolver"))
+for tau in [log_snr(6, 0.01), log_snr(12, 0.001)]:
+    for order in (1, 2, 3):
+        case("dpm-solver-m", order, tau, multistep(order, tau, "dpmsolver"))
+    for order in (1, 2):
+        # UniP on noise predictions is that method, and UniPC that method corrected.
+        case("dpm-solver-m-unic", order, tau, unipc(order, "bh2", tau, predict_x0=False))
 
 versions = {"diffusers": diffusers.__version__, "torch": torch.__version__.split("+")[0], "numpy": np.__version__}
 json.dump({"versions": versions, "m": M.tolist(), "v": V.tolist(), "x_T": X_T.tolist(), "cases": cases}, sys.stdout, indent=0)

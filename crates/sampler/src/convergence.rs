@@ -4,7 +4,7 @@
 //! keeps (x − √ᾱ m)/√s. Methods run from τ = 0.6 to 0.2 on the continuous schedule, where all is smooth; multistep methods
 //! start from exact history, so that what is measured is their own order and not their start's.
 
-use crate::{Coefficients, Grid, Method, Normaliser, Plan, Request, Result, Schedule, Solver, level::Level};
+use crate::{Coefficients, Grid, Method, Normaliser, Plan, Predictor, Request, Result, Schedule, Solver, level::Level};
 
 /// Where runs start and end.
 const SPAN: (f64, f64) = (0.6, 0.2);
@@ -37,7 +37,7 @@ pub struct Measured {
 
 /// Error of `method` with `nfe` evaluations. Normalised methods are given r(τ) = 0.5 + 0.3 τ.
 ///
-/// Grids are even in τ; for iPNDM, whose weights are those of equal steps, in ρ (normalised: s).
+/// Grids are even in τ; for iPNDM, corrected or not, whose weights are those of equal steps, in ρ (normalised: s).
 ///
 /// # Errors
 /// Where there are too few evaluations for a step.
@@ -49,7 +49,9 @@ pub fn measure(method: Method, nfe: usize) -> Result<Measured> {
     let steps = method.solver.intervals(nfe, false);
     let between = |(from, to): (f64, f64), i: usize| from + (to - from) * i as f64 / steps as f64;
     let time = |i: usize| match method.solver {
-        Solver::Ipndm { .. } => level.tau(between((level.at(SPAN.0), level.at(SPAN.1)), i)),
+        Solver::Ipndm { .. } | Solver::UniC { predictor: Predictor::Ipndm, .. } => {
+            level.tau(between((level.at(SPAN.0), level.at(SPAN.1)), i))
+        }
         _ => between(SPAN, i),
     };
     let grid = Grid::list((0..=steps).map(time).collect())?;

@@ -8,9 +8,15 @@ pub(crate) struct Flow<'a> {
     pub(crate) schedule: &'a Schedule,
     level: Level<'a>,
     denoise: bool,
+    corrector: Option<Corrector>,
     tau: Vec<f64>,
     steps: Vec<Step>,
 }
+
+/// What a multistep method does in a step: y at the time it is handed, from the calls so far, oldest first.
+pub(crate) type Next<'n> = dyn FnMut(&Flow, &[Node], f64) -> Linear + 'n;
+/// The same for a method whose states are corrected before it goes on from them.
+pub(crate) type Corrector = Box<dyn Fn(&mut Next, &Flow, &[Node], f64) -> Linear>;
 
 /// A network call: where, and what it saw and gave.
 #[derive(Debug, Clone)]
@@ -45,7 +51,12 @@ impl Node {
 impl<'a> Flow<'a> {
     /// `denoise`: whether the end of the grid is followed by a call there and a step to τ = 0.
     pub(crate) fn new(schedule: &'a Schedule, level: Level<'a>, denoise: bool) -> Self {
-        Flow { schedule, level, denoise, tau: Vec::new(), steps: Vec::new() }
+        Flow { schedule, level, denoise, corrector: None, tau: Vec::new(), steps: Vec::new() }
+    }
+
+    /// With each state that a multistep method reaches corrected, once its prediction is known.
+    pub(crate) fn with_corrector(self, corrector: Corrector) -> Self {
+        Flow { corrector: Some(corrector), ..self }
     }
 
     /// The first call, at x_T.
@@ -116,8 +127,12 @@ impl<'a> Flow<'a> {
 pub(crate) fn multistep(
     mut flow: Flow,
     tau: &[f64],
-    next: impl Fn(&Flow, &[Node], f64) -> Linear,
+    mut next: impl FnMut(&Flow, &[Node], f64) -> Linear,
 ) -> (Vec<f64>, Vec<Step>) {
+    let mut next = |flow: &Flow, nodes: &[Node], target: f64| match &flow.corrector {
+        Some(corrector) => corrector(&mut next, flow, nodes, target),
+        None => next(flow, nodes, target),
+    };
     let mut nodes = vec![flow.start(tau[0])];
     let last = tau.len() - 1;
     for &target in &tau[1..last] {

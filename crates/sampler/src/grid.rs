@@ -104,10 +104,10 @@ impl Grid {
     /// τ_0 > … > τ_N for N = `steps` steps.
     ///
     /// # Errors
-    /// Where there are no steps or over T, points would repeat, or a list has another number of them.
+    /// Where there are no steps or, but for a list, over T, points would repeat, or a list has another number of them.
     pub fn times(&self, steps: usize, schedule: &Schedule) -> Result<Vec<f64>> {
         let levels = schedule.levels();
-        if steps == 0 || steps > levels {
+        if steps == 0 || steps > levels && !matches!(self.spacing, Spacing::List(_)) {
             return Err(Error::Request(format!("nfe is {steps}; expected 1 to {levels}")));
         }
         let times = match &self.spacing {

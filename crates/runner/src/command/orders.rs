@@ -22,17 +22,23 @@ const ENDS: (usize, usize) = (200, 800);
 const FLOOR: f64 = 1e-13;
 
 /// Charts that methods are shared out to, so that lines can be told apart.
-const FAMILIES: [(&str, &str); 4] = [
+const FAMILIES: [(&str, &str); 7] = [
     ("adams-bashforth", "Euler, DDIM, DEIS and iPNDM"),
     ("adams-bashforth-rho", "ρAB-DEIS and log-ρ-DEIS"),
     ("singlestep", "Runge–Kutta, DPM-Solver, DPM-Solver++(2S) and EDM"),
     ("data-multistep", "DPM-Solver++ and UniPC"),
+    ("noise-multistep", "iPNDM_v and DPM-Solver, multistep"),
+    ("corrected", "UniC after other methods"),
+    ("extrapolated", "RX-DDIM, PFDiff and DC-Solver"),
 ];
 
 fn family(solver: Solver) -> &'static str {
     match solver {
         Solver::Deis { variable: Variable::Rho | Variable::LogRho, .. } => "adams-bashforth-rho",
         Solver::DpmSolverPpM { .. } | Solver::UniPc { .. } => "data-multistep",
+        Solver::IpndmV { .. } | Solver::DpmSolverM { .. } => "noise-multistep",
+        Solver::UniC { .. } => "corrected",
+        Solver::RxDdim { .. } | Solver::PfDiff { .. } | Solver::DcSolver { .. } => "extrapolated",
         Solver::RhoRk(_) | Solver::DpmSolver { .. } | Solver::DpmSolverPpS | Solver::EdmHeun | Solver::EdmEuler => {
             "singlestep"
         }

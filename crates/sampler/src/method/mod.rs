@@ -4,23 +4,30 @@
 //! Formulas are written as in the papers, in y = x/√ᾱ, where the papers' α is 1 and their σ is ρ = σ/√ᾱ; `level.rs`
 //! says what score normalisation makes of them.
 
+mod dc_solver;
 mod ddim;
 mod ddpm;
 mod deis;
 mod dpm_solver;
+mod dpm_solver_m;
 mod dpm_solver_pp;
 mod edm;
 mod euler;
 mod ipndm;
+mod ipndm_v;
 mod names;
+mod pfdiff;
 mod rho_rk;
+mod rx;
 mod traits;
+mod unic;
 mod unipc;
 
 pub use deis::Variable;
 pub use names::MethodName;
 pub use rho_rk::Tableau;
 pub use traits::Traits;
+pub use unic::Predictor;
 pub use unipc::B;
 
 use crate::{
@@ -60,8 +67,18 @@ pub enum Solver {
         /// 1 to 4.
         order: usize,
     },
+    /// iPNDM with the weights of variable steps, as published.
+    IpndmV {
+        /// 1 to 4.
+        order: usize,
+    },
     /// DPM-Solver, singlestep.
     DpmSolver {
+        /// 1 to 3.
+        order: usize,
+    },
+    /// DPM-Solver, multistep.
+    DpmSolverM {
         /// 1 to 3.
         order: usize,
     },
@@ -78,6 +95,30 @@ pub enum Solver {
         order: usize,
         /// Its function of the step.
         b: B,
+    },
+    /// UniC after a multistep method.
+    UniC {
+        /// The method.
+        predictor: Predictor,
+        /// Its order.
+        order: usize,
+    },
+    /// UniPC-3 with compensated data predictions.
+    DcSolver {
+        /// Of the way from the call before to the newest one; 1 is UniPC-3.
+        ratio: f64,
+    },
+    /// Richardson extrapolation of DDIM.
+    RxDdim {
+        /// Steps that are extrapolated together, at least 2.
+        k: usize,
+    },
+    /// PFDiff on DDIM.
+    PfDiff {
+        /// Intervals that a call's prediction is used over, less 1.
+        k: usize,
+        /// Intervals to the springboard, 1 to k.
+        l: usize,
     },
     /// Euler's method in EDM's variables.
     EdmEuler,
@@ -127,7 +168,15 @@ type Made = (Vec<f64>, Vec<Step>);
 impl Solver {
     /// Whether it makes one call a step, at the grid's points, so that it can start from exact history.
     pub fn is_multistep(self) -> bool {
-        !matches!(self, Solver::RhoRk(_) | Solver::DpmSolver { .. } | Solver::DpmSolverPpS | Solver::EdmHeun)
+        !matches!(
+            self,
+            Solver::RhoRk(_)
+                | Solver::DpmSolver { .. }
+                | Solver::DpmSolverPpS
+                | Solver::EdmHeun
+                | Solver::RxDdim { .. }
+                | Solver::PfDiff { .. }
+        )
     }
 
     /// The intervals between grid points that `calls` calls are enough for; `to_zero` where the last one ends at τ = 0.
@@ -135,6 +184,7 @@ impl Solver {
         let tableau = match self {
             Solver::RhoRk(tableau) => tableau,
             Solver::EdmHeun => Tableau::Heun,
+            Solver::PfDiff { k, .. } => return pfdiff::intervals(calls, k),
             _ => return calls,
         };
         let stages = tableau.stages();
@@ -154,10 +204,16 @@ impl Solver {
             Solver::Deis { order, variable } => deis::make(flow, tau, order, variable),
             Solver::RhoRk(tableau) => rho_rk::make(flow, tau, tableau),
             Solver::Ipndm { order } => ipndm::make(flow, tau, order),
+            Solver::IpndmV { order } => ipndm_v::make(flow, tau, order),
             Solver::DpmSolver { order } => dpm_solver::make(flow, tau, order),
+            Solver::DpmSolverM { order } => dpm_solver_m::make(flow, tau, order),
             Solver::DpmSolverPpM { order } => dpm_solver_pp::multi(flow, tau, order),
             Solver::DpmSolverPpS => dpm_solver_pp::single(flow, tau),
             Solver::UniPc { order, b } => unipc::make(flow, tau, order, b),
+            Solver::UniC { predictor, order } => unic::make(flow, tau, predictor, order),
+            Solver::DcSolver { ratio } => dc_solver::make(flow, tau, ratio),
+            Solver::RxDdim { k } => rx::make(flow, tau, k),
+            Solver::PfDiff { k, l } => pfdiff::make(flow, tau, k, l),
             Solver::EdmEuler => edm::euler(flow, tau),
             Solver::EdmHeun => edm::heun(flow, tau),
         }

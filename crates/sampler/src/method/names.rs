@@ -9,11 +9,15 @@ use crate::{Error, Result};
 const SUFFIX: &str = "-sn";
 /// The beginning of stochastic DDIM's names; η follows.
 const ETA: &str = "ddim-eta-";
+/// The beginning of DC-Solver's names; the ratio follows.
+pub(super) const DC: &str = "dc-solver-";
+/// The ending of corrected methods' names, before [`SUFFIX`].
+pub(super) const UNIC: &str = "-unic";
 
 /// A name that [`Method::new`] knows, and what may be asked for with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MethodName {
-    /// The name; `ddim-eta-ETA` stands for all of its η.
+    /// The name; `ddim-eta-ETA` stands for all of its η, `dc-solver-RATIO` for all of its ratios.
     pub name: String,
     /// The orders it comes in; `None` where it takes none.
     pub orders: Option<RangeInclusive<usize>>,
@@ -27,7 +31,11 @@ impl MethodName {
     /// `forms`: the solvers of one name, by ascending order.
     fn of(forms: &[Solver]) -> Self {
         let (first, last) = (forms[0].traits(), forms[forms.len() - 1].traits());
-        let name = if first.name.starts_with(ETA) { format!("{ETA}ETA") } else { first.name };
+        let name = match first.name {
+            name if name.starts_with(ETA) => format!("{ETA}ETA"),
+            name if name.starts_with(DC) => format!("{DC}RATIO"),
+            name => name,
+        };
         MethodName {
             orders: (forms.len() > 1).then_some(first.order..=last.order),
             recommended: recommended(&name),
@@ -118,6 +126,12 @@ fn forms(name: &str) -> Result<Vec<Solver>> {
         return match eta.parse::<f64>() {
             Ok(eta) if eta > 0.0 && eta <= 1.0 => Ok(vec![Solver::StochasticDdim { eta }]),
             _ => refuse(format!("eta is {eta}; expected a number over 0 and up to 1")),
+        };
+    }
+    if let Some(ratio) = name.strip_prefix(DC) {
+        return match ratio.parse::<f64>() {
+            Ok(ratio) if ratio > 0.0 && ratio <= 2.0 => Ok(vec![Solver::DcSolver { ratio }]),
+            _ => refuse(format!("ratio is {ratio}; expected a number over 0 and up to 2")),
         };
     }
     let forms: Vec<Solver> = Solver::all().into_iter().filter(|solver| solver.traits().name == name).collect();

@@ -28,23 +28,22 @@ pub enum B {
 /// last orders are lowered to 1 towards λ = ∞ (the authors' `lower_order_final`, which lowers them at other ends too).
 pub(super) fn make(flow: Flow, tau: &[f64], order: usize, b: B) -> Made {
     multistep(flow, tau, |flow, nodes, target| {
-        let node = &nodes[nodes.len() - 1];
-        let earlier = &nodes[..nodes.len() - 1];
-        let corrected = match earlier {
-            [] => node.y.clone(),
-            // The state is what the predictor made of these; the corrector would have made this of them.
-            _ => {
-                let order = super::lowered(order, earlier, tau);
-                node.y.clone() + residual(earlier, node.rho, order, b, None)
-                    - residual(earlier, node.rho, order, b, Some(node))
-            }
-        };
+        let corrected = corrected(&nodes[..nodes.len() - 1], &nodes[nodes.len() - 1], tau, order, b);
         predicted(corrected, nodes, flow.rho(target), super::lowered(order, nodes, tau), b)
     })
 }
 
+/// UniC: the state of `node`, which is what UniP made of the calls before it, as the corrector would have made it of them.
+pub(super) fn corrected(earlier: &[Node], node: &Node, tau: &[f64], order: usize, b: B) -> Linear {
+    if earlier.is_empty() {
+        return node.y.clone();
+    }
+    let order = super::lowered(order, earlier, tau);
+    node.y.clone() + residual(earlier, node.rho, order, b, None) - residual(earlier, node.rho, order, b, Some(node))
+}
+
 /// UniP from y: (ρ_t/ρ_s) y − (e^{−h} − 1) D_0 less the residual.
-fn predicted(y: Linear, nodes: &[Node], rho: f64, order: usize, b: B) -> Linear {
+pub(super) fn predicted(y: Linear, nodes: &[Node], rho: f64, order: usize, b: B) -> Linear {
     let node = &nodes[nodes.len() - 1];
     let base = y * (rho / node.rho) - node.data() * (rho / node.rho - 1.0);
     base - residual(nodes, rho, order, b, None)
@@ -52,22 +51,35 @@ fn predicted(y: Linear, nodes: &[Node], rho: f64, order: usize, b: B) -> Linear 
 
 /// B(h) Σ_k w_k (D_k − D_0)/r_k over earlier predictions, and over the one at the end of the step for the corrector.
 fn residual(nodes: &[Node], rho: f64, order: usize, b: B, end: Option<&Node>) -> Linear {
+    // D is expanded in −h; with data predictions the paper's h changes sign.
+    differences(nodes, rho, order, b, end, -1.0, Node::data)
+}
+
+/// The same for predictions of any kind, which are expanded in `sign` · h.
+pub(super) fn differences(
+    nodes: &[Node],
+    rho: f64,
+    order: usize,
+    b: B,
+    end: Option<&Node>,
+    sign: f64,
+    prediction: impl Fn(&Node) -> Linear,
+) -> Linear {
     let node = &nodes[nodes.len() - 1];
     let h = -rho.ln() - node.lambda();
     let earlier = nodes.iter().rev().skip(1).take(order - 1);
     let points: Vec<(f64, &Node)> =
         earlier.map(|other| ((other.lambda() - node.lambda()) / h, other)).chain(end.map(|end| (1.0, end))).collect();
     let r: Vec<f64> = points.iter().map(|point| point.0).collect();
-    // D is expanded in −h; with data predictions the paper's h changes sign.
+    let z = sign * h;
     let scale = match b {
-        B::H => -h,
-        B::Exp => (-h).exp_m1(),
+        B::H => z,
+        B::Exp => z.exp_m1(),
     };
-    let weights = weights(&r, -h, scale);
-    points
-        .iter()
-        .zip(weights)
-        .fold(node.data() * 0.0, |sum, ((r, point), weight)| sum + (point.data() - node.data()) * (scale * weight / r))
+    let weights = weights(&r, z, scale);
+    points.iter().zip(weights).fold(prediction(node) * 0.0, |sum, ((r, point), weight)| {
+        sum + (prediction(point) - prediction(node)) * (scale * weight / r)
+    })
 }
 
 /// w with Σ_k w_k r_k^{i−1} = i! φ_{i+1}(z) z/B for i = 1 … number of points; ½ for one point, as the authors' code has it, which
