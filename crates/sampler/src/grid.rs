@@ -2,11 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{Error, Result, Schedule};
+use crate::{Error, Result, Schedule, step_bound};
 
 /// Where N steps lie between τ = 1 and the end, τ = 0 unless said otherwise.
 ///
-/// A grid is written as it is named: `quadratic`, `power-3`, `edm-7`, with `-to-0.001` behind it where it ends at τ = 0.001 and
+/// A grid is written as it is named: `quadratic`, `power-3`, `edm-7`, `levels 80 5.1 0.5 0.002`, with `-to-0.001` behind it where it ends at τ = 0.001 and
 /// `-denoise` behind that where one of the evaluations is spent there on a last step to 0; or as a list of times.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid {
@@ -34,8 +34,13 @@ enum Spacing {
     /// Equal steps in arctan ρ: the noise levels of a cosine schedule at equal steps of its time (Nichol and Dhariwal 2021,
     /// arXiv 2102.09672, equation 17, without its offset).
     Cosine,
+    /// The least bound on the error that errors of σ^p/α in data predictions make (Xue et al. 2024, arXiv 2402.17376; p = 1 is for
+    /// pixels, 2 for latents): `step_bound.rs`. A grid that ends at 0 has it down to τ = 1/T.
+    Dmn(f64),
     /// These times.
     List(Vec<f64>),
+    /// The times of these noise levels ρ, EDM's σ: a list that fits every schedule.
+    Levels(Vec<f64>),
 }
 
 /// The grids that take no number.
@@ -49,11 +54,33 @@ const PLAIN: [(&str, Spacing); 6] = [
 ];
 /// EDM's exponent.
 const EDM: f64 = 7.0;
+/// DMN's for pixels.
+const DMN: f64 = 1.0;
+/// Most steps that DMN's bound is minimised for: a second.
+const MOST_DMN: usize = 50;
+/// The list that GITS gives for iPNDM with 6 steps on EDM's CIFAR-10 network (Chen et al. 2024, arXiv 2405.11326; the README of `gits-main` in
+/// github.com/zju-pi/diff-sampler). The others are searched by its users.
+const GITS: [f64; 7] = [80.0, 10.9836, 3.8811, 1.584, 0.5666, 0.1698, 0.002];
+/// What a list of noise levels begins with.
+const LEVELS: &str = "levels";
 
 impl Grid {
     /// The forms of a grid's name, with P for a number over 0.
-    pub const FORMS: [&str; 9] =
-        ["trailing", "leading", "linspace", "quadratic", "power-P", "log-snr", "edm", "edm-P", "cosine"];
+    pub const FORMS: [&str; 11] = [
+        "trailing",
+        "leading",
+        "linspace",
+        "quadratic",
+        "power-P",
+        "log-snr",
+        "edm",
+        "edm-P",
+        "cosine",
+        "dmn",
+        "dmn-P",
+    ];
+    /// Grids of a given number of steps, besides a list of times: GITS's published list, and noise levels by hand.
+    pub const LISTS: [&str; 2] = ["gits", "levels RHO RHO …"];
     /// What may stand behind each of [`FORMS`](Self::FORMS), for an end at τ = TAU before 0: without a last step to 0, and with.
     pub const ENDINGS: [&str; 2] = ["-to-TAU", "-to-TAU-denoise"];
 
@@ -80,7 +107,26 @@ impl Grid {
         Ok(Grid { spacing: Spacing::List(times), end, denoise: false })
     }
 
-    /// Some grids of every kind, for tests.
+    /// The times of these noise levels ρ = σ/√ᾱ, which are EDM's σ.
+    ///
+    /// # Errors
+    /// Where there are fewer than two, one is no number from 0 up, or they do not descend.
+    pub fn levels(levels: Vec<f64>) -> Result<Self> {
+        let refuse = |reason: String| Err(Error::Request(format!("a grid of noise levels {reason}")));
+        if levels.len() < 2 {
+            return refuse(format!("has {}; expected at least 2", levels.len()));
+        }
+        if let Some(level) = levels.iter().find(|level| !(level.is_finite() && **level >= 0.0)) {
+            return refuse(format!("has {level}; expected numbers from 0 up"));
+        }
+        if let Some(pair) = levels.windows(2).find(|pair| pair[1] >= pair[0]) {
+            return refuse(format!("does not descend: {} is followed by {}", pair[0], pair[1]));
+        }
+        let end = levels[levels.len() - 1];
+        Ok(Grid { spacing: Spacing::Levels(levels), end, denoise: false })
+    }
+
+    /// Some grids of every kind that can have any number of steps, for tests.
     pub fn examples() -> Vec<Grid> {
         let names = PLAIN.iter().map(|(name, _)| *name).chain(["power-3", "edm", "quadratic-to-0.001"]);
         names.chain(["log-snr-to-0.001-denoise"]).filter_map(|name| name.parse().ok()).collect()
@@ -91,7 +137,7 @@ impl Grid {
         self.to_string()
     }
 
-    /// The τ that steps lead to.
+    /// The τ that steps lead to; the ρ of a list of noise levels.
     pub fn end(&self) -> f64 {
         self.end
     }
@@ -107,15 +153,21 @@ impl Grid {
     /// Where there are no steps or, but for a list, over T, points would repeat, or a list has another number of them.
     pub fn times(&self, steps: usize, schedule: &Schedule) -> Result<Vec<f64>> {
         let levels = schedule.levels();
-        if steps == 0 || steps > levels && !matches!(self.spacing, Spacing::List(_)) {
+        let list = matches!(self.spacing, Spacing::List(_) | Spacing::Levels(_));
+        if steps == 0 || steps > levels && !list {
             return Err(Error::Request(format!("nfe is {steps}; expected 1 to {levels}")));
         }
         let times = match &self.spacing {
-            Spacing::List(times) if times.len() != steps + 1 => {
+            Spacing::List(times) | Spacing::Levels(times) if times.len() != steps + 1 => {
                 let (there, wanted) = (times.len(), steps + 1);
                 return Err(Error::Request(format!("a grid of {there} times; {steps} steps have {wanted}")));
             }
             Spacing::List(times) => times.clone(),
+            Spacing::Levels(levels) => levels.iter().map(|&rho| schedule.tau_of_rho(rho)).collect(),
+            Spacing::Dmn(_) if steps > MOST_DMN => {
+                return Err(Error::Request(format!("grid '{self}' is for up to {MOST_DMN} steps, got {steps}")));
+            }
+            Spacing::Dmn(power) => self.least_bound(steps, *power, schedule),
             spacing => {
                 let mut times: Vec<f64> = (0..steps).map(|i| spacing.time(i, steps, self.end, schedule)).collect();
                 times.push(self.end);
@@ -124,6 +176,20 @@ impl Grid {
         };
         descending(&self.name(), &times)?;
         Ok(times)
+    }
+
+    fn least_bound(&self, steps: usize, power: f64, schedule: &Schedule) -> Vec<f64> {
+        let lambda = |tau: f64| -schedule.rho(tau).ln();
+        let (inner, last) =
+            if self.end == 0.0 { (steps - 1, 1.0 / schedule.levels() as f64) } else { (steps, self.end) };
+        let mut times = vec![1.0];
+        if inner > 0 {
+            let lambdas = step_bound::lambdas(lambda(1.0), lambda(last), inner, power);
+            times.extend(lambdas[1..inner].iter().map(|lambda| schedule.tau_of_rho((-lambda).exp())));
+            times.push(last);
+        }
+        times.extend((self.end == 0.0).then_some(0.0));
+        times
     }
 }
 
@@ -154,7 +220,9 @@ impl Spacing {
             Spacing::LogSnr => schedule.tau_of_rho(equal(&|tau| schedule.rho(tau).ln(), last, floor).exp()),
             Spacing::Edm(p) => schedule.tau_of_rho(equal(&|tau| schedule.rho(tau).powf(1.0 / p), last, floor).powf(*p)),
             Spacing::Cosine => schedule.tau_of_rho(equal(&|tau| schedule.rho(tau).atan(), steps, end).tan()),
-            Spacing::List(times) => times[i],
+            // Lists and minimised bounds are made as a whole.
+            Spacing::List(times) | Spacing::Levels(times) => times[i],
+            Spacing::Dmn(_) => f64::NAN,
         }
     }
 }
@@ -183,16 +251,18 @@ fn descending(name: &str, times: &[f64]) -> Result<()> {
 /// What may be written.
 fn expected() -> String {
     let (forms, endings) = (Grid::FORMS.join(", "), Grid::ENDINGS.join(" or "));
-    format!("{forms}, with {endings} behind it for an end before 0, or a list of times")
+    format!("{forms}, with {endings} behind it for an end before 0, {}, or a list of times", Grid::LISTS.join(", "))
 }
 
 impl fmt::Display for Grid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let join = |times: &[f64]| times.iter().map(f64::to_string).collect::<Vec<String>>().join(" ");
         match &self.spacing {
-            Spacing::List(times) => {
-                let times: Vec<String> = times.iter().map(f64::to_string).collect();
-                return f.write_str(&times.join(" "));
-            }
+            Spacing::List(times) => return f.write_str(&join(times)),
+            Spacing::Levels(levels) if levels == &GITS => return f.write_str("gits"),
+            Spacing::Levels(levels) => return write!(f, "{LEVELS} {}", join(levels)),
+            Spacing::Dmn(p) if *p != DMN => write!(f, "dmn-{p}")?,
+            Spacing::Dmn(_) => f.write_str("dmn")?,
             Spacing::Power(p) if *p != 2.0 => write!(f, "power-{p}")?,
             Spacing::Edm(p) if *p != EDM => write!(f, "edm-{p}")?,
             Spacing::Edm(_) => f.write_str("edm")?,
@@ -213,8 +283,15 @@ impl FromStr for Grid {
 
     fn from_str(text: &str) -> Result<Self> {
         let refuse = |reason: &str| Error::Request(format!("no grid '{text}'{reason}; expected {}", expected()));
-        if let Ok(times) = text.split([' ', ',']).filter(|part| !part.is_empty()).map(str::parse).collect() {
+        let numbers = |text: &str| text.split([' ', ',']).filter(|part| !part.is_empty()).map(str::parse).collect();
+        if let Ok(times) = numbers(text) {
             return Grid::list(times);
+        }
+        if text == "gits" {
+            return Grid::levels(GITS.to_vec());
+        }
+        if let Some(Ok(levels)) = text.strip_prefix(LEVELS).map(numbers) {
+            return Grid::levels(levels);
         }
         let (rest, denoise) = text.strip_suffix("-denoise").map_or((text, false), |rest| (rest, true));
         let (name, end) = rest.split_once("-to-").map_or((rest, None), |(name, end)| (name, Some(end)));
@@ -228,6 +305,8 @@ impl FromStr for Grid {
         let plain = PLAIN.into_iter().find(|(known, _)| *known == name).map(|(_, spacing)| spacing);
         let spacing = plain
             .or_else(|| (name == "edm").then_some(Spacing::Edm(EDM)))
+            .or_else(|| (name == "dmn").then_some(Spacing::Dmn(DMN)))
+            .or_else(|| name.strip_prefix("dmn-").and_then(number).map(Spacing::Dmn))
             .or_else(|| name.strip_prefix("edm-").and_then(number).map(Spacing::Edm))
             .or_else(|| name.strip_prefix("power-").and_then(number).map(Spacing::Power))
             .ok_or_else(|| refuse(""))?;
@@ -300,6 +379,71 @@ mod tests {
         even("edm", &|rho| rho.powf(1.0 / 7.0), 8);
         even("edm-1-to-0.1", &|rho| rho, 9);
         even("cosine", &f64::atan, 9);
+    }
+
+    /// `StepOptim.get_ts_lambdas(N, 1e-3, "unif")` of github.com/scxue/DM-NonUniform, with its `truncNum` at N and p as given, for
+    /// its linear schedule: λ and t to what SciPy's `trust-constr` leaves.
+    #[test]
+    fn dmn_is_the_authors_list_where_errors_of_steps_do_not_cancel() {
+        let schedule = Schedule::named("continuous", 32).unwrap();
+        for (name, expected) in [
+            ("dmn-to-0.001", vec![1.0, 0.486246, 0.210409, 0.001]),
+            ("dmn-to-0.001", vec![1.0, 0.649656, 0.486673, 0.291522, 0.072505, 0.001]),
+            (
+                "dmn-to-0.001",
+                vec![
+                    1.0, 0.767443, 0.640507, 0.525532, 0.406009, 0.288967, 0.184755, 0.115206, 0.065365, 0.024961,
+                    0.001,
+                ],
+            ),
+            ("dmn-2-to-0.001", vec![1.0, 0.711859, 0.552408, 0.411819, 0.252727, 0.079987, 0.001]),
+        ] {
+            let times = name.parse::<Grid>().unwrap().times(expected.len() - 1, &schedule).unwrap();
+            for (time, expected) in times.iter().zip(&expected) {
+                assert!((time - expected).abs() < 2e-6, "{name}: {times:?} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn dmn_makes_grids_of_up_to_50_steps_on_every_schedule() {
+        for schedule in Schedule::examples() {
+            for name in ["dmn", "dmn-2", "dmn-to-0.001", "dmn-to-0.01-denoise"] {
+                let grid: Grid = name.parse().unwrap();
+                assert_eq!(grid.name(), name);
+                for steps in [1, 2, 3, 5, 20] {
+                    let times = grid.times(steps, &schedule).unwrap();
+                    assert_eq!((times[0], times[steps], times.len()), (1.0, grid.end(), steps + 1), "{name}");
+                }
+            }
+        }
+        let dmn = Grid { spacing: Spacing::Dmn(1.0), end: 0.0, denoise: false };
+        assert!(dmn.times(50, &Schedule::linear()).is_ok());
+        assert!(dmn.times(51, &Schedule::linear()).unwrap_err().to_string().contains("up to 50 steps, got 51"));
+    }
+
+    /// GITS's list and levels by hand are the same levels on every schedule that reaches them.
+    #[test]
+    fn lists_of_noise_levels_have_those_levels() {
+        let grid: Grid = "gits".parse().unwrap();
+        assert_eq!((grid.name().as_str(), grid.end()), ("gits", 0.002));
+        assert_eq!("levels 80, 10.9836,3.8811 1.584 0.5666 0.1698 0.002".parse::<Grid>().unwrap(), grid);
+        for schedule in [Schedule::linear(), Schedule::named("continuous", 32).unwrap(), Schedule::cosine()] {
+            for (tau, level) in grid.times(6, &schedule).unwrap().iter().zip(GITS) {
+                assert!((schedule.rho(*tau) / level - 1.0).abs() < 1e-9, "{tau} {level}");
+            }
+        }
+        let own: Grid = "levels 20 1 0".parse().unwrap();
+        assert_eq!(own.name().parse::<Grid>().unwrap(), own);
+        assert_eq!(own.times(2, &Schedule::linear()).unwrap()[2], 0.0);
+        let message = |text: &str| text.parse::<Grid>().unwrap_err().to_string();
+        assert!(message("levels 1 2").contains("noise levels does not descend: 1 is followed by 2"));
+        assert!(message("levels 1 nan").contains("has NaN; expected numbers from 0 up"));
+        assert!(message("levels 1").contains("at least 2"));
+        assert!(message("levels 1 x").contains("no grid 'levels 1 x'"));
+        let low = grid.times(6, &Schedule::scaled_linear()).unwrap_err().to_string();
+        assert!(low.contains("outside [0, 1]"), "{low}");
+        assert!(grid.times(5, &Schedule::linear()).unwrap_err().to_string().contains("5 steps have 6"));
     }
 
     #[test]

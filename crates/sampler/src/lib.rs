@@ -30,6 +30,7 @@ mod normaliser;
 mod plan;
 mod quadrature;
 mod schedule;
+mod step_bound;
 mod threshold;
 
 pub use error::{Error, Result};

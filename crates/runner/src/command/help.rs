@@ -23,10 +23,11 @@ fn lists() -> String {
         };
         let star = if method.normalises { "*" } else { " " };
         // Writing to a string cannot fail.
-        _ = writeln!(text, "  {:<14} {star} {orders}", method.name);
+        _ = writeln!(text, "  {:<20} {star} {orders}", method.name);
     }
     let (forms, endings) = (Grid::FORMS.join(", "), Grid::ENDINGS.join(" or "));
-    _ = writeln!(text, "Grids: {forms}; {endings} behind one ends it before 0; or a list of times.");
+    let lists = Grid::LISTS.join(", ");
+    _ = writeln!(text, "Grids: {forms}; {endings} behind one ends it before 0; {lists}; or a list of times.");
     _ = write!(text, "Schedules: {}.", Schedule::NAMES.join(", "));
     text
 }
