@@ -47,6 +47,13 @@ bench-peers *arguments:
     "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/peers-venv/bin/pip" install --quiet --requirement benches/peers/requirements.txt
     "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/peers-venv/bin/python" benches/peers/speed.py --binaries "${CARGO_TARGET_DIR:-target}/release" {{arguments}}
 
+# The runner of plans and the scheduler in Python against fewstep's samples, on a small network; Python 3.11, a minute.
+test-python:
+    cargo build --release --workspace --bins
+    python3 -m venv "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/examples-venv"
+    "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/examples-venv/bin/pip" install --quiet --requirement examples/python/requirements.txt
+    FEWSTEP="${CARGO_TARGET_DIR:-target}/release/fewstep" "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/examples-venv/bin/python" examples/python/test_fewstep_plan.py
+
 # What CI checks before the tests.
 check:
     cargo fmt --all --check
