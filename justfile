@@ -47,7 +47,7 @@ bench-peers *arguments:
     "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/peers-venv/bin/pip" install --quiet --requirement benches/peers/requirements.txt
     "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/peers-venv/bin/python" benches/peers/speed.py --binaries "${CARGO_TARGET_DIR:-target}/release" {{arguments}}
 
-# The runner of plans and the scheduler in Python against fewstep's samples, on a small network; Python 3.11, a minute.
+# The runner of plans and the scheduler in Python against fewstep's samples, on a small network; Python 3.11, two minutes.
 test-python:
     cargo build --release --workspace --bins
     python3 -m venv "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/examples-venv"

@@ -23,24 +23,30 @@ FEWSTEP = os.environ.get("FEWSTEP", ROOT / "target/release/fewstep")
 PIPELINE = ROOT / "crates/model/tests/golden/layouts/diffusers-pipeline"
 ALPHAS_CUMPROD = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
 SHAPE = (8, 3, 8, 8)
-# Single precision through both programs' networks.
-BOUND = 2e-5
+# Single precision through both programs' networks; DPM-Solver-3 weights noise predictions by hundreds in its first step.
+BOUND, ROUNDING = 2e-5, 5
 
 MODEL = f"""
 title = "test"
 seed = 0
 samples = 8
-metrics = ["fd_pixel"]
+metrics = ["ode_rmse"]
 nfe = [NFE]
 [model]
 kind = "unet"
 size = 8
 weights = "{PIPELINE}"
+[solution]
+nfe = 20
+samples = 8
 """
 
 
 def fewstep(*arguments):
-    return subprocess.run([FEWSTEP, *map(str, arguments)], check=True, capture_output=True, text=True).stdout
+    done = subprocess.run([FEWSTEP, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr)
+    return done.stdout
 
 
 def network():
@@ -57,7 +63,7 @@ def epsilon_of(unet, plan):
         below = min(int(t + 1), 999)
         ab = alpha_bar[below] + (t + 1 - below) * (alpha_bar[below + 1] - alpha_bar[below])
         with torch.no_grad():
-            v = unet(x, torch.tensor(t)).sample
+            v = unet(x, torch.tensor(t, dtype=x.dtype)).sample
         return ab**0.5 * v + (1 - ab) ** 0.5 * x
 
     return epsilon
@@ -67,7 +73,7 @@ class Cases(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        cls.unet = network()
+        cls.unet, cls.double = network(), network().double()
         cls.x_t = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
         np.savez(cls.folder / "noise.npz", arr_0=cls.x_t.numpy())
 
@@ -85,11 +91,18 @@ class Cases(unittest.TestCase):
         fewstep("sample", experiment, "--method", "mine", "--nfe", nfe, "--noise", self.folder / noise, "--out", out)
         return torch.from_numpy(np.load(out)["arr_0"])
 
-    def same(self, name, found, expected):
+    def same(self, name, found, expected, rounding=0.0):
+        """`rounding`: what single precision itself makes of these samples."""
         difference = float((found - expected).abs().max())
-        print(f"{name}: {difference:.1e} of samples up to {float(expected.abs().max()):.1f}")
+        print(f"{name}: {difference:.1e} (rounding {rounding:.1e}) of samples up to {float(expected.abs().max()):.1f}")
         self.assertEqual(found.shape, expected.shape)
-        self.assertLess(difference, BOUND)
+        self.assertLess(difference, max(BOUND, ROUNDING * rounding))
+
+    def rounding(self, plan, x_t):
+        """x_0 by the runner here in single precision, and how far that is from double precision."""
+        single = plan.run(epsilon_of(self.unet, plan), x_t)
+        double = plan.run(epsilon_of(self.double, plan), x_t.double())
+        return single, float((single - double).abs().max())
 
 
 METHODS = [
@@ -112,7 +125,8 @@ class Run(Cases):
                 path = self.plan("--method", method, *options, "--nfe", 6, "--variable", variable)
                 plan = Plan.read(path)
                 self.assertEqual(len(plan.calls), 6)
-                self.same(f"{method} in {variable}", plan.run(epsilon_of(self.unet, plan), self.x_t), self.ours(path))
+                found, rounding = self.rounding(plan, self.x_t)
+                self.same(f"{method} in {variable}", found, self.ours(path), rounding)
 
     def test_a_plan_by_hand_with_levels_of_its_own(self):
         path = self.folder / "hand.json"
@@ -152,7 +166,8 @@ class Pipeline(Cases):
                     batch_size=len(x_t), num_inference_steps=6, generator=torch.Generator().manual_seed(3), output_type="np"
                 ).images
                 expected = (self.ours(path, "drawn.npz") / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
-                self.same(f"DDPMPipeline, {method} in {variable}", torch.from_numpy(made), expected)
+                _, rounding = self.rounding(Plan.read(path), x_t)
+                self.same(f"DDPMPipeline, {method} in {variable}", torch.from_numpy(made), expected, rounding)
 
     def test_pipelines_that_scale_inputs_run_plans_that_begin_elsewhere(self):
         path = self.plan("--method", "ipndm", "--order", 3, "--nfe", 6, "--variable", "y", "--afs")
