@@ -25,6 +25,8 @@ arguments = parser.parse_args()
 
 
 def levels(kind, points, rho):
+    if kind == "flowmatch":
+        sys.exit("a table for flow matching: its network predicts no noise")
     if arguments.levels is None:
         return plans.schedule(kind, points, arguments.sigma_min, arguments.sigma_max, rho)
     given = [float(level) for level in arguments.levels.replace(",", " ").split()]

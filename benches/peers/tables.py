@@ -19,7 +19,7 @@ class Thing:
 
 def storage(data):
     """torch's legacy format of one storage, by its reader for untrusted files."""
-    return torch.load(io.BytesIO(data), weights_only=True)
+    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
 class Reader(pickle.Unpickler):

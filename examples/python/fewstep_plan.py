@@ -23,6 +23,10 @@ from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from diffusers.utils.torch_utils import randn_tensor
 
 
+# ᾱ at timesteps 249 and 499 of the schedules that diffusers has too.
+SCHEDULES = {"linear": (0.5240853, 0.0785872), "scaled-linear": (0.6754321, 0.2776694), "cosine": (0.8470122, 0.4938435)}
+
+
 class Plan:
     def __init__(self, file):
         if (file.get("format"), file.get("version")) != ("fewstep-plan", 1):
@@ -50,13 +54,24 @@ class Plan:
         alpha_bar = [1.0, *torch.as_tensor(alphas_cumprod).double().tolist()]
         if not self.y:
             return level * (len(alpha_bar) - 1) - 1
+        # The last ᾱ itself, where alphas_cumprod are of single precision.
         wanted = 1 / (1 + level * level)
+        wanted = alpha_bar[-1] if abs(wanted - alpha_bar[-1]) < 1e-3 * alpha_bar[-1] else wanted
         above = next((k for k, value in enumerate(alpha_bar) if value <= wanted), None)
         if above is None:
             raise ValueError(f"level {level} is over the network's {math.sqrt(1 / alpha_bar[-1] - 1)}")
         if above == 0:
             return -1.0
         return above - 1 + (alpha_bar[above - 1] - wanted) / (alpha_bar[above - 1] - alpha_bar[above]) - 1
+
+    def check(self, alphas_cumprod):
+        """A plan in x is for its schedule's numbers."""
+        expected = None if self.y else SCHEDULES.get(self.file["schedule"])
+        if expected is None:
+            return
+        found = tuple(float(alphas_cumprod[k]) for k in (249, 499))
+        if any(abs(f / e - 1) > 1e-3 for f, e in zip(found, expected)):
+            raise ValueError(f"the plan is for schedule '{self.file['schedule']}'; alphas_cumprod at 249 and 499 are {found}, not {expected}")
 
     def input(self, k, state):
         """What the network sees in step k."""
@@ -110,6 +125,8 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
         self.plan = Plan(plan)
         if alphas_cumprod is None and (self.plan.y or prediction_type != "epsilon"):
             raise ValueError("alphas_cumprod is missing: a plan in y, and predictions of v or x_0, need the network's")
+        if alphas_cumprod is not None:
+            self.plan.check(alphas_cumprod)
         self.set_timesteps()
 
     @staticmethod

@@ -191,6 +191,13 @@ class Pipeline(Cases):
             self.scheduler(path).set_timesteps(10)
         with self.assertRaisesRegex(ValueError, "alphas_cumprod is missing"):
             PlanScheduler.read(path, prediction_type="v_prediction")
+        with self.assertRaisesRegex(ValueError, "the plan is for schedule 'linear'"):
+            PlanScheduler.read(path, ALPHAS_CUMPROD**0.9)
+        # In y it fits any, up to the network's own noise level, of single precision or not.
+        path = self.plan("--method", "ddim", "--nfe", 4, "--variable", "y")
+        self.assertAlmostEqual(float(PlanScheduler.read(path, ALPHAS_CUMPROD.float()).timesteps[0]), 999, delta=1e-4)
+        with self.assertRaisesRegex(ValueError, "over the network's"):
+            PlanScheduler.read(path, ALPHAS_CUMPROD**0.9)
 
     def test_it_is_saved_and_loaded_as_any_scheduler(self):
         scheduler = self.scheduler(self.plan("--method", "deis", "--nfe", 5))
