@@ -1,5 +1,5 @@
-//! The importers of published tables, held to plans of the program (`benches/peers/test_plans.py`): Python's standard library
-//! alone.
+//! The importers of published tables, held to plans of the program (`benches/peers/test_plans.py`): Python's standard
+//! library alone.
 
 use std::{path::Path, process::Command};
 

@@ -6,8 +6,9 @@ use crate::{Error, Result, Schedule, step_bound};
 
 /// Where N steps lie between τ = 1 and the end, τ = 0 unless said otherwise.
 ///
-/// A grid is written as it is named: `quadratic`, `power-3`, `edm-7`, `levels 80 5.1 0.5 0.002`, with `-to-0.001` behind it where it ends at τ = 0.001 and
-/// `-denoise` behind that where one of the evaluations is spent there on a last step to 0; or as a list of times.
+/// A grid is written as it is named: `quadratic`, `power-3`, `edm-7`, `levels 80 5.1 0.5 0.002`, with `-to-0.001`
+/// behind it where it ends at τ = 0.001 and `-denoise` behind that where one of the evaluations is spent there on a
+/// last step to 0; or as a list of times.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid {
     spacing: Spacing,
@@ -34,8 +35,8 @@ enum Spacing {
     /// Equal steps in arctan ρ: the noise levels of a cosine schedule at equal steps of its time (Nichol and Dhariwal 2021,
     /// arXiv 2102.09672, equation 17, without its offset).
     Cosine,
-    /// The least bound on the error that errors of σ^p/α in data predictions make (Xue et al. 2024, arXiv 2402.17376; p = 1 is for
-    /// pixels, 2 for latents): `step_bound.rs`. A grid that ends at 0 has it down to τ = 1/T.
+    /// The least bound on the error that errors of σ^p/α in data predictions make (Xue et al. 2024, arXiv 2402.17376;
+    /// p = 1 is for pixels, 2 for latents): `step_bound.rs`. A grid that ends at 0 has it down to τ = 1/T.
     Dmn(f64),
     /// These times.
     List(Vec<f64>),
@@ -58,8 +59,8 @@ const EDM: f64 = 7.0;
 const DMN: f64 = 1.0;
 /// Most steps that DMN's bound is minimised for: a second.
 const MOST_DMN: usize = 50;
-/// The list that GITS gives for iPNDM with 6 steps on EDM's CIFAR-10 network (Chen et al. 2024, arXiv 2405.11326; the README of `gits-main` in
-/// github.com/zju-pi/diff-sampler). The others are searched by its users.
+/// The list that GITS gives for iPNDM with 6 steps on EDM's CIFAR-10 network (Chen et al. 2024, arXiv 2405.11326; the
+/// README of `gits-main` in github.com/zju-pi/diff-sampler). The others are searched by its users.
 const GITS: [f64; 7] = [80.0, 10.9836, 3.8811, 1.584, 0.5666, 0.1698, 0.002];
 /// What a list of noise levels begins with.
 const LEVELS: &str = "levels";
@@ -381,8 +382,8 @@ mod tests {
         even("cosine", &f64::atan, 9);
     }
 
-    /// `StepOptim.get_ts_lambdas(N, 1e-3, "unif")` of github.com/scxue/DM-NonUniform, with its `truncNum` at N and p as given, for
-    /// its linear schedule: λ and t to what SciPy's `trust-constr` leaves.
+    /// `StepOptim.get_ts_lambdas(N, 1e-3, "unif")` of github.com/scxue/DM-NonUniform, with its `truncNum` at N and p as
+    /// given, for its linear schedule: λ and t to what SciPy's `trust-constr` leaves.
     #[test]
     fn dmn_is_the_authors_list_where_errors_of_steps_do_not_cancel() {
         let schedule = Schedule::named("continuous", 32).unwrap();

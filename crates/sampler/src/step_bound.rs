@@ -1,11 +1,11 @@
-//! Optimised time steps (Xue et al. 2024, arXiv 2402.17376; their code is github.com/scxue/DM-NonUniform): the grid with the least bound on the error
-//! that a data prediction's errors make in the result, which knows no network.
+//! Optimised time steps (Xue et al. 2024, arXiv 2402.17376; their code is github.com/scxue/DM-NonUniform): the grid
+//! with the least bound on the error that a data prediction's errors make in the result, which knows no network.
 //!
-//! The bound is for exponential Adams–Bashforth on data predictions D in λ = −ln ρ, of order 1, 2, 3, …, 3, 2, 1: step s adds
-//! Σ_j J_j D_j with J_j = ∫ e^λ ℓ_j(λ) dλ over it, in units of α/σ. With an error of σ_j^p/α_j in D_j, and the errors of different steps taken by
-//! themselves, it is Σ_s √(Σ_j (J_j σ_j^p/α_j)²): their `truncNum` at or over the number of steps. With a smaller one, what
-//! later steps weight the same D_j with is added first, and may cancel: then the bound has several minima, from 7 steps on, and the best of them
-//! are grids that bunch up where it cancels.
+//! The bound is for exponential Adams–Bashforth on data predictions D in λ = −ln ρ, of order 1, 2, 3, …, 3, 2, 1: step
+//! s adds Σ_j J_j D_j with J_j = ∫ e^λ ℓ_j(λ) dλ over it, in units of α/σ. With an error of σ_j^p/α_j in D_j, and the
+//! errors of different steps taken by themselves, it is Σ_s √(Σ_j (J_j σ_j^p/α_j)²): their `truncNum` at or over the
+//! number of steps. With a smaller one, what later steps weight the same D_j with is added first, and may cancel: then
+//! the bound has several minima, from 7 steps on, and the best of them are grids that bunch up where it cancels.
 
 /// Of steps' logarithms, for central differences.
 const DIFFERENCE: f64 = 1e-5;

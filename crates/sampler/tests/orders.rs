@@ -5,8 +5,9 @@ use fewstep_sampler::{
     convergence::{measure, order},
 };
 
-/// The order to be seen: the method's own. Solutions on Gaussian data are y = C √(v + ρ²) about a mean, on which the midpoint
-/// rule's error of order h³ vanishes; under score normalisation it does not. RX-DDIM(2) is that rule with a call near the middle.
+/// The order to be seen: the method's own. Solutions on Gaussian data are y = C √(v + ρ²) about a mean, on which the
+/// midpoint rule's error of order h³ vanishes; under score normalisation it does not. RX-DDIM(2) is that rule with a
+/// call near the middle.
 fn expected(method: Method) -> f64 {
     if [Solver::RhoRk(Tableau::Midpoint), Solver::RxDdim { k: 2 }].map(Method::plain).contains(&method) {
         return 3.0;

@@ -1,5 +1,5 @@
-//! DC-Solver (Zhao et al. 2024, arXiv 2409.03755; their `dynamic_compensation`): UniPC-3 with its data predictions compensated, at one given ratio for all
-//! steps. (The authors search a ratio a step on a network's trajectories.)
+//! DC-Solver (Zhao et al. 2024, arXiv 2409.03755; their `dynamic_compensation`): UniPC-3 with its data predictions
+//! compensated, at one given ratio for all steps. (The authors search a ratio a step on a network's trajectories.)
 
 use super::{B, Made, unipc};
 use crate::{
@@ -10,8 +10,9 @@ use crate::{
 /// Of the predictor, and K + 1 of the compensation's K = 2.
 pub(super) const ORDER: usize = 3;
 
-/// UniPC with the newest data prediction replaced by the value that the polynomial in τ through the last three, compensated
-/// ones among them, has at `ratio` of the way from the one before. Ratio 1 is UniPC-3; B(h) is the authors' default, h.
+/// UniPC with the newest data prediction replaced by the value that the polynomial in τ through the last three,
+/// compensated ones among them, has at `ratio` of the way from the one before. Ratio 1 is UniPC-3; B(h) is the authors'
+/// default, h.
 pub(super) fn make(flow: Flow, tau: &[f64], ratio: f64) -> Made {
     let mut compensated: Vec<Node> = Vec::new();
     multistep(flow, tau, |flow, nodes, target| {

@@ -1,11 +1,12 @@
-//! DPM-Solver, multistep (the code of Lu et al., github.com/LuChengTHU/dpm-solver, `multistep_dpm_solver_second_update` and
-//! `…_third_update` with `algorithm_type="dpmsolver"`): the noise predictions' form of DPM-Solver++(2M) and (3M)
-//! (`dpm_solver_pp.rs`; arXiv 2211.01095, appendix B). Its order 3 leaves out the same factor 2, and is of order 2 as well.
+//! DPM-Solver, multistep (the code of Lu et al., github.com/LuChengTHU/dpm-solver, `multistep_dpm_solver_second_update`
+//! and `…_third_update` with `algorithm_type="dpmsolver"`): the noise predictions' form of DPM-Solver++(2M) and (3M)
+//! (`dpm_solver_pp.rs`). Its order 3 leaves out the same factor 2, and is of order 2 as well.
 
 use super::Made;
 use crate::flow::{Flow, Node, multistep};
 
-/// y ← y − ρ_t (e^h − 1) ε, with ε extrapolated in λ through the last `order` predictions; orders are lowered towards λ = ∞.
+/// y ← y − ρ_t (e^h − 1) ε, with ε extrapolated in λ through the last `order` predictions; orders are lowered
+/// towards λ = ∞.
 pub(super) fn make(flow: Flow, tau: &[f64], order: usize) -> Made {
     multistep(flow, tau, |flow, nodes, target| {
         let order = super::lowered(order, nodes, tau);

@@ -1,11 +1,11 @@
-//! iPNDM_v, iPNDM with the weights of variable steps (github.com/zju-pi/diff-sampler, `ipndm_v_sampler`; no paper derives it).
+//! iPNDM_v, iPNDM with the weights of variable steps (github.com/zju-pi/diff-sampler, `ipndm_v_sampler`).
 //!
-//! It is meant to be Adams–Bashforth on the grid's own steps in ρ, which is ρAB-DEIS (`deis-rho`), and orders 1 and 2 are. It is
-//! kept as it is published and as its authors' tables have it. In the classical form, y + h Σ_j g_j β_j Φ_j (Hairer, Nørsett and
-//! Wanner, Solving Ordinary Differential Equations I, section III.5), its g_2 β_2 is ½ − ½ c₂ β_2 where it should be ½ (1 − c₂) β_2: the same on
-//! equal steps, and of order 3 where neighbouring steps are alike. Order 4 has in addition a + for a − in g_3 and another ratio of
-//! steps in its last weight: it is not Adams–Bashforth on equal steps either, and on unequal ones its weights do not add up to
-//! 1, so that it is of order 2 (`fewstep orders`).
+//! It is meant to be Adams–Bashforth on the grid's own steps in ρ, which is ρAB-DEIS (`deis-rho`), and orders 1 and 2
+//! are. It is kept as it is published and as its authors' tables have it. In the classical form, y + h Σ_j g_j β_j Φ_j
+//! (Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, section III.5), its g_2 β_2 is ½ − ½ c₂ β_2
+//! where it should be ½ (1 − c₂) β_2: the same on equal steps, and of order 3 where neighbouring steps are alike. Order
+//! 4 has in addition a + for a − in g_3 and another ratio of steps in its last weight: it is not Adams–Bashforth on
+//! equal steps either, and on unequal ones its weights do not add up to 1, so that it is of order 2 (`fewstep orders`).
 
 use super::Made;
 use crate::flow::{Flow, Node, multistep};
@@ -57,8 +57,8 @@ fn weights(h: &[f64]) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    /// `ipndm_v_sampler` on equal steps: Adams–Bashforth's 55, −59, 37, −9 over 24, and (1, −3, 3, −1)/24; on unequal steps weights that do
-    /// not add up to 1.
+    /// `ipndm_v_sampler` on equal steps: Adams–Bashforth's 55, −59, 37, −9 over 24, and (1, −3, 3, −1)/24; on unequal
+    /// steps weights that do not add up to 1.
     #[test]
     fn order_4_is_as_published() {
         let expected = [56.0, -62.0, 40.0, -10.0].map(|weight: f64| weight / 24.0);

@@ -8,8 +8,8 @@ pub(super) fn intervals(calls: usize, k: usize) -> usize {
     calls.saturating_sub(1) * (k + 1) + usize::from(calls > 0)
 }
 
-/// PFDiff-k_l: from a grid point, the past prediction leads to a springboard l intervals ahead; the prediction there, of the
-/// future as it is seen from that point, leads from the point itself over k + 1 intervals.
+/// PFDiff-k_l: from a grid point, the past prediction leads to a springboard l intervals ahead; the prediction there,
+/// of the future as it is seen from that point, leads from the point itself over k + 1 intervals.
 pub(super) fn make(flow: Flow, tau: &[f64], k: usize, l: usize) -> Made {
     let rho: Vec<f64> = tau.iter().map(|&tau| flow.rho(tau)).collect();
     let last = tau.len() - 1;

@@ -1,4 +1,5 @@
-//! RX-DPM (Choi, Kang and Han 2025, arXiv 2504.01855) on DDIM, which is Euler's method in (y, ρ): their RX-Euler (`rx_euler_sampler`).
+//! RX-DPM (Choi, Kang and Han 2025, arXiv 2504.01855) on DDIM, which is Euler's method in (y, ρ): their RX-Euler
+//! (`rx_euler_sampler`).
 
 use super::Made;
 use crate::{
@@ -6,9 +7,9 @@ use crate::{
     flow::{Flow, Node, singlestep},
 };
 
-/// Blocks of k steps of DDIM, ŷ_k, and one step over the whole block with the prediction at its start, ŷ_1. Their errors are as
-/// Σ (h_i/H)² to 1, with H = Σ h_i, so that y ← (ŷ_k − S ŷ_1)/(1 − S) with S = Σ (h_i/H)² is free of what they have in common.
-/// Steps that are left over are DDIM's (the authors' `skip_last`).
+/// Blocks of k steps of DDIM, ŷ_k, and one step over the whole block with the prediction at its start, ŷ_1. Their
+/// errors are as Σ (h_i/H)² to 1, with H = Σ h_i, so that y ← (ŷ_k − S ŷ_1)/(1 − S) with S = Σ (h_i/H)² is free of what
+/// they have in common. Steps that are left over are DDIM's (the authors' `skip_last`).
 pub(super) fn make(flow: Flow, tau: &[f64], k: usize) -> Made {
     let steps = tau.len() - 1;
     let whole = steps / k * k;

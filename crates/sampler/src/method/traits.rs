@@ -47,8 +47,8 @@ const RECOMMENDED: [(&str, usize); 10] = [
     ("unipc-bh2", 3),
 ];
 
-/// The recommended order of what is called `name`, without any `-sn`; none where there is no choice. A corrected method's is that of the
-/// method alone.
+/// The recommended order of what is called `name`, without any `-sn`; none where there is no choice. A corrected
+/// method's is that of the method alone.
 pub(super) fn recommended(name: &str) -> Option<usize> {
     let name = name.strip_suffix(names::UNIC).unwrap_or(name);
     RECOMMENDED.iter().find(|(known, _)| *known == name).map(|&(_, order)| order)

@@ -1,5 +1,6 @@
-//! UniC after any predictor (Zhao et al. 2023, arXiv 2302.04867, algorithm 1): a state is corrected once its prediction is
-//! known, which costs no call, and the method goes on from the corrected one. UniC-p makes a method of order p one of order p + 1.
+//! UniC after any predictor (Zhao et al. 2023, arXiv 2302.04867, algorithm 1): a state is corrected once its prediction
+//! is known, which costs no call, and the method goes on from the corrected one. UniC-p makes a method of order p one
+//! of order p + 1.
 
 use super::{B, Made, Solver, Variable, unipc};
 use crate::{
@@ -46,7 +47,8 @@ impl Predictor {
     }
 }
 
-/// The predictor with each state corrected by UniC-p with B₂(h) = e^h − 1, in the form of its predictions: noise, or data.
+/// The predictor with each state corrected by UniC-p with B₂(h) = e^h − 1, in the form of its predictions: noise, or
+/// data.
 pub(super) fn make(flow: Flow, tau: &[f64], predictor: Predictor, order: usize) -> Made {
     let (p, data, times) = (predictor.corrector(order), predictor == Predictor::DpmSolverPpM, tau.to_vec());
     let corrector = move |next: &mut Next, flow: &Flow, nodes: &[Node], target: f64| {
@@ -56,8 +58,8 @@ pub(super) fn make(flow: Flow, tau: &[f64], predictor: Predictor, order: usize) 
         if earlier.is_empty() {
             return y;
         }
-        // Predictor and corrector take the state they start from with the same factor: what the one adds to the other does not
-        // depend on it, nor on whether it was corrected itself.
+        // Predictor and corrector take the state they start from with the same factor: what the one adds to the other
+        // does not depend on it, nor on whether it was corrected itself.
         let order = super::lowered(p, earlier, &times);
         let correction = corrected(earlier, node, order, data) - next(flow, earlier, node.tau);
         let factor = if data { flow.rho(target) / node.rho } else { 1.0 };
