@@ -13,6 +13,10 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "grid-list.toml", "grid = \"quadratic\"", "grid = [1, 0.5, 0]");
     experiment(cwd, "grid-end.toml", "grid = \"quadratic\"", "grid = \"quadratic-to-1.5\"");
     experiment(cwd, "grid-denoise.toml", "grid = \"quadratic\"", "grid = \"quadratic-denoise\"");
+    experiment(cwd, "grid-levels.toml", "grid = \"quadratic\"", "grid = \"levels 5 1 1\"");
+    experiment(cwd, "grid-gits.toml", "grid = \"quadratic\"", "grid = \"gits\"");
+    experiment(cwd, "ratio.toml", "name = \"ddim\"", "name = \"dc-solver-3\"");
+    experiment(cwd, "unic.toml", "name = \"ddim\"", "name = \"deis-unic\"\norder = 4");
     experiment(cwd, "schedule.toml", "kind = \"gaussian\"", "kind = \"gaussian\"\nschedule = \"sigmoid\"");
     experiment(cwd, "normalise-euler.toml", "name = \"euler\"", "name = \"euler\"\nnormalise = true");
     experiment(cwd, "normalise-ddpm.toml", "name = \"euler\"", "name = \"ddpm\"\nnormalise = true");
@@ -51,6 +55,14 @@ fn cases() -> Vec<Case> {
         ("times for another nfe", &["grid-list.toml:", "grid of 3 times; 5 steps have 6"], sweep("grid-list.toml")),
         ("end of a grid", &["grid-end.toml:7:8", "no time between 0 and 1"], sweep("grid-end.toml")),
         ("last step without an end", &["grid-denoise.toml:7:8", "needs an end"], sweep("grid-denoise.toml")),
+        ("noise levels that repeat", &["grid-levels.toml:7:8", "1 is followed by 1"], sweep("grid-levels.toml")),
+        ("a list for another nfe", &["grid-gits.toml:", "grid of 7 times; 5 steps have 6"], sweep("grid-gits.toml")),
+        (
+            "a ratio out of range",
+            &["ratio.toml:", "ratio is 3; expected a number over 0 and up to 2"],
+            sweep("ratio.toml"),
+        ),
+        ("a corrected method's order", &["unic.toml:", "order is 4; expected 0 to 3"], sweep("unic.toml")),
         ("unknown schedule", &["schedule.toml:", "no schedule 'sigmoid'; expected linear"], sweep("schedule.toml")),
         (
             "normalised Euler",
