@@ -4,7 +4,7 @@
 //! The bound is for exponential Adams–Bashforth on data predictions D in λ = −ln ρ, of order 1, 2, 3, …, 3, 2, 1: step
 //! s adds Σ_j J_j D_j with J_j = ∫ e^λ ℓ_j(λ) dλ over it, in units of α/σ. With an error of σ_j^p/α_j in D_j, and the
 //! errors of different steps taken by themselves, it is Σ_s √(Σ_j (J_j σ_j^p/α_j)²): their code with `truncNum` at the
-//! number of steps. It has one minimum, found from any start.
+//! number of steps. It has one minimum, found from every start that was tried.
 //!
 //! Their file has `truncNum` = 3, and a remark to use 0 over 7 NFE: from that step on, what several steps weight the same
 //! D_j with is added first, and may cancel. That is the same up to 4 steps and moves λ by up to 0.12 at 5 and 6; from 7 on
@@ -20,6 +20,13 @@ const MOST: usize = 1000;
 
 /// λ_0 = `from` < λ_1 < … < λ_N = `to` with the least bound.
 pub(crate) fn lambdas(from: f64, to: f64, steps: usize, power: f64) -> Vec<f64> {
+    // From equal steps.
+    least(from, to, vec![0.0; steps - 1], power)
+}
+
+/// The same from steps with these logarithms, in units of the last one.
+fn least(from: f64, to: f64, start: Vec<f64>, power: f64) -> Vec<f64> {
+    let steps = start.len() + 1;
     let spread = |logs: &[f64]| {
         // Any logarithms of steps are a grid: they are scaled to fill the whole. The last one is 0.
         let sizes: Vec<f64> = logs.iter().map(|log| log.exp()).chain([1.0]).collect();
@@ -30,7 +37,7 @@ pub(crate) fn lambdas(from: f64, to: f64, steps: usize, power: f64) -> Vec<f64> 
         });
         std::iter::once(from).chain(reached).collect::<Vec<f64>>()
     };
-    let logs = minimise(|logs| bound(&spread(logs), power).ln(), vec![0.0; steps - 1]);
+    let logs = minimise(|logs| bound(&spread(logs), power).ln(), start);
     let mut lambdas = spread(&logs);
     for lambda in &mut lambdas[1..steps] {
         *lambda = (*lambda * DIGITS).round() / DIGITS;
@@ -129,4 +136,48 @@ fn minimise(f: impl Fn(&[f64]) -> f64, mut x: Vec<f64>) -> Vec<f64> {
         }
     }
     x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_has_one_minimum() {
+        let (from, to) = (-5.0, 4.5);
+        for steps in [2, 5, 8, 15] {
+            let grid = lambdas(from, to, steps, 1.0);
+            for start in [|i: usize| 1.5 - 0.2 * i as f64, |i: usize| [0.7, -0.8][i % 2]] {
+                let other = least(from, to, (1..steps).map(start).collect(), 1.0);
+                for (a, b) in grid.iter().zip(&other) {
+                    assert!((a - b).abs() < 2.5e-6, "{steps}: {grid:?} {other:?}");
+                }
+            }
+            // And it is one: moving a point either way is worse.
+            for i in 1..steps {
+                for shift in [-1e-3, 1e-3] {
+                    let mut moved = grid.clone();
+                    moved[i] += shift;
+                    assert!(bound(&moved, 1.0) > bound(&grid, 1.0), "{steps}: {i}");
+                }
+            }
+        }
+    }
+
+    /// J of order p integrate e^λ times a polynomial of degree p − 1 exactly: ∫ e^λ λ = e^λ (λ − 1), ∫ e^λ λ² = e^λ (λ² − 2 λ + 2).
+    #[test]
+    fn weights_are_exact_for_polynomials() {
+        let lambda = [-0.3, 0.1, 0.8, 1.5];
+        let integrals: [fn(f64) -> f64; 3] =
+            [|l| l.exp(), |l| l.exp() * (l - 1.0), |l| l.exp() * (l * l - 2.0 * l + 2.0)];
+        for order in 1..=3 {
+            let places = &lambda[3 - order..];
+            for (power, integral) in integrals[..order].iter().enumerate() {
+                let terms = weights(places).into_iter().zip(places);
+                let found: f64 = terms.map(|(weight, place)| weight * place.powi(power as i32)).sum();
+                let expected = integral(lambda[3]) - integral(lambda[2]);
+                assert!((found / expected - 1.0).abs() < 1e-13, "{order}, {power}: {found} {expected}");
+            }
+        }
+    }
 }
