@@ -49,5 +49,6 @@ else:
     names = ("r_params", "weight_s", "scale_dir_params", "scale_time_params")
     points = plans.epd_points(*(solver[name] for name in names), solver, solver["fcn"])
     made = plans.epd(points, sigma, solver["afs"], arguments.label or "EPD")
+made["provenance"] = {"table": arguments.file, "imported by": "fewstep, benches/peers/import_plan.py"}
 json.dump(made, sys.stdout, indent=1)
 print()
