@@ -63,7 +63,8 @@ fn the_networks_inside_give_what_edms_code_gives() {
         let timesteps = Tensor::from_floats(labels.as_slice(), &Device::flex());
         let plain: Vec<f32> = unet.forward_of(io.tensor("input"), timesteps, classes).into_data().try_to_vec().unwrap();
         let off = difference(&plain, &expected);
-        println!("{name}: {off:e}");
+        let most = plain.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        println!("{name}: {off:e}, at most {most:e}");
         // Measured: 8.6e-7, and compiled 4.0e-6.
         assert!(off < 1e-5, "{name}: {off:e}");
         for level in Level::all() {

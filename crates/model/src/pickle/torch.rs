@@ -180,3 +180,35 @@ impl PickledTensor {
         (0..count).filter_map(|index| all.get(at(index)).copied()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By `tests/golden/make_edm.py`.
+    #[test]
+    fn views_are_what_pytorch_has() {
+        // Asked when it runs: checkouts that share a target directory share this binary.
+        let here = std::path::PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
+        let path = here.join("tests/golden/layouts/pickled-tensors.pkl");
+        let bytes = std::fs::read(path).unwrap();
+        let pickle = Pickle::read(&bytes, 0).unwrap();
+        let mut tensors = Tensors::new(&bytes, &pickle);
+        let mut tensor = |name| tensors.tensor(pickle.get(pickle.root(), name).unwrap());
+        let whole: Vec<f32> = (0..12u8).map(f32::from).collect();
+        let transposed = (0..12usize).map(|i| whole[i % 3 * 4 + i / 3]).collect();
+        let cases: [(_, &[usize], Vec<f32>); 5] = [
+            ("whole", &[3, 4], whole.clone()),
+            ("transposed", &[4, 3], transposed),
+            ("part", &[2, 2], vec![4.0, 5.0, 8.0, 9.0]),
+            ("half", &[4], vec![0.0, 1.0, 2.0, 3.0]),
+            ("one", &[], vec![2.5]),
+        ];
+        for (name, shape, values) in cases {
+            let found = tensor(name).unwrap();
+            assert_eq!((found.shape.as_slice(), found.values(&bytes)), (shape, values), "{name}");
+        }
+        assert_eq!(tensor("expanded").unwrap_err(), "has shape [1000] and only 1 numbers");
+        assert!(tensor("whole numbers").unwrap_err().contains("not of F16, BF16, F32 or F64"));
+    }
+}

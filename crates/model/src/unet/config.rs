@@ -213,3 +213,27 @@ impl UNetConfig {
         self.patch << (self.channel_mult.len() - 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Networks are known by a hash of this text: what came later is not in it where it says nothing.
+    #[test]
+    fn what_networks_are_known_by_stays() {
+        let text = serde_json::to_string(&UNetConfig::default()).unwrap();
+        let expected = r#"{"patch":1,"channels":3,"model_channels":128,"channel_mult":[1,2,2,2],"num_res_blocks":2,"attention_ds":[2,4],"num_heads":4,"head_channels":null,"scale_shift":true,"dropout":0.0,"learn_sigma":false,"norm_groups":32,"norm_epsilon":0.00001,"sin_first":false,"frequency_shift":0,"bare_middle":false,"pad_after":false}"#;
+        assert_eq!(text, expected);
+        let config = UNetConfig { form: Form::DdpmPlusPlus, classes: 10, ..UNetConfig::default() };
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(text.ends_with(r#","form":"ddpm++","classes":10}"#), "{text}");
+        assert_eq!(serde_json::from_str::<UNetConfig>(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn ddpm_plus_plus_has_fewer_groups_on_few_channels() {
+        let config = UNetConfig { form: Form::DdpmPlusPlus, ..UNetConfig::default() };
+        assert_eq!([3, 8, 40, 128, 384].map(|channels| config.groups(channels)), [1, 2, 10, 32, 32]);
+        assert_eq!([config.stem(), UNetConfig { channel_mult: vec![2, 2], ..config }.stem()], [128, 128]);
+    }
+}

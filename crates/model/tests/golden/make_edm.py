@@ -71,3 +71,10 @@ for part in net.modules():
     for kind in ["_parameters", "_buffers", "_modules"]:
         part.__dict__[kind] = collections.OrderedDict(part.__dict__[kind])
 save("edm-vp-classes", randomise(net, 2, torch.float16), 3, [0.3, 0.7, 3.0, 80.0], [3, 0, 4, 1])
+
+# Tensors that are views of others, and one that is a thousand times the same number.
+x = torch.arange(12, dtype=torch.float64).reshape(3, 4)
+tensors = {"whole": x, "transposed": x.t(), "part": x[1:, :2], "half": x.bfloat16()[0], "one": torch.tensor(2.5),
+           "expanded": torch.ones(1).expand(1000), "whole numbers": torch.arange(3)}
+with open(here / "pickled-tensors.pkl", "wb") as f:
+    pickle.dump(tensors, f, 4)
