@@ -23,6 +23,6 @@ pub use attention::{Attention, AttentionWeights};
 pub use conv::{Algorithm, Conv, ConvSpec, Target};
 pub use level::Level;
 pub use norm::{GroupNorm, Modulation};
-pub use pixels::{add_to_channels, copy, enlarge, from_pixels, to_pixels};
+pub use pixels::{add_to_channels, copy, enlarge, from_pixels, halve, scale, to_pixels};
 pub use planes::{Channels, LANES, Lane, Planes, Scratch, Shape, View, ViewMut};
 pub use pool::Pool;

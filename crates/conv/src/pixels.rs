@@ -1,6 +1,6 @@
 //! In and out, copies, and enlarging.
 
-use crate::planes::{LANES, Lane, Planes, View};
+use crate::planes::{LANES, Lane, Planes, View, ViewMut};
 
 /// `x` `[images, channels, height · patch, width · patch]` into `out`, patch by patch: channel c, row i and column j of a patch
 /// become channel (c · patch + i) · patch + j. What is left of the last block becomes zero.
@@ -71,15 +71,42 @@ pub fn enlarge<'a>(x: impl Into<View<'a>>, out: &mut Planes) {
     }
 }
 
-/// Adds a number for each channel to all its pixels.
-pub fn add_to_channels(x: &mut Planes, lanes: &[Lane]) {
+/// The mean of every square of four pixels of `x`.
+pub fn halve<'a>(x: impl Into<View<'a>>, out: &mut Planes) {
+    let x = x.into();
+    let (from, to) = (x.shape(), out.shape());
+    assert_eq!([from.blocks, from.height, from.width], [to.blocks, 2 * to.height, 2 * to.width], "shape");
+    for n in 0..x.images() {
+        for (b, y) in (0..to.blocks).flat_map(|b| (0..to.height).map(move |y| (b, y))) {
+            let [upper, lower] = [0, 1].map(|row| &x.image(n)[from.at(b, 2 * y + row, 0)..][..from.width]);
+            let out = &mut out.image_mut(n)[to.at(b, y, 0)..][..to.width];
+            for ((lane, upper), lower) in out.iter_mut().zip(upper.chunks_exact(2)).zip(lower.chunks_exact(2)) {
+                for (i, value) in lane.0.iter_mut().enumerate() {
+                    *value = 0.25 * ((upper[0].0[i] + upper[1].0[i]) + (lower[0].0[i] + lower[1].0[i]));
+                }
+            }
+        }
+    }
+}
+
+/// Multiplies everything by `factor`.
+pub fn scale<'a>(x: impl Into<ViewMut<'a>>, factor: f32) {
+    if factor == 1.0 {
+        return;
+    }
+    let mut x = x.into();
+    for n in 0..x.images() {
+        x.image_mut(n).iter_mut().flat_map(|lane| &mut lane.0).for_each(|value| *value *= factor);
+    }
+}
+
+/// Adds a number for each channel to all pixels of one image.
+pub fn add_to_channels(x: &mut Planes, image: usize, lanes: &[Lane]) {
     let plane = x.shape().plane();
     assert_eq!(x.shape().border, [0, 0], "border");
-    for n in 0..x.images() {
-        for (block, added) in x.image_mut(n).chunks_mut(plane).zip(lanes) {
-            for lane in block {
-                lane.0.iter_mut().zip(&added.0).for_each(|(value, added)| *value += added);
-            }
+    for (block, added) in x.image_mut(image).chunks_mut(plane).zip(lanes) {
+        for lane in block {
+            lane.0.iter_mut().zip(&added.0).for_each(|(value, added)| *value += added);
         }
     }
 }

@@ -5,7 +5,7 @@ mod common;
 use common::{Numbers, from_planes, into_planes, relative_rms};
 use fewstep_conv::{
     Attention, AttentionWeights, Channels, GroupNorm, Level, Modulation, Planes, Pool, Scratch, Shape, add_to_channels,
-    copy, enlarge, from_pixels, to_pixels,
+    copy, enlarge, from_pixels, halve, scale, to_pixels,
 };
 
 /// Runs on every instruction set: each within `bound` of `expected`, and those with fused operations equal to the bit.
@@ -174,14 +174,27 @@ fn pixels_in_and_out_copies_and_enlarging() {
     let mut wide = Planes::new(2, Shape::new(2, 8, 8));
     let mut large = Planes::new(2, Shape::new(1, 8, 8));
     enlarge(&planes, &mut large);
-    add_to_channels(&mut large, &Channels::dense(16).lanes(&[1.0; 16]));
+    // Each image its own: 1, and 2.
+    for image in 0..2 {
+        add_to_channels(&mut large, image, &Channels::dense(16).lanes(&[1.0 + image as f32; 16]));
+    }
+    // Back to what was enlarged, and as much more.
+    let mut small = Planes::new(2, Shape::new(1, 4, 4).bordered([1, 1]));
+    halve(&large, &mut small);
+    scale(&mut small, 2.0);
+    let back = from_planes(&small, &Channels::dense(16));
+    for (i, (value, from)) in back.iter().zip(from_planes(&planes, &Channels::dense(16))).enumerate() {
+        assert!((value - 2.0 * (from + 1.0 + (i / 256) as f32)).abs() < 1e-6);
+    }
+    assert_eq!(small.image(1)[0], fewstep_conv::Lane::ZERO);
     copy(&large, &mut wide, 1);
     let channels = Channels::dense(32);
     let values = from_planes(&wide, &channels);
     let narrow = from_planes(&planes, &Channels::dense(16));
     for (i, &value) in values.iter().enumerate() {
         let (image, c, y, x) = (i / 2048, i / 64 % 32, i / 8 % 8, i % 8);
-        let expected = if c < 16 { 0.0 } else { narrow[((image * 16 + c - 16) * 4 + y / 2) * 4 + x / 2] + 1.0 };
+        let expected =
+            if c < 16 { 0.0 } else { narrow[((image * 16 + c - 16) * 4 + y / 2) * 4 + x / 2] + 1.0 + image as f32 };
         assert_eq!(value, expected);
     }
 }

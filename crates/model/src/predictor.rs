@@ -1,5 +1,7 @@
 //! What a sampler sees of a model.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 use sha2::{Digest, Sha256};
 
@@ -9,6 +11,11 @@ pub trait Predictor: Send + Sync {
     ///
     /// An image's prediction depends on that image alone, to the bit on CPU, whatever the batch.
     fn epsilon(&self, x: Tensor<4>, tau: f64) -> Tensor<4>;
+
+    /// ε(x, τ) of a cell's images with these numbers: for a predictor to which that says more of an image, such as its class.
+    fn epsilon_of(&self, x: Tensor<4>, tau: f64, _images: Range<usize>) -> Tensor<4> {
+        self.epsilon(x, tau)
+    }
 
     /// A hash of every number that predictions depend on besides the code that makes them: parameters, shape, kind of
     /// prediction, noise schedule, size of the images.

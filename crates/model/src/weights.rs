@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use pytorch_reader::{ByteOrder, DType, PytorchReader};
 use safetensors::{Dtype, SafeTensors};
 
-use crate::{Error, Result, predictor::Fingerprint, unet::Source};
+use crate::{Error, Result, pickle::PickledTensor, predictor::Fingerprint, unet::Source};
 
 /// No checkpoint of a network that this crate builds is larger.
 const MAX_BYTES: u64 = 16 << 30;
@@ -20,7 +20,7 @@ const MAX_BYTES: u64 = 16 << 30;
 pub struct Weights {
     path: PathBuf,
     metadata: HashMap<String, String>,
-    /// A safetensors file; empty for the others.
+    /// The file, where tensors are parts of it; empty for PyTorch's containers.
     bytes: Vec<u8>,
     tensors: BTreeMap<String, Stored>,
     /// What the file calls a tensor that is looked for under another name.
@@ -39,6 +39,7 @@ enum Values {
     /// A part of [`Weights::bytes`].
     Safetensors(Dtype, Range<usize>),
     Torch(pytorch_reader::Tensor),
+    Pickled(PickledTensor),
     Computed(Vec<f32>),
 }
 
@@ -49,12 +50,7 @@ impl Weights {
     /// # Errors
     /// Where the file is damaged or of another kind.
     pub fn read(path: &Path) -> Result<Self> {
-        let invalid = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
-        let length = std::fs::metadata(path).map_err(|error| invalid(error.to_string()))?.len();
-        if length > MAX_BYTES {
-            return Err(invalid(format!("{length} bytes; expected at most {MAX_BYTES}")));
-        }
-        let magic = magic(path).map_err(|error| invalid(error.to_string()))?;
+        let magic = magic(path)?;
         // A safetensors file begins with a length of eight bytes and the brace of its header.
         let named = path.extension().is_some_and(|ending| ending == "safetensors");
         if named || magic.get(8) == Some(&b'{') { Self::safetensors(path) } else { Self::torch(path) }
@@ -97,6 +93,14 @@ impl Weights {
             names: HashMap::new(),
             taken: BTreeMap::new(),
         })
+    }
+
+    /// Tensors of a pickle, whose bytes are `bytes`.
+    pub(crate) fn pickled(path: &Path, bytes: Vec<u8>, tensors: Vec<(String, PickledTensor)>) -> Self {
+        let stored = |tensor: PickledTensor| Stored { shape: tensor.shape.clone(), values: Values::Pickled(tensor) };
+        let tensors = tensors.into_iter().map(|(name, tensor)| (name, stored(tensor))).collect();
+        let (metadata, names, taken) = (HashMap::new(), HashMap::new(), BTreeMap::new());
+        Weights { path: path.to_owned(), metadata, bytes, tensors, names, taken }
     }
 
     /// The file.
@@ -154,6 +158,16 @@ impl Weights {
         self.tensors.insert(name.to_owned(), Stored { shape, values: Values::Computed(values) });
     }
 
+    /// The shape of tensor `name`.
+    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|stored| stored.shape.as_slice())
+    }
+
+    /// Leaves a tensor out that the network does not use here.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.tensors.remove(name);
+    }
+
     /// What the file calls `name`.
     fn original(&self, name: &str) -> String {
         self.names.get(name).cloned().unwrap_or_else(|| name.to_owned())
@@ -179,7 +193,7 @@ impl Weights {
         let float = match &stored.values {
             Values::Safetensors(dtype, _) => Float::of_safetensors(*dtype).ok_or_else(|| other_type(dtype))?,
             Values::Torch(tensor) => Float::of_torch(tensor.dtype()).ok_or_else(|| other_type(&tensor.dtype()))?,
-            Values::Computed(_) => Float::F32,
+            Values::Pickled(_) | Values::Computed(_) => Float::F32, // checked when it was read
         };
         if stored.shape != shape {
             return Err(self.invalid(format!("tensor {original} has shape {:?}; expected {shape:?}", stored.shape)));
@@ -190,6 +204,7 @@ impl Weights {
                 let bytes = tensor.read().map_err(|error| self.invalid(format!("tensor {original}: {error}")))?;
                 float.decode(&bytes)
             }
+            Values::Pickled(tensor) => tensor.values(&self.bytes),
             Values::Computed(values) => values,
         };
         if values.len() != shape.iter().product::<usize>() {
@@ -232,16 +247,26 @@ impl Source for Weights {
     }
 }
 
-fn magic(path: &Path) -> std::io::Result<Vec<u8>> {
+/// The first bytes of a checkpoint.
+///
+/// # Errors
+/// Where it cannot be read, or is too large.
+pub(crate) fn magic(path: &Path) -> Result<Vec<u8>> {
     use std::io::Read;
+    let invalid = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
+    let length = std::fs::metadata(path).map_err(|error| invalid(error.to_string()))?.len();
+    if length > MAX_BYTES {
+        return Err(invalid(format!("{length} bytes; expected at most {MAX_BYTES}")));
+    }
     let mut magic = Vec::new();
-    std::fs::File::open(path)?.take(9).read_to_end(&mut magic)?;
+    let read = std::fs::File::open(path).and_then(|file| file.take(16).read_to_end(&mut magic));
+    read.map_err(|error| invalid(error.to_string()))?;
     Ok(magic)
 }
 
 /// Floating-point types of checkpoints, little-endian.
-#[derive(Clone, Copy)]
-enum Float {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Float {
     F16,
     Bf16,
     F32,
@@ -269,7 +294,27 @@ impl Float {
         })
     }
 
-    fn decode(self, bytes: &[u8]) -> Vec<f32> {
+    /// By the name of PyTorch's storages.
+    pub(crate) fn of_storage(name: &str) -> Option<Float> {
+        Some(match name {
+            "HalfStorage" => Float::F16,
+            "BFloat16Storage" => Float::Bf16,
+            "FloatStorage" => Float::F32,
+            "DoubleStorage" => Float::F64,
+            _ => return None,
+        })
+    }
+
+    /// Of one number.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Float::F16 | Float::Bf16 => 2,
+            Float::F32 => 4,
+            Float::F64 => 8,
+        }
+    }
+
+    pub(crate) fn decode(self, bytes: &[u8]) -> Vec<f32> {
         match self {
             Float::F16 => bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
             Float::Bf16 => bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),

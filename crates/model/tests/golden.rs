@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use fewstep_model::{Checkpoint, Levels, Prediction, Predictor, UNet, UNetConfig, Weights};
+use fewstep_model::{Checkpoint, Conditioning, Levels, Prediction, Predictor, UNet, UNetConfig, Weights};
 use safetensors::SafeTensors;
 
 /// Asked when it runs: checkouts that share a target directory share this binary.
@@ -69,7 +69,7 @@ fn carried() -> fewstep_model::Network {
     let path =
         PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../../models/cifar10-small.safetensors");
     let checkpoint = Checkpoint::read(&path, None, None).unwrap();
-    assert_eq!((checkpoint.prediction, checkpoint.config.patch), (Prediction::V, 2));
+    assert_eq!((checkpoint.conditioning, checkpoint.config.patch), (Conditioning::Time(Prediction::V), 2));
     // ᾱ of the linear schedule is not needed exactly here.
     checkpoint
         .build(Levels { count: 1000, alpha_bar: Box::new(|tau| (-10.0 * tau * tau).exp()) }, &Device::flex())

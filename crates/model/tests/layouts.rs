@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use fewstep_model::{Checkpoint, Levels, Prediction, Predictor, Selected};
+use fewstep_model::{Checkpoint, Conditioning, Levels, Prediction, Predictor, Selected};
 use safetensors::SafeTensors;
 
 /// Asked when it runs: checkouts that share a target directory share this binary.
@@ -81,7 +81,11 @@ fn every_layout_gives_what_its_library_gives() {
     ];
     for (name, io, config, given, prediction, selected) in cases {
         let checkpoint = Checkpoint::read(&golden(name), config, given).unwrap();
-        assert_eq!((checkpoint.prediction, checkpoint.selected), (prediction, selected), "{name}");
+        assert_eq!(
+            (checkpoint.conditioning, checkpoint.selected),
+            (Conditioning::Time(prediction), selected),
+            "{name}"
+        );
         let difference = largest_difference(checkpoint, &Io::read(io));
         println!("{name}: largest difference {difference:e}");
         assert!(difference < 3e-5, "{name}: {difference:e}");

@@ -1,7 +1,9 @@
 //! Training: that it learns, and that a resumed run is the same run.
 
 use burn::tensor::Device;
-use fewstep_model::{Checkpoint, Levels, Prediction, Rate, Step, TrainSpec, Trainer, TrainingImages, UNetConfig};
+use fewstep_model::{
+    Checkpoint, Conditioning, Levels, Prediction, Rate, Step, TrainSpec, Trainer, TrainingImages, UNetConfig,
+};
 
 const SIZE: usize = 8;
 
@@ -111,7 +113,10 @@ fn a_checkpoint_is_read_back_as_it_was() {
     let path = std::env::temp_dir().join(format!("fewstep-checkpoint-{}.safetensors", std::process::id()));
     std::fs::write(&path, trainer.checkpoint(false).unwrap()).unwrap();
     let checkpoint = Checkpoint::read(&path, None, None).unwrap();
-    assert_eq!((&checkpoint.config, checkpoint.prediction), (&spec(Prediction::X0).config, Prediction::X0));
+    assert_eq!(
+        (&checkpoint.config, checkpoint.conditioning),
+        (&spec(Prediction::X0).config, Conditioning::Time(Prediction::X0))
+    );
     let read = checkpoint.build(levels(), &device).unwrap();
     let x = || {
         let values: Vec<f32> = (0..SIZE * SIZE * 3).map(|i| (i as f32 * 0.7).sin()).collect();

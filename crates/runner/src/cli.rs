@@ -189,7 +189,7 @@ pub struct Plan {
     /// exact or reference.
     #[arg(long, default_value = "exact")]
     pub coefficients: String,
-    /// linear, scaled-linear, cosine, simple-diffusion (of 32×32 images) or continuous.
+    /// linear, scaled-linear, cosine, simple-diffusion (of 32×32 images), continuous or edm.
     #[arg(long, default_value = "linear")]
     pub schedule: String,
     /// none, clip, dynamic or dynamic-P.

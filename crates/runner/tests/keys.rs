@@ -14,7 +14,7 @@ use std::{
     path::Path,
 };
 
-use bases::{GAUSSIAN, IDEAL, MIXTURE, UNET, inputs, unet_folder};
+use bases::{CLASSES, GAUSSIAN, IDEAL, MIXTURE, UNET, inputs, unet_folder};
 use common::{repository, run, succeed};
 use folder::{Swept, assert_same, changed, copy, kept, normalisers, solutions, sweep, tensors, tree, write_tensors};
 
@@ -197,6 +197,10 @@ const UNET_LINES: &[Line] = &[
     ("model.config.attention_ds", "[2]", "[1]", Refused),
     ("model.config.scale_shift", "scale_shift = false", "scale_shift = true", Refused),
     ("model.config.learn_sigma", "learn_sigma = false", "learn_sigma = true", Refused),
+    ("model.class", "size = 8", "size = 8\nclass = 1", Refused),
+    ("model.config.form", "num_heads = 1", "num_heads = 1\nform = \"ddpm++\"", Refused),
+    ("model.config.form", "num_heads = 1", "num_heads = 1\nform = \"ddpm\"", NOTHING),
+    ("model.config.classes", "num_heads = 1", "num_heads = 1\nclasses = 10", Refused),
     ("model.config.bare_middle", "bare_middle = false", "bare_middle = true", Refused),
 ];
 
@@ -304,6 +308,27 @@ fn keys_of_a_network() {
     tensors[7].2[0] += 0.125;
     write_tensors(&cwd.join("other.safetensors"), &tensors, "{}");
     walk(cwd, UNET, UNET_LINES);
+}
+
+const CLASS_LINES: &[Line] = &[
+    ("model.class", "class = 1", "class = 2", EVERYTHING),
+    ("model.class", "class = 1", "class = \"cycle\"", EVERYTHING),
+    ("model.class", "class = 1", "class = 5", Refused),
+    ("model.class", "class = 1\n", "", Refused),
+    ("model.weights", "\"classes.pkl\"", "\"renamed.pkl\"", NOTHING),
+    ("model.schedule", "\"edm\"", "\"continuous\"", EVERYTHING),
+    // Its levels begin at 157, where the network was made for 152.
+    ("model.schedule", "\"edm\"", "\"linear\"", Refused),
+];
+
+#[test]
+fn keys_of_a_network_with_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let golden = repository().join("crates/model/tests/golden/layouts/edm-vp-classes.pkl");
+    for name in ["classes.pkl", "renamed.pkl"] {
+        fs::copy(&golden, folder.path().join(name)).unwrap();
+    }
+    walk(folder.path(), CLASSES, CLASS_LINES);
 }
 
 /// Keys that a file may have, from the structures that it is read into.

@@ -18,6 +18,21 @@ pub enum Schedule {
         /// 1 for images of 64×64.
         shift: f64,
     },
+    /// EDM's noise levels (Karras et al. 2022, arXiv 2206.00364, table 1: σ_max = 80, σ_min = 0.002) on the time that the field's
+    /// time-uniform grids are even in: ln(1 + ρ²) = β_min τ + ½ β_d τ² with ρ(1) = σ_max and ρ(1/T) = σ_min. Below 1/T, where that
+    /// would not be positive (β_min = −0.0048), ρ is proportional to τ.
+    Edm,
+}
+
+/// EDM's greatest and least noise level.
+const EDM_LEVELS: [f64; 2] = [80.0, 0.002];
+
+/// β_min and β_d of [`Schedule::Edm`] (arXiv 2206.00364, appendix C.3, with ε_s = 1/T).
+fn edm_rates() -> [f64; 2] {
+    let [high, low] = EDM_LEVELS.map(|rho| (rho * rho).ln_1p());
+    let end = 1.0 / T as f64;
+    let beta_d = 2.0 * (high - low / end) / (1.0 - end);
+    [high - 0.5 * beta_d, beta_d]
 }
 
 /// Steps of the discrete schedule; the continuous one is cut into as many pieces for integration.
@@ -30,7 +45,7 @@ fn last_angle() -> f64 {
 
 impl Schedule {
     /// The names that [`Schedule::named`] knows.
-    pub const NAMES: [&str; 5] = ["linear", "scaled-linear", "cosine", "simple-diffusion", "continuous"];
+    pub const NAMES: [&str; 6] = ["linear", "scaled-linear", "cosine", "simple-diffusion", "continuous", "edm"];
 
     /// The schedule of DDPM (Ho et al., arXiv 2006.11239): T = 1000, β linear from 1e-4 to 0.02.
     pub fn linear() -> Self {
@@ -59,6 +74,7 @@ impl Schedule {
             "cosine" => Some(Schedule::cosine()),
             "simple-diffusion" => Some(Schedule::ShiftedCosine { shift: 64.0 / size as f64 }),
             "continuous" => Some(Schedule::Continuous { beta_min: 0.1, beta_max: 20.0 }),
+            "edm" => Some(Schedule::Edm),
             _ => None,
         }
     }
@@ -80,7 +96,7 @@ impl Schedule {
     pub fn levels(&self) -> usize {
         match self {
             Schedule::Discrete(alpha_bar) => alpha_bar.len() - 1,
-            Schedule::Continuous { .. } | Schedule::ShiftedCosine { .. } => T,
+            Schedule::Continuous { .. } | Schedule::ShiftedCosine { .. } | Schedule::Edm => T,
         }
     }
 
@@ -99,7 +115,7 @@ impl Schedule {
             Schedule::Continuous { beta_min, beta_max } => {
                 (-beta_min * tau - 0.5 * (beta_max - beta_min) * tau * tau).exp()
             }
-            Schedule::ShiftedCosine { .. } => 1.0 / (1.0 + self.rho(tau).powi(2)),
+            Schedule::ShiftedCosine { .. } | Schedule::Edm => 1.0 / (1.0 + self.rho(tau).powi(2)),
         }
     }
 
@@ -110,11 +126,18 @@ impl Schedule {
 
     /// ρ(τ) = σ/√ᾱ: the noise level in units of the data, in which the ODE reads d(x/√ᾱ) = ε dρ.
     pub fn rho(&self, tau: f64) -> f64 {
-        if let Schedule::ShiftedCosine { shift } = self {
-            return (last_angle() * tau).tan() / shift;
+        match self {
+            Schedule::ShiftedCosine { shift } => (last_angle() * tau).tan() / shift,
+            Schedule::Edm if tau * T as f64 <= 1.0 => EDM_LEVELS[1] * T as f64 * tau,
+            Schedule::Edm => {
+                let [beta_min, beta_d] = edm_rates();
+                (beta_min * tau + 0.5 * beta_d * tau * tau).exp_m1().sqrt()
+            }
+            _ => {
+                let alpha_bar = self.alpha_bar(tau);
+                ((1.0 - alpha_bar) / alpha_bar).sqrt()
+            }
         }
-        let alpha_bar = self.alpha_bar(tau);
-        ((1.0 - alpha_bar) / alpha_bar).sqrt()
     }
 
     /// The inverse of [`rho`](Self::rho).
@@ -131,6 +154,12 @@ impl Schedule {
                 2.0 * log / (beta_min + (beta_min * beta_min + 2.0 * (beta_max - beta_min) * log).sqrt())
             }
             Schedule::ShiftedCosine { shift } => (rho * shift).atan() / last_angle(),
+            Schedule::Edm if rho <= EDM_LEVELS[1] => rho / (EDM_LEVELS[1] * T as f64),
+            Schedule::Edm => {
+                let [beta_min, beta_d] = edm_rates();
+                let log = (rho * rho).ln_1p();
+                2.0 * log / (beta_min + (beta_min * beta_min + 2.0 * beta_d * log).sqrt())
+            }
         }
     }
 
@@ -146,6 +175,14 @@ impl Schedule {
             Schedule::ShiftedCosine { shift } => {
                 let rho = self.rho(tau);
                 2.0 * rho / (1.0 + rho * rho) * last_angle() * (1.0 + (rho * shift).powi(2)) / shift
+            }
+            Schedule::Edm if tau * T as f64 <= 1.0 => {
+                let rho = self.rho(tau);
+                2.0 * rho / (1.0 + rho * rho) * EDM_LEVELS[1] * T as f64
+            }
+            Schedule::Edm => {
+                let [beta_min, beta_d] = edm_rates();
+                beta_min + beta_d * tau
             }
         }
     }
@@ -225,6 +262,52 @@ mod tests {
         assert!((last + 15.0).abs() < 2e-12, "{last}");
     }
 
+    /// diff-sampler's `get_schedule(6, 0.002, 80)` (zju-pi/diff-sampler 68d5ce4, `solver_utils.py`), run in double precision: the
+    /// grids of the few-step literature are grids of this schedule that end at τ = 0.001.
+    #[test]
+    fn the_edm_schedule_has_the_fields_grids() {
+        let expected = [
+            ("edm-to-0.001", EDM_POLYNOMIAL),
+            ("log-snr-to-0.001", EDM_LOG_SNR),
+            ("trailing-to-0.001", EDM_TIME_UNIFORM),
+            ("quadratic-to-0.001", EDM_TIME_QUADRATIC),
+        ];
+        for (name, levels) in expected {
+            let times = name.parse::<crate::Grid>().unwrap().times(5, &Schedule::Edm).unwrap();
+            for (tau, level) in times.iter().zip(levels) {
+                let found = Schedule::Edm.rho(*tau);
+                assert!((found / level - 1.0).abs() < 1e-10, "{name}: {found} {level}");
+            }
+        }
+        assert_eq!(Schedule::Edm.rho(0.0), 0.0);
+    }
+
+    const EDM_POLYNOMIAL: [f64; 6] =
+        [80.0, 24.408341786580095, 5.838947631011886, 0.9654169263318955, 0.08508720268939021, 0.002000000000000003];
+    const EDM_LOG_SNR: [f64; 6] = [
+        79.99999999999997,
+        9.608995471851447,
+        1.1541599247257706,
+        0.1386289686310293,
+        0.01665106414803746,
+        0.0020000000000000005,
+    ];
+    const EDM_TIME_UNIFORM: [f64; 6] = [
+        80.00000000000001,
+        16.50620633265823,
+        4.7463379579046014,
+        1.7541111733745074,
+        0.6502159050842388,
+        0.0019999999999732445,
+    ];
+    const EDM_TIME_QUADRATIC: [f64; 6] = [
+        80.00000000000001,
+        6.292339565936032,
+        1.5599652447262673,
+        0.5560024185093035,
+        0.15034264359470215,
+        0.0019999999999732445,
+    ];
     #[test]
     fn tau_of_rho_inverts_rho() {
         for schedule in Schedule::examples() {

@@ -5,19 +5,20 @@
 
 mod authors;
 mod diffusers;
+mod edm;
 
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Error, Prediction, Result, UNetConfig, Weights};
+use crate::{Conditioning, Error, Prediction, Result, UNetConfig, Weights, pickle, weights};
 
 /// A checkpoint as it was found.
 pub(crate) struct Found {
     pub weights: Weights,
     pub config: Option<UNetConfig>,
-    pub prediction: Option<Prediction>,
+    pub conditioning: Option<Conditioning>,
     /// The noise schedule that it says it was trained with, by [`Checkpoint::schedule`](crate::Checkpoint)'s names.
     pub schedule: Option<String>,
     /// Which of several sets of weights in the file was taken.
@@ -51,7 +52,13 @@ impl Selected {
 /// # Errors
 /// Where something is missing, damaged, or made for what this crate does not build.
 pub(crate) fn open(path: &Path) -> Result<Found> {
-    if path.is_dir() { folder(path) } else { file(path) }
+    if path.is_dir() {
+        folder(path)
+    } else if pickle::is_pickle(&weights::magic(path)?) {
+        edm::open(path)
+    } else {
+        file(path)
+    }
 }
 
 fn file(path: &Path) -> Result<Found> {
@@ -64,16 +71,16 @@ fn file(path: &Path) -> Result<Found> {
         }
         None => None,
     };
-    let prediction =
+    let conditioning =
         match weights.metadata("prediction") {
             None => None,
-            Some(name) => Some(Prediction::named(name).ok_or_else(|| {
+            Some(name) => Some(Prediction::named(name).map(Conditioning::Time).ok_or_else(|| {
                 weights.invalid(format!("metadata 'prediction' is '{name}'; expected epsilon, x0 or v"))
             })?),
         };
     // Such as "linear 1e-4..0.02 T=1000".
     let schedule = weights.metadata("schedule").and_then(|text| text.split_whitespace().next()).map(str::to_owned);
-    Ok(Found { weights, config, prediction, schedule, selected })
+    Ok(Found { weights, config, conditioning, schedule, selected })
 }
 
 fn folder(path: &Path) -> Result<Found> {
@@ -108,7 +115,8 @@ fn folder(path: &Path) -> Result<Found> {
         selected = Selected::Ema;
     }
     let (prediction, schedule) = scheduler(&folder)?;
-    Ok(Found { weights, config: Some(config), prediction: Some(prediction), schedule, selected })
+    let conditioning = Some(Conditioning::Time(prediction));
+    Ok(Found { weights, config: Some(config), conditioning, schedule, selected })
 }
 
 /// The folder with the network's `config.json`: `path` itself, or a part of a pipeline.

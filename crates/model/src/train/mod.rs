@@ -8,7 +8,7 @@ mod initial;
 mod noise;
 mod state;
 
-use std::{collections::HashMap, sync::atomic::AtomicU64};
+use std::collections::HashMap;
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
@@ -18,7 +18,7 @@ use burn::{
 use rayon::prelude::*;
 
 use crate::{
-    Error, Levels, Network, Prediction, Result, UNet, UNetConfig, network,
+    Conditioning, Error, Levels, Network, Prediction, Result, UNet, UNetConfig, network,
     predictor::Fingerprint,
     unet::{Dropout, Parameter},
 };
@@ -132,6 +132,9 @@ impl Trainer {
     /// Where the configuration contradicts itself.
     pub fn new(spec: TrainSpec, device: &Device, parallel: bool) -> Result<Self> {
         spec.config.check()?;
+        if spec.config.classes > 0 {
+            return Err(Error::Config("classes is not 0: training knows no classes".into()));
+        }
         let mut source = Initial::new(spec.seed);
         let (unet, parameters) = UNet::with_parameters(&spec.config, &mut source, device)?;
         Trainer::assemble(spec, device, parallel, unet, parameters)
@@ -221,7 +224,7 @@ impl Trainer {
         let stream = ((self.step as u64) << 16) | index as u64;
         let dropout = Dropout::new(self.spec.config.dropout, self.spec.seed, stream);
         let timesteps = Tensor::<1>::from_floats(timesteps.as_slice(), &device);
-        let y = unet.forward_with(tensor(x), timesteps, &dropout);
+        let y = unet.forward_with(tensor(x), timesteps, &[], &dropout);
         let count = (examples.list.len() * shape[1..].iter().product::<usize>()) as f64;
         let loss = (y - tensor(target)).square().sum() / count;
         let mut collect = Collect { gradients: loss.backward(), flat: Vec::with_capacity(self.slots.len()) };
@@ -256,9 +259,9 @@ impl Trainer {
         let tensors = self.slots.iter().fold(Fingerprint::default(), |all, slot| {
             all.bytes(slot.parameter.name.as_bytes()).bytes(slot.ema.to_data().as_bytes())
         });
-        let identity = network::identity(&self.spec.config, self.spec.prediction, &levels, &tensors.finish());
-        let (compiled, evaluated) = (None, AtomicU64::new(0));
-        Network { unet, compiled, prediction: self.spec.prediction, levels, identity, evaluated }
+        let conditioning = Conditioning::Time(self.spec.prediction);
+        let identity = network::identity(&self.spec.config, conditioning, &levels, &tensors.finish(), None);
+        Network::new(unet, conditioning, None, levels, identity)
     }
 }
 

@@ -9,8 +9,8 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use super::{Attention, Block, Embedding, Layer, Residual, UNet, UNetConfig};
-use crate::Result;
+use super::{Attention, Block, Embedding, Form, Layer, Resampling, Residual, UNet, UNetConfig};
+use crate::{Error, Result};
 
 /// Where a network's tensors come from, by improved-diffusion's names and PyTorch's shapes.
 pub trait Source {
@@ -53,21 +53,30 @@ impl<'a, S: Source> Builder<'a, S> {
             self.linear("time_embed.2", embedding, embedding)?,
         ];
 
-        let mut channels = config.model_channels * config.channel_mult[0];
+        let label = match config.classes {
+            0 => None,
+            classes => Some(self.linear("label_embed", classes, config.model_channels)?),
+        };
+        let plus = config.form == Form::DdpmPlusPlus;
+        let mut channels = config.stem();
         let stem = Layer::Conv(self.conv("input_blocks.0.0", inputs, channels, 3, 1)?);
         let (mut input_blocks, mut skips, mut ds) = (vec![Block { layers: vec![stem] }], vec![channels], 1);
         for (level, multiple) in config.channel_mult.iter().enumerate() {
             for _ in 0..config.num_res_blocks {
                 let name = format!("input_blocks.{}", input_blocks.len());
-                let layers = self.layers(&name, channels, multiple * config.model_channels, ds)?;
+                let attention = config.attention_ds.contains(&ds);
+                let layers = self.layers(&name, channels, multiple * config.model_channels, attention)?;
                 channels = multiple * config.model_channels;
                 input_blocks.push(Block { layers });
                 skips.push(channels);
             }
             if level + 1 < config.channel_mult.len() {
-                let name = format!("input_blocks.{}.0.op", input_blocks.len());
-                let down = self.conv(&name, channels, channels, 3, 2)?;
-                let down = if config.pad_after { Layer::DownAfter(down) } else { Layer::Down(down) };
+                let name = format!("input_blocks.{}.0", input_blocks.len());
+                let down = match (plus, config.pad_after) {
+                    (true, _) => Layer::Residual(self.residual(&name, channels, channels, Resampling::Half)?),
+                    (_, true) => Layer::DownAfter(self.conv(&format!("{name}.op"), channels, channels, 3, 2)?),
+                    (_, false) => Layer::Down(self.conv(&format!("{name}.op"), channels, channels, 3, 2)?),
+                };
                 input_blocks.push(Block { layers: vec![down] });
                 skips.push(channels);
                 ds *= 2;
@@ -75,9 +84,9 @@ impl<'a, S: Source> Builder<'a, S> {
         }
 
         let middle = vec![
-            Layer::Residual(self.residual("middle_block.0", channels, channels)?),
+            Layer::Residual(self.residual("middle_block.0", channels, channels, Resampling::None)?),
             Layer::Attention(self.attention("middle_block.1", channels, !config.bare_middle)?),
-            Layer::Residual(self.residual("middle_block.2", channels, channels)?),
+            Layer::Residual(self.residual("middle_block.2", channels, channels, Resampling::None)?),
         ];
 
         let mut output_blocks = Vec::new();
@@ -86,11 +95,17 @@ impl<'a, S: Source> Builder<'a, S> {
                 let name = format!("output_blocks.{}", output_blocks.len());
                 // One skip per input block: the stacks have the same height by construction.
                 let skip = skips.pop().unwrap_or_default();
-                let mut layers = self.layers(&name, channels + skip, multiple * config.model_channels, ds)?;
+                let last = i == config.num_res_blocks;
+                let attention = config.attention_ds.contains(&ds) && (last || !plus);
+                let mut layers = self.layers(&name, channels + skip, multiple * config.model_channels, attention)?;
                 channels = multiple * config.model_channels;
-                if level > 0 && i == config.num_res_blocks {
-                    let name = format!("{name}.{}.conv", layers.len());
-                    layers.push(Layer::Up(self.conv(&name, channels, channels, 3, 1)?));
+                if level > 0 && last {
+                    let name = format!("{name}.{}", layers.len());
+                    layers.push(if plus {
+                        Layer::Residual(self.residual(&name, channels, channels, Resampling::Double)?)
+                    } else {
+                        Layer::Up(self.conv(&format!("{name}.conv"), channels, channels, 3, 1)?)
+                    });
                     ds /= 2;
                 }
                 output_blocks.push(Block { layers });
@@ -99,6 +114,7 @@ impl<'a, S: Source> Builder<'a, S> {
 
         let unet = UNet {
             time_embed,
+            label,
             input_blocks,
             middle_block: Block { layers: middle },
             output_blocks,
@@ -115,19 +131,27 @@ impl<'a, S: Source> Builder<'a, S> {
         Ok((unet, self.parameters))
     }
 
-    /// A residual block, and attention where this level has it.
-    fn layers(&mut self, name: &str, input: usize, output: usize, ds: usize) -> Result<Vec<Layer>> {
-        let mut layers = vec![Layer::Residual(self.residual(&format!("{name}.0"), input, output)?)];
-        if self.config.attention_ds.contains(&ds) {
+    /// A residual block, and attention where it has it.
+    fn layers(&mut self, name: &str, input: usize, output: usize, attention: bool) -> Result<Vec<Layer>> {
+        let mut layers = vec![Layer::Residual(self.residual(&format!("{name}.0"), input, output, Resampling::None)?)];
+        if attention {
             layers.push(Layer::Attention(self.attention(&format!("{name}.1"), output, true)?));
         }
         Ok(layers)
     }
 
-    fn residual(&mut self, name: &str, input: usize, output: usize) -> Result<Residual> {
+    /// What sums of residuals are scaled by.
+    fn scale(&self) -> f64 {
+        match self.config.form {
+            Form::Ddpm => 1.0,
+            Form::DdpmPlusPlus => std::f64::consts::FRAC_1_SQRT_2,
+        }
+    }
+
+    fn residual(&mut self, name: &str, input: usize, output: usize, resampling: Resampling) -> Result<Residual> {
         let scale_shift = self.config.scale_shift;
         let embedded = if scale_shift { 2 * output } else { output };
-        let skip = if input == output {
+        let skip = if input == output && resampling == Resampling::None {
             None
         } else {
             Some(self.conv(&format!("{name}.skip_connection"), input, output, 1, 1)?)
@@ -140,6 +164,9 @@ impl<'a, S: Source> Builder<'a, S> {
             out_conv: self.conv(&format!("{name}.out_layers.3"), output, output, 3, 1)?,
             skip,
             scale_shift,
+            doubles: resampling == Resampling::Double,
+            halves: resampling == Resampling::Half,
+            scale: self.scale(),
         })
     }
 
@@ -149,6 +176,7 @@ impl<'a, S: Source> Builder<'a, S> {
             qkv: self.pointwise(&format!("{name}.qkv"), channels, 3 * channels)?,
             projection: self.pointwise(&format!("{name}.proj_out"), channels, channels)?,
             heads: self.config.heads(channels),
+            scale: self.scale(),
         })
     }
 
@@ -189,9 +217,11 @@ impl<'a, S: Source> Builder<'a, S> {
     }
 
     fn norm(&mut self, name: &str, channels: usize) -> Result<GroupNorm> {
-        let mut norm = GroupNormConfig::new(self.config.norm_groups, channels)
-            .with_epsilon(self.config.norm_epsilon)
-            .init(self.device);
+        let groups = self.config.groups(channels);
+        if !channels.is_multiple_of(groups) {
+            return Err(Error::Config(format!("{channels} channels of {name} are no {groups} equal groups")));
+        }
+        let mut norm = GroupNormConfig::new(groups, channels).with_epsilon(self.config.norm_epsilon).init(self.device);
         norm.gamma = Some(self.param(&format!("{name}.weight"), [channels])?);
         norm.beta = Some(self.param(&format!("{name}.bias"), [channels])?);
         Ok(norm)

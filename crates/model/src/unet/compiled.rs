@@ -15,11 +15,12 @@ use burn::{
 };
 use fewstep_conv::{
     Algorithm, Attention, AttentionWeights, Channels, Conv, ConvSpec, GroupNorm, LANES, Lane, Level, Modulation,
-    Planes, Scratch, Shape, Target, View, ViewMut, add_to_channels, copy, enlarge, from_pixels, to_pixels,
+    Planes, Scratch, Shape, Target, View, ViewMut, add_to_channels, copy, enlarge, from_pixels, halve, scale,
+    to_pixels,
 };
 use rayon::prelude::*;
 
-use super::{Embedding, Layer, Residual, UNet};
+use super::{Embedding, Layer, Resampling, Residual, UNet};
 
 /// Images that go through the network together, at most: so many that the weights of its smallest layers are worth reading.
 const GROUP: usize = 16;
@@ -49,7 +50,7 @@ pub struct CompiledUNet {
 enum Compiled {
     Conv(Conv),
     Residual(Box<CompiledResidual>),
-    Attention(Option<GroupNorm>, Box<Attention>),
+    Attention(Option<GroupNorm>, Box<Attention>, f32),
     Down(Conv),
     Up(Conv),
 }
@@ -63,6 +64,9 @@ struct CompiledResidual {
     out_conv: Conv,
     skip: Option<Conv>,
     scale_shift: bool,
+    resampling: Resampling,
+    /// Of the sum.
+    scale: f32,
 }
 
 impl CompiledUNet {
@@ -98,28 +102,39 @@ impl CompiledUNet {
     }
 
     /// Output for `x` `[images, channels, height, width]`, of the same shape, all at one timestep.
-    pub fn forward(&self, x: &[f32], [height, width]: [usize; 2], timestep: f32) -> Vec<f32> {
+    pub fn forward(&self, x: &[f32], size: [usize; 2], timestep: f32) -> Vec<f32> {
+        self.forward_of(x, size, timestep, &[])
+    }
+
+    /// As [`CompiledUNet::forward`], where the network has classes with that of every image; without any it is told of none.
+    pub fn forward_of(&self, x: &[f32], [height, width]: [usize; 2], timestep: f32, classes: &[usize]) -> Vec<f32> {
         let (mut out, len) = (vec![0.0; x.len()], self.channels * height * width);
         assert!(len > 0 && x.len().is_multiple_of(len), "{} numbers are no images of {height}x{width}", x.len());
-        let projections = self.time.at(timestep);
-        let group = |(x, out): (&[f32], &mut [f32])| {
+        let images = x.len() / len;
+        assert!(classes.is_empty() || classes.len() == images, "{} classes of {images} images", classes.len());
+        let projections: Vec<Projections> = match classes {
+            [] => vec![self.time.at(timestep, None); images],
+            classes => classes.iter().map(|&class| self.time.at(timestep, Some(class))).collect(),
+        };
+        let group = |((x, out), projections): ((&[f32], &mut [f32]), &Labelled)| {
             let kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut scratch = kept.unwrap_or_else(|| Scratch::new(self.level));
-            self.group(x, [height, width], &projections, out, &mut scratch);
+            self.group(x, [height, width], projections, out, &mut scratch);
             self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
         };
         if rayon::current_thread_index().is_some() {
             // One of many batches: the other threads have theirs, and waiting for them here would be counted as this one's time.
-            x.chunks(GROUP * len).zip(out.chunks_mut(GROUP * len)).for_each(group);
+            x.chunks(GROUP * len).zip(out.chunks_mut(GROUP * len)).zip(projections.chunks(GROUP)).for_each(group);
         } else {
             // Every thread gets some.
-            let images = (x.len() / len).div_ceil(rayon::current_num_threads()).min(GROUP);
-            x.par_chunks(images * len).zip(out.par_chunks_mut(images * len)).for_each(group);
+            let count = images.div_ceil(rayon::current_num_threads()).min(GROUP);
+            let pixels = x.par_chunks(count * len).zip(out.par_chunks_mut(count * len));
+            pixels.zip(projections.par_chunks(count)).for_each(group);
         }
         out
     }
 
-    fn group(&self, x: &[f32], size: [usize; 2], projections: &[Projected], out: &mut [f32], scratch: &mut Scratch) {
+    fn group(&self, x: &[f32], size: [usize; 2], projections: &Labelled, out: &mut [f32], scratch: &mut Scratch) {
         let images = x.len() / (self.channels * size[0] * size[1]);
         let (patched, [height, width]) = (self.channels * self.patch * self.patch, size.map(|side| side / self.patch));
         let mut entry = scratch.take(images, Shape::new(patched.div_ceil(LANES), height, width));
@@ -145,7 +160,7 @@ impl CompiledUNet {
 }
 
 /// Layers one after another, the first on what `parts` are side by side.
-fn chain(layers: &[Compiled], parts: &[&Planes], projections: &[Projected], scratch: &mut Scratch) -> Planes {
+fn chain(layers: &[Compiled], parts: &[&Planes], projections: &Labelled, scratch: &mut Scratch) -> Planes {
     let mut state: Option<Planes> = None;
     for layer in layers {
         let next = match &state {
@@ -187,9 +202,9 @@ fn convolve<'a>(conv: &Conv, x: impl Into<View<'a>>, [height, width]: [usize; 2]
 }
 
 impl Compiled {
-    fn run(&self, parts: &[&Planes], projections: &[Projected], scratch: &mut Scratch) -> Planes {
+    fn run(&self, parts: &[&Planes], projections: &Labelled, scratch: &mut Scratch) -> Planes {
         match (self, parts) {
-            (Compiled::Residual(residual), _) => residual.run(parts, &projections[residual.projection], scratch),
+            (Compiled::Residual(residual), _) => residual.run(parts, projections, scratch),
             (_, [x]) => self.on(x, scratch),
             _ => {
                 let x = side_by_side(parts, 0..parts[0].images(), scratch);
@@ -214,7 +229,7 @@ impl Compiled {
             let (count, from) = (images.len(), x.some(images.clone()));
             let mut padded =
                 |height, width| scratch.take(count, Shape { height, width, ..from.shape() }.bordered([1, 1]));
-            let target = Target { out: out.some_mut(images), block: 0 };
+            let target = Target { out: out.some_mut(images.clone()), block: 0 };
             let used = match self {
                 // Where padding is on one side only, the other side's is not read.
                 Compiled::Conv(conv) | Compiled::Down(conv) => {
@@ -229,13 +244,14 @@ impl Compiled {
                     conv.run(&padded, target, None, scratch);
                     padded
                 }
-                Compiled::Attention(norm, attention) => {
+                Compiled::Attention(norm, attention, factor) => {
                     let mut normed = scratch.take(count, from.shape());
                     match norm {
                         Some(norm) => norm.run(from, None, &mut normed, scratch),
                         None => copy(from, &mut normed, 0),
                     }
                     attention.run(&normed, from, target.out, scratch);
+                    scale(out.some_mut(images), *factor);
                     normed
                 }
                 Compiled::Residual(_) => return out,
@@ -246,40 +262,81 @@ impl Compiled {
     }
 }
 
+impl Resampling {
+    /// Height and width of what comes of `x`.
+    fn size(self, x: Shape) -> [usize; 2] {
+        [x.height, x.width].map(|side| match self {
+            Resampling::None => side,
+            Resampling::Half => side / 2,
+            Resampling::Double => 2 * side,
+        })
+    }
+}
+
 impl CompiledResidual {
-    fn run(&self, parts: &[&Planes], projected: &Projected, scratch: &mut Scratch) -> Planes {
+    fn run(&self, parts: &[&Planes], projections: &Labelled, scratch: &mut Scratch) -> Planes {
         let (images, shape) = (parts[0].images(), parts[0].shape());
-        let mut out = scratch.take(images, Shape { blocks: self.out_conv.blocks(), ..shape });
-        for images in some_at_a_time(images, out.shape()) {
+        let [height, width] = self.resampling.size(shape);
+        let mut out = scratch.take(images, Shape::new(self.out_conv.blocks(), height, width));
+        // By the larger of what comes in and what goes out.
+        let largest = if self.resampling == Resampling::Half { shape } else { out.shape() };
+        for images in some_at_a_time(images, largest) {
+            let projections = &projections[images.clone()];
             match parts {
-                [x] => self.some(x.some(images.clone()), out.some_mut(images), projected, scratch),
+                [x] => self.some(x.some(images.clone()), out.some_mut(images.clone()), projections, scratch),
                 _ => {
                     let x = side_by_side(parts, images.clone(), scratch);
-                    self.some((&x).into(), out.some_mut(images), projected, scratch);
+                    self.some((&x).into(), out.some_mut(images.clone()), projections, scratch);
                     scratch.give(x);
                 }
             }
+            scale(out.some_mut(images), self.scale);
         }
         out
     }
 
-    fn some(&self, x: View, out: ViewMut, projected: &Projected, scratch: &mut Scratch) {
-        let size = [x.shape().height, x.shape().width];
-        let mut normed = scratch.take(x.images(), x.shape().bordered([1, 1]));
-        self.in_norm.run(x, None, &mut normed, scratch);
+    fn some(&self, x: View, out: ViewMut, projections: &Labelled, scratch: &mut Scratch) {
+        let size = [out.shape().height, out.shape().width];
+        let mut normed;
+        if self.resampling == Resampling::None {
+            normed = scratch.take(x.images(), x.shape().bordered([1, 1]));
+            self.in_norm.run(x, None, &mut normed, scratch);
+        } else {
+            let mut whole = scratch.take(x.images(), x.shape());
+            self.in_norm.run(x, None, &mut whole, scratch);
+            normed = self.resampled((&whole).into(), [1, 1], scratch);
+            scratch.give(whole);
+        }
         let mut h = convolve(&self.in_conv, &normed, size, scratch);
         let modulation = if self.scale_shift {
+            // Such networks have no classes: all images have the same.
+            let projected = &projections[0][self.projection];
             Some(Modulation { scale: &projected.first, shift: &projected.second })
         } else {
-            add_to_channels(&mut h, &projected.first);
+            for (image, projected) in projections.iter().enumerate() {
+                add_to_channels(&mut h, image, &projected[self.projection].first);
+            }
             None
         };
         let mut active = scratch.take(x.images(), h.shape().bordered([1, 1]));
         self.out_norm.run(&h, modulation, &mut active, scratch);
+        let carried = (self.resampling != Resampling::None).then(|| self.resampled(x, [0, 0], scratch));
+        let x = carried.as_ref().map_or(x, View::from);
         let skip = self.skip.as_ref().map(|skip| convolve(skip, x, size, scratch));
         let added = skip.as_ref().map_or(x, View::from);
         self.out_conv.run(&active, Target { out, block: 0 }, Some(added), scratch);
-        [normed, h, active].into_iter().chain(skip).for_each(|planes| scratch.give(planes));
+        [normed, h, active].into_iter().chain(skip).chain(carried).for_each(|planes| scratch.give(planes));
+    }
+
+    /// `x` at the size that the block gives, with a border.
+    fn resampled(&self, x: View, border: [usize; 2], scratch: &mut Scratch) -> Planes {
+        let [height, width] = self.resampling.size(x.shape());
+        let mut out = scratch.take(x.images(), Shape::new(x.shape().blocks, height, width).bordered(border));
+        match self.resampling {
+            Resampling::Half => halve(x, &mut out),
+            _ => enlarge(x, &mut out),
+        }
+        out
     }
 }
 
@@ -307,7 +364,8 @@ impl Compiler {
                 let weights =
                     AttentionWeights { qkv: [&qkv[0], &qkv[1]], projection: [&projection[0], &projection[1]] };
                 let attention = Box::new(Attention::new(map, layer.heads, weights));
-                Compiled::Attention(layer.norm.as_ref().map(|layer| norm(layer, map, false)), attention)
+                let norm = layer.norm.as_ref().map(|layer| norm(layer, map, false));
+                Compiled::Attention(norm, attention, layer.scale as f32)
             }
         }
     }
@@ -320,8 +378,17 @@ impl Compiler {
         let out_conv = conv(&residual.out_conv, map);
         let skip = residual.skip.as_ref().map(|layer| conv(layer, &mut input.clone()));
         self.projections.push(Projection { linear: Dense::new(&residual.embedding), channels: map.clone() });
-        let (projection, scale_shift) = (self.projections.len() - 1, residual.scale_shift);
-        CompiledResidual { in_norm, in_conv, projection, out_norm, out_conv, skip, scale_shift }
+        CompiledResidual {
+            in_norm,
+            in_conv,
+            projection: self.projections.len() - 1,
+            out_norm,
+            out_conv,
+            skip,
+            scale_shift: residual.scale_shift,
+            resampling: residual.resampling(),
+            scale: residual.scale as f32,
+        }
     }
 }
 
@@ -385,37 +452,56 @@ struct Projected {
     second: Vec<Lane>,
 }
 
-/// From a timestep to what every residual block makes of it: the same for all images, so computed once.
+/// What a timestep and a class become in each residual block.
+type Projections = Arc<Vec<Projected>>;
+
+/// Those of every image.
+type Labelled = [Projections];
+
+/// Bits of a timestep, and a class.
+type Label = (u32, Option<usize>);
+
+/// From a timestep and a class to what every residual block makes of them: the same for all images of a class, so computed once.
 struct TimeEmbedding {
     embedding: Embedding,
+    label: Option<Dense>,
     layers: Vec<Dense>,
     projections: Vec<Projection>,
-    known: Mutex<HashMap<u32, Arc<Vec<Projected>>>>,
+    known: Mutex<HashMap<Label, Projections>>,
 }
 
 impl TimeEmbedding {
     fn new(unet: &UNet, projections: Vec<Projection>) -> TimeEmbedding {
         let layers = unet.time_embed.iter().map(Dense::new).collect();
-        TimeEmbedding { embedding: unet.embedding.clone(), layers, projections, known: Mutex::default() }
+        let label = unet.label.as_ref().map(Dense::new);
+        TimeEmbedding { embedding: unet.embedding.clone(), label, layers, projections, known: Mutex::default() }
     }
 
-    fn at(&self, timestep: f32) -> Arc<Vec<Projected>> {
+    fn at(&self, timestep: f32, class: Option<usize>) -> Projections {
+        let key = (timestep.to_bits(), class);
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(projected) = known().get(&timestep.to_bits()) {
+        if let Some(projected) = known().get(&key) {
             return projected.clone();
         }
-        let projected = Arc::new(self.project(timestep));
+        let projected = Arc::new(self.project(timestep, class));
         let mut known = known();
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        known.insert(timestep.to_bits(), projected.clone());
+        known.insert(key, projected.clone());
         projected
     }
 
-    fn project(&self, timestep: f32) -> Vec<Projected> {
+    fn project(&self, timestep: f32, class: Option<usize>) -> Vec<Projected> {
         let activate = |x: Vec<f32>| x.into_iter().map(|x| x / (1.0 + (-x).exp())).collect::<Vec<f32>>();
-        let embedding = self.layers.iter().fold(self.embedding.of(timestep), |x, layer| activate(layer.forward(&x)));
+        let mut embedding = self.embedding.of(timestep);
+        if let Some(label) = &self.label {
+            let mut classes = vec![0.0; label.rows.len() / label.bias.len()];
+            let one = (classes.len() as f32).sqrt();
+            class.and_then(|class| classes.get_mut(class)).into_iter().for_each(|value| *value = one);
+            embedding.iter_mut().zip(label.forward(&classes)).for_each(|(value, added)| *value += added);
+        }
+        let embedding = self.layers.iter().fold(embedding, |x, layer| activate(layer.forward(&x)));
         let project = |Projection { linear, channels }: &Projection| {
             let values = linear.forward(&embedding);
             let (first, second) = values.split_at(channels.count());

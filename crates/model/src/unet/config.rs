@@ -4,6 +4,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// The family of a [`UNet`](crate::UNet).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Form {
+    /// DDPM's and improved-diffusion's.
+    #[default]
+    #[serde(rename = "ddpm")]
+    Ddpm,
+    /// DDPM++ (Song et al. 2021, arXiv 2011.13456, appendix H) as EDM has it (Karras et al. 2022, arXiv 2206.00364): every residual
+    /// sum, attention's too, times √½; up and down by residual blocks, on means of 2×2 and on repeated pixels, with a 1×1 convolution
+    /// beside; on the way up attention in the last block of a level alone; the first convolution as wide as `model_channels`; and
+    /// `norm_groups` groups only where each has four channels.
+    #[serde(rename = "ddpm++")]
+    DdpmPlusPlus,
+}
+
+impl Form {
+    fn is_ddpm(&self) -> bool {
+        *self == Form::Ddpm
+    }
+}
+
 /// Shape of a [`UNet`](crate::UNet).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +75,13 @@ pub struct UNetConfig {
     /// Whether down-sampling pads on the right and below only, or on all sides.
     #[serde(default)]
     pub pad_after: bool,
+    /// The family.
+    // What networks had before there were others is not written: what they are known by stays.
+    #[serde(default, skip_serializing_if = "Form::is_ddpm")]
+    pub form: Form,
+    /// Classes that an image may be of, told to the network beside the time; 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub classes: usize,
 }
 
 impl Default for UNetConfig {
@@ -77,8 +105,14 @@ impl Default for UNetConfig {
             frequency_shift: 0,
             bare_middle: false,
             pad_after: false,
+            form: Form::Ddpm,
+            classes: 0,
         }
     }
+}
+
+fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 fn one() -> usize {
@@ -122,7 +156,7 @@ impl UNetConfig {
         {
             return refuse(format!("channel_mult is {:?}; expected 1 to 8 numbers from 1 to 64", self.channel_mult));
         }
-        if !self.model_channels.is_multiple_of(self.norm_groups) {
+        if self.form.is_ddpm() && !self.model_channels.is_multiple_of(self.norm_groups) {
             let (channels, groups) = (self.model_channels, self.norm_groups);
             return refuse(format!("model_channels is {channels}; expected a multiple of {groups}"));
         }
@@ -135,6 +169,9 @@ impl UNetConfig {
         };
         if self.channel_mult.iter().any(|m| !(m * self.model_channels).is_multiple_of(divisor)) {
             return refuse(format!("{name} is {divisor}, which does not divide the channels"));
+        }
+        if self.classes > 1 << 16 || (self.classes > 0 && self.scale_shift) {
+            return refuse(format!("classes is {}; expected at most 65536, and none beside scale_shift", self.classes));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return refuse(format!("dropout is {}; expected 0 to 1", self.dropout));
@@ -150,6 +187,22 @@ impl UNetConfig {
         self.head_channels.map_or(self.num_heads, |width| channels / width)
     }
 
+    /// Groups of a normalisation of `channels`.
+    pub(crate) fn groups(&self, channels: usize) -> usize {
+        match self.form {
+            Form::Ddpm => self.norm_groups,
+            Form::DdpmPlusPlus => self.norm_groups.min((channels / 4).max(1)),
+        }
+    }
+
+    /// Channels of the first convolution.
+    pub(crate) fn stem(&self) -> usize {
+        match self.form {
+            Form::Ddpm => self.model_channels * self.channel_mult[0],
+            Form::DdpmPlusPlus => self.model_channels,
+        }
+    }
+
     /// Channels that the network gives, patched.
     pub(crate) fn outputs(&self) -> usize {
         self.channels * self.patch * self.patch * if self.learn_sigma { 2 } else { 1 }
@@ -158,5 +211,29 @@ impl UNetConfig {
     /// What the image sides must be multiples of.
     pub fn side_multiple(&self) -> usize {
         self.patch << (self.channel_mult.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Networks are known by a hash of this text: what came later is not in it where it says nothing.
+    #[test]
+    fn what_networks_are_known_by_stays() {
+        let text = serde_json::to_string(&UNetConfig::default()).unwrap();
+        let expected = r#"{"patch":1,"channels":3,"model_channels":128,"channel_mult":[1,2,2,2],"num_res_blocks":2,"attention_ds":[2,4],"num_heads":4,"head_channels":null,"scale_shift":true,"dropout":0.0,"learn_sigma":false,"norm_groups":32,"norm_epsilon":0.00001,"sin_first":false,"frequency_shift":0,"bare_middle":false,"pad_after":false}"#;
+        assert_eq!(text, expected);
+        let config = UNetConfig { form: Form::DdpmPlusPlus, classes: 10, ..UNetConfig::default() };
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(text.ends_with(r#","form":"ddpm++","classes":10}"#), "{text}");
+        assert_eq!(serde_json::from_str::<UNetConfig>(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn ddpm_plus_plus_has_fewer_groups_on_few_channels() {
+        let config = UNetConfig { form: Form::DdpmPlusPlus, ..UNetConfig::default() };
+        assert_eq!([3, 8, 40, 128, 384].map(|channels| config.groups(channels)), [1, 2, 10, 32, 32]);
+        assert_eq!([config.stem(), UNetConfig { channel_mult: vec![2, 2], ..config }.stem()], [128, 128]);
     }
 }

@@ -1,5 +1,6 @@
 //! The U-Net of improved-diffusion (Nichol and Dhariwal 2021, arXiv 2102.09672), which the DEIS-SN authors use, and of
-//! DDPM (Ho et al. 2020, arXiv 2006.11239) as diffusers keeps it, which differs in a few constants.
+//! DDPM (Ho et al. 2020, arXiv 2006.11239) as diffusers keeps it, which differs in a few constants, and that of DDPM++ as EDM
+//! keeps it ([`Form`]).
 
 mod build;
 mod compiled;
@@ -15,10 +16,10 @@ use burn::{
         conv::{Conv1d, Conv2d},
     },
     tensor::{
-        Device, Tensor,
+        Device, Tensor, TensorData,
         activation::{silu, softmax},
-        module::interpolate,
-        ops::{InterpolateMode, InterpolateOptions, PadMode},
+        module::{avg_pool2d, interpolate},
+        ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions, PadMode},
     },
 };
 
@@ -26,13 +27,15 @@ use crate::{Result, Weights};
 use build::Builder;
 pub(crate) use build::{Parameter, Source};
 pub use compiled::CompiledUNet;
-pub use config::UNetConfig;
+pub use config::{Form, UNetConfig};
 pub(crate) use dropout::Dropout;
 
 /// The network: x `[batch, channels, height, width]`, timesteps → output of the shape of x.
 #[derive(Module, Debug)]
 pub struct UNet {
     time_embed: Vec<Linear>,
+    /// From √n times the one of n classes to what is added to the embedding of the time.
+    label: Option<Linear>,
     input_blocks: Vec<Block>,
     middle_block: Block,
     output_blocks: Vec<Block>,
@@ -78,6 +81,19 @@ struct Residual {
     out_conv: Conv2d,
     skip: Option<Conv2d>,
     scale_shift: bool,
+    /// Whether its input becomes twice as large, or half.
+    doubles: bool,
+    halves: bool,
+    /// Of the sum.
+    scale: f64,
+}
+
+/// What a residual block does to the size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resampling {
+    None,
+    Half,
+    Double,
 }
 
 #[derive(Module, Debug)]
@@ -86,6 +102,8 @@ struct Attention {
     qkv: Conv1d,
     projection: Conv1d,
     heads: usize,
+    /// Of the sum.
+    scale: f64,
 }
 
 impl UNet {
@@ -108,12 +126,29 @@ impl UNet {
 
     /// Output for x at `timesteps` `[batch]`, or `[1]` where all images share one.
     pub fn forward(&self, x: Tensor<4>, timesteps: Tensor<1>) -> Tensor<4> {
-        self.forward_with(x, timesteps, &Dropout::none())
+        self.forward_of(x, timesteps, &[])
     }
 
-    /// As [`UNet::forward`], with activations dropped.
-    pub(crate) fn forward_with(&self, x: Tensor<4>, timesteps: Tensor<1>, dropout: &Dropout) -> Tensor<4> {
-        let embedding = self.time_embed[0].forward(self.embedding.forward(timesteps));
+    /// As [`UNet::forward`], where the network has classes with that of every image, or one that all share; without any it is told
+    /// of none.
+    pub fn forward_of(&self, x: Tensor<4>, timesteps: Tensor<1>, classes: &[usize]) -> Tensor<4> {
+        self.forward_with(x, timesteps, classes, &Dropout::none())
+    }
+
+    /// As [`UNet::forward_of`], with activations dropped.
+    pub(crate) fn forward_with(
+        &self,
+        x: Tensor<4>,
+        timesteps: Tensor<1>,
+        classes: &[usize],
+        dropout: &Dropout,
+    ) -> Tensor<4> {
+        let embedding = self.embedding.forward(timesteps);
+        let embedding = match &self.label {
+            Some(label) => embedding + label.forward(one_hot(label.weight.dims()[0], classes, &x.device())),
+            None => embedding,
+        };
+        let embedding = self.time_embed[0].forward(embedding);
         let embedding = self.time_embed[1].forward(silu(embedding));
         // Every residual block begins with the same activation of the embedding.
         let context = Context { embedding: silu(embedding), dropout };
@@ -153,17 +188,14 @@ impl Layer {
             Layer::DownAfter(conv) => conv.forward(x.pad([(0, 1), (0, 1)], PadMode::Constant(0.0))),
             Layer::Residual(residual) => residual.forward(x, context),
             Layer::Attention(attention) => attention.forward(x),
-            Layer::Up(conv) => {
-                let nearest = InterpolateOptions::new(InterpolateMode::Nearest).with_scale_factor([2.0, 2.0]);
-                conv.forward(interpolate(x, nearest))
-            }
+            Layer::Up(conv) => conv.forward(enlarge(x)),
         }
     }
 }
 
 impl Residual {
     fn forward(&self, x: Tensor<4>, context: &Context<'_>) -> Tensor<4> {
-        let h = self.in_conv.forward(silu(self.in_norm.forward(x.clone())));
+        let h = self.in_conv.forward(self.resample(silu(self.in_norm.forward(x.clone()))));
         let embedding = self.embedding.forward(context.embedding.clone());
         let embedding: Tensor<4> = embedding.unsqueeze_dims(&[2, 3]);
         let h = if self.scale_shift {
@@ -173,9 +205,26 @@ impl Residual {
             self.out_norm.forward(h + embedding)
         };
         let h = self.out_conv.forward(context.dropout.forward(silu(h)));
-        match &self.skip {
-            Some(skip) => skip.forward(x) + h,
-            None => x + h,
+        let x = match &self.skip {
+            Some(skip) => skip.forward(self.resample(x)),
+            None => x,
+        };
+        scaled(x + h, self.scale)
+    }
+
+    fn resample(&self, x: Tensor<4>) -> Tensor<4> {
+        match self.resampling() {
+            Resampling::None => x,
+            Resampling::Half => avg_pool2d(x, AvgPoolOptions::new([2, 2]).with_stride([2, 2])),
+            Resampling::Double => enlarge(x),
+        }
+    }
+
+    fn resampling(&self) -> Resampling {
+        match (self.doubles, self.halves) {
+            (true, _) => Resampling::Double,
+            (_, true) => Resampling::Half,
+            _ => Resampling::None,
         }
     }
 }
@@ -194,7 +243,7 @@ impl Attention {
         let scores = (part(0) * scale).transpose().matmul(part(1) * scale);
         let y = part(2).matmul(softmax(scores, 2).transpose());
         let y = self.projection.forward(y.reshape([batch, channels, positions]));
-        x + y.reshape([batch, channels, height, width])
+        scaled(x + y.reshape([batch, channels, height, width]), self.scale)
     }
 }
 
@@ -219,6 +268,24 @@ impl Embedding {
         let span = (half - self.frequency_shift) as f64;
         (0..half).map(|i| (-4.0 * LN_10 * i as f64 / span).exp() as f32).collect()
     }
+}
+
+/// x times `scale`, which for most networks is 1.
+fn scaled(x: Tensor<4>, scale: f64) -> Tensor<4> {
+    if scale == 1.0 { x } else { x * scale }
+}
+
+/// Every pixel four times, in a square.
+fn enlarge(x: Tensor<4>) -> Tensor<4> {
+    interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_scale_factor([2.0, 2.0]))
+}
+
+/// √n at the class of every image and 0 elsewhere, `[images, n]`; one row of zeros for no classes.
+fn one_hot(n: usize, classes: &[usize], device: &Device) -> Tensor<2> {
+    let rows = classes.len().max(1);
+    let mut values = vec![0.0; rows * n];
+    classes.iter().enumerate().for_each(|(row, class)| values[row * n + class] = (n as f32).sqrt());
+    Tensor::from_data(TensorData::new(values, [rows, n]), device)
 }
 
 fn halves(x: Tensor<4>) -> [Tensor<4>; 2] {

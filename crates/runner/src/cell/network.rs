@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use burn::tensor::Device;
-use fewstep_model::{Checkpoint, Ideal, Levels, Mixture, Prediction, Predictor, UNetConfig};
+use fewstep_model::{Checkpoint, Classes, Ideal, Levels, Mixture, Prediction, Predictor, UNetConfig};
 
 use crate::{
     assets,
@@ -40,11 +40,18 @@ pub fn load(
             assets.insert("model".into(), format!("ideal denoiser of {}", files::sha256(images.pixels())));
             Ok(Box::new(Ideal::new(images.pixels(), size, CHANNELS, levels)?))
         }
-        ModelKind::UNet { weights, config, prediction } => {
-            let checkpoint = checkpoint(model, weights, config.clone(), *prediction)?;
+        ModelKind::UNet { weights, config, prediction, class } => {
+            let checkpoint = checkpoint(model, weights, config.clone(), *prediction)?.of_classes(*class)?;
             assets.insert("model".into(), files::sha256_of(checkpoint.weights_file())?);
             assets.insert("model-weights".into(), checkpoint.selected.name().into());
-            assets.insert("model-prediction".into(), checkpoint.prediction.name().into());
+            assets.insert("model-prediction".into(), checkpoint.conditioning.name());
+            if let Some(class) = class {
+                let name = match class {
+                    Classes::One(class) => class.to_string(),
+                    Classes::Cycle => "cycle".into(),
+                };
+                assets.insert("model-class".into(), name);
+            }
             let network = checkpoint.build(levels, device)?;
             Ok(Box::new(if compiled { network.compiled() } else { network }))
         }
@@ -72,6 +79,13 @@ fn checkpoint(
         let path = weights.display();
         return Err(Failure::Request(format!(
             "{path}: trained with schedule '{trained}'; the experiment's [model] has schedule = \"{asked}\""
+        )));
+    }
+    let (first, greatest) = (model.schedule.rho(1.0), checkpoint.conditioning.greatest_level());
+    if first > greatest * (1.0 + 1e-6) {
+        let path = weights.display();
+        return Err(Failure::Request(format!(
+            "{path}: made for noise levels up to {greatest:.5}; schedule \"{asked}\" of the experiment's [model] begins at {first:.5}; expected another, such as \"edm\""
         )));
     }
     Ok(checkpoint)

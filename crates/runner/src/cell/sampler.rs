@@ -83,7 +83,7 @@ impl Sampler {
         let start = self.noise(seed, range.clone());
         let predict = |step, x, tau| match self.reuse.as_ref().filter(|_| step == 0 && plan.evaluates_x_t()) {
             Some(reuse) => self.first(reuse, x, tau, seed, range.clone()),
-            None => Ok(self.predictor.epsilon(x, tau)),
+            None => Ok(self.predictor.epsilon_of(x, tau, range.clone())),
         };
         let x = self.integrated(plan, seed, start, range.clone(), predict, observe)?;
         match x.iter().position(|value| !value.is_finite()) {
@@ -130,7 +130,8 @@ impl Sampler {
         reuse.count(known.len() as u64);
         let mut epsilon = known.concat();
         if lacking > 0 {
-            let made = values(self.predictor.epsilon(x.narrow(0, known.len(), lacking), tau))?;
+            let (rest, images) = (x.narrow(0, known.len(), lacking), range.end - lacking..range.end);
+            let made = values(self.predictor.epsilon_of(rest, tau, images))?;
             reuse.keep(seed, tau, range.end - lacking, &made, self.len());
             epsilon.extend(made);
         }
@@ -146,7 +147,8 @@ impl Sampler {
         range: Range<usize>,
         observe: impl FnMut(usize, &Tensor<4>),
     ) -> Result<Vec<f32>> {
-        self.integrated(plan, seed, start, range, |_, x, tau| Ok(self.predictor.epsilon(x, tau)), observe)
+        let predict = |_, x, tau| Ok(self.predictor.epsilon_of(x, tau, range.clone()));
+        self.integrated(plan, seed, start, range.clone(), predict, observe)
     }
 
     /// x_0 with what `predict` says of a step's x and τ.

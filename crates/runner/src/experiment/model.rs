@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fewstep_model::{Component, Prediction, UNetConfig};
+use fewstep_model::{Classes, Component, Prediction, UNetConfig};
 use fewstep_sampler::Schedule;
 use serde::Deserialize;
 use toml::Spanned;
@@ -36,6 +36,8 @@ pub enum ModelKind {
         config: Option<UNetConfig>,
         /// Where the checkpoint does not say.
         prediction: Option<Prediction>,
+        /// Where the network has classes.
+        class: Option<Classes>,
     },
     /// Data that is a mixture of Gaussians, solved exactly.
     Mixture(Vec<Component>),
@@ -59,6 +61,7 @@ pub(super) struct RawModel {
     weights: Option<PathBuf>,
     config: Option<UNetConfig>,
     prediction: Option<Prediction>,
+    class: Option<Spanned<RawClass>>,
     mean: Option<Spanned<Numbers>>,
     variance: Option<Spanned<Numbers>>,
     component: Option<Vec<RawComponent>>,
@@ -73,6 +76,14 @@ struct RawComponent {
     weight: Option<f64>,
     mean: Spanned<Numbers>,
     variance: Spanned<Numbers>,
+}
+
+/// A class, or how images get theirs.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawClass {
+    One(usize),
+    Name(String),
 }
 
 /// One number for all pixels, one for each channel, or one for each pixel and channel.
@@ -102,6 +113,7 @@ impl Source<'_> {
             ("weights", raw.weights.is_some()),
             ("config", raw.config.is_some()),
             ("prediction", raw.prediction.is_some()),
+            ("class", raw.class.is_some()),
             ("mean", raw.mean.is_some()),
             ("variance", raw.variance.is_some()),
             ("component", raw.component.is_some()),
@@ -110,7 +122,7 @@ impl Source<'_> {
             ("crop", raw.crop.is_some()),
         ];
         let allowed: &[&str] = match kind {
-            "unet" => &["weights", "config", "prediction"],
+            "unet" => &["weights", "config", "prediction", "class"],
             "gaussian" => &["mean", "variance"],
             "mixture" => &["component"],
             "ideal" => &["data", "images", "crop"],
@@ -130,6 +142,7 @@ impl Source<'_> {
                 weights: self.beside(raw.weights.ok_or_else(|| missing("weights"))?),
                 config: raw.config,
                 prediction: raw.prediction,
+                class: raw.class.map(|class| self.class(class)).transpose()?,
             },
             "ideal" => ModelKind::Ideal {
                 data: self.data(&raw.data.ok_or_else(|| missing("data"))?),
@@ -152,6 +165,16 @@ impl Source<'_> {
             }
         };
         Ok(ModelSpec { size, kind, schedule, schedule_name })
+    }
+
+    fn class(&self, raw: Spanned<RawClass>) -> Result<Classes> {
+        match raw.get_ref() {
+            RawClass::One(class) => Ok(Classes::One(*class)),
+            RawClass::Name(name) if name == "cycle" => Ok(Classes::Cycle),
+            RawClass::Name(name) => {
+                Err(self.error(raw.span(), format!("class is \"{name}\"; expected a number from 0 or \"cycle\"")))
+            }
+        }
     }
 
     fn component(&self, raw: RawComponent, size: usize) -> Result<Component> {

@@ -122,6 +122,34 @@ bare_middle = false
 pad_after = false
 "#;
 
+/// An experiment on a small network with classes, `classes.pkl` beside it, on noise levels from 0.002 to 80.
+pub const CLASSES: &str = r#"samples = 4
+batch = 3
+nfe = [3]
+metrics = ["ode_rmse"]
+grid = "edm-to-0.001"
+
+[[method]]
+name = "ddim"
+
+[[method]]
+name = "ddim-sn"
+
+[normaliser]
+collect = { nfe = 40, samples = 2, grid = "quadratic" }
+
+[solution]
+nfe = 8
+samples = 4
+
+[model]
+kind = "unet"
+size = 8
+schedule = "edm"
+weights = "classes.pkl"
+class = 1
+"#;
+
 /// A folder with images, statistics, a curve and published figures.
 pub fn inputs() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

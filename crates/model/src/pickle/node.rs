@@ -1,0 +1,169 @@
+//! What a pickle says.
+
+use std::{borrow::Cow, ops::Range};
+
+use serde_json::Value;
+
+/// The number of a node.
+pub(crate) type Id = usize;
+
+/// A value, or what would have been done to make it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Node<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    /// A whole number of more than 64 bits: little-endian, two's complement.
+    Long(&'a [u8]),
+    Float(f64),
+    Text(Cow<'a, str>),
+    /// Where in the file.
+    Bytes(Range<usize>),
+    Tuple(Vec<Id>),
+    List(Vec<Id>),
+    Set(Vec<Id>),
+    Dict(Vec<[Id; 2]>),
+    /// Something of a module.
+    Global {
+        module: Cow<'a, str>,
+        name: Cow<'a, str>,
+    },
+    /// A function or class that was called.
+    Call(Box<Call>),
+    /// Something kept elsewhere, by what says where.
+    Persistent(Id),
+}
+
+/// What was called with what, and what was done to its result.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Call {
+    pub callee: Id,
+    /// A tuple.
+    pub arguments: Id,
+    /// States that it was given.
+    pub states: Vec<Id>,
+    /// What was appended or added to it.
+    pub items: Vec<Id>,
+    /// What was put into it by key.
+    pub pairs: Vec<[Id; 2]>,
+}
+
+/// A pickle that was read.
+#[derive(Debug)]
+pub(crate) struct Pickle<'a> {
+    pub(super) nodes: Vec<Node<'a>>,
+    pub(super) root: Id,
+    /// Where what follows it begins.
+    pub(super) end: usize,
+}
+
+/// Values of a configuration; what has more is none.
+const MAX_VALUES: usize = 1 << 12;
+/// Nesting of a configuration.
+const MAX_NESTING: usize = 16;
+
+impl Pickle<'_> {
+    /// What the whole pickle is.
+    pub fn root(&self) -> Id {
+        self.root
+    }
+
+    pub fn node(&self, id: Id) -> &Node<'_> {
+        &self.nodes[id]
+    }
+
+    pub fn text(&self, id: Id) -> Option<&str> {
+        match &self.nodes[id] {
+            Node::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub fn int(&self, id: Id) -> Option<i64> {
+        match self.nodes[id] {
+            Node::Int(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// A number, whole or not.
+    pub fn real(&self, id: Id) -> Option<f64> {
+        match self.nodes[id] {
+            Node::Int(value) => Some(value as f64),
+            Node::Float(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Of a list or tuple.
+    pub fn items(&self, id: Id) -> Option<&[Id]> {
+        match &self.nodes[id] {
+            Node::Tuple(items) | Node::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// Keys and values of a dictionary, or of an object that is one.
+    pub fn pairs(&self, id: Id) -> Option<&[[Id; 2]]> {
+        match &self.nodes[id] {
+            Node::Dict(pairs) => Some(pairs),
+            Node::Call(call) => Some(&call.pairs),
+            _ => None,
+        }
+    }
+
+    /// The value of a key that is text; the last one, as in Python.
+    pub fn get(&self, id: Id, key: &str) -> Option<Id> {
+        self.pairs(id)?.iter().rev().find(|[name, _]| self.text(*name) == Some(key)).map(|[_, value]| *value)
+    }
+
+    pub fn call(&self, id: Id) -> Option<&Call> {
+        match &self.nodes[id] {
+            Node::Call(call) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Module and name of something global.
+    pub fn global(&self, id: Id) -> Option<[&str; 2]> {
+        match &self.nodes[id] {
+            Node::Global { module, name } => Some([module, name]),
+            _ => None,
+        }
+    }
+
+    /// The arguments that a global function was called with.
+    pub fn called(&self, id: Id, function: [&str; 2]) -> Option<&[Id]> {
+        let call = self.call(id)?;
+        (self.global(call.callee)? == function).then(|| self.items(call.arguments))?
+    }
+
+    /// Plain data as JSON; what is none of it becomes null. `None` where it is too much or too deep for a configuration.
+    pub fn json(&self, id: Id) -> Option<Value> {
+        self.value(id, MAX_NESTING, &mut MAX_VALUES.clone())
+    }
+
+    fn value(&self, id: Id, depth: usize, left: &mut usize) -> Option<Value> {
+        *left = left.checked_sub(1)?;
+        let depth = depth.checked_sub(1)?;
+        Some(match &self.nodes[id] {
+            Node::Bool(value) => (*value).into(),
+            Node::Int(value) => (*value).into(),
+            Node::Float(value) => (*value).into(),
+            Node::Text(text) => text.as_ref().into(),
+            Node::Tuple(items) | Node::List(items) => {
+                Value::Array(items.iter().map(|&item| self.value(item, depth, left)).collect::<Option<_>>()?)
+            }
+            Node::Dict(_) | Node::Call(_) => {
+                let mut object = serde_json::Map::new();
+                for [key, value] in self.pairs(id)? {
+                    if let Some(key) = self.text(*key) {
+                        object.insert(key.to_owned(), self.value(*value, depth, left)?);
+                    }
+                }
+                Value::Object(object)
+            }
+            _ => Value::Null,
+        })
+    }
+}
