@@ -222,8 +222,10 @@ impl Source<'_> {
         nfe: &[usize],
     ) -> Result<(Vec<MethodEntry>, Vec<Range<usize>>)> {
         let (mut methods, mut spans): (Vec<MethodEntry>, Vec<_>) = (Vec::new(), Vec::new());
-        if let (Some(_), Some(grid)) = (common.grids, common.grid) {
-            return Err(self.error(grid.span(), "expected either grid or grids"));
+        match (common.grids, common.grid) {
+            (Some(_), Some(grid)) => return Err(self.error(grid.span(), "expected either grid or grids")),
+            (Some([]), None) => return Err(self.error(0..0, "grids is empty; expected at least one")),
+            _ => {}
         }
         for table in raw {
             let entries = match (&table.get_ref().plan, common.grids) {
@@ -248,8 +250,7 @@ impl Source<'_> {
             }
         }
         if methods.is_empty() {
-            let missing = if raw.is_empty() { "no [[method]] table" } else { "grids is empty" };
-            return Err(self.error(0..0, format!("{missing}; expected at least one")));
+            return Err(self.error(0..0, "no [[method]] table; expected at least one"));
         }
         Ok((methods, spans))
     }
