@@ -1,6 +1,7 @@
 //! Texts whose tables and figures are made of cells: what stands between `<!-- kind: key=value | … -->` and `<!-- end -->`.
 //!
-//! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent), and within a sentence `value` (one
+//! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent), `grids` (every
+//! solver on its best grid), and within a sentence `value` (one
 //! figure) and `change` (one change, of the method under score normalisation; in brackets where it is not beyond its error). Keys:
 //! `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table with semicolons
 //! between; `method` of a value or a change. And `csv`, columns of any file: `file`, below `results/`, and `columns` with commas between.
@@ -13,13 +14,13 @@ use super::{
 };
 use crate::{
     failure::{Failure, Result},
-    results::{Folder, Metric, Series, normalised_pairs, series},
+    results::{Folder, Grids, Metric, Series, normalised_pairs, series},
 };
 
 const OPEN: &str = "<!-- ";
 const CLOSE: &str = " -->";
 const END: &str = "<!-- end -->";
-const KINDS: [&str; 5] = ["table", "changes", "value", "change", "csv"];
+const KINDS: [&str; 6] = ["table", "changes", "grids", "value", "change", "csv"];
 
 /// `text` with every block written anew; `results` holds the folders.
 ///
@@ -102,6 +103,11 @@ fn block(
         return Err(Failure::Request(format!("no method is measured at {nfe} NFE")));
     }
     let floor = Floor::of(folder, metric);
+    if kind == "grids" {
+        let map = Grids::of(&folder.records, &folder.per_image, metric);
+        let map = map.ok_or_else(|| Failure::request("too few solvers or grids, or most of their pairs missing"))?;
+        return Ok(format!("\n{}", table::best_grids(&map, floor.as_ref(), metric)));
+    }
     match kind {
         "table" => Ok(format!("\n{}", table::values(&all, floor.as_ref(), metric, &nfes))),
         "changes" => {

@@ -109,6 +109,9 @@ fn drawn(results: &Folder) -> (String, BTreeMap<String, Figure>) {
         let changes = relative_chart(title, metric, results, &all, floor.as_ref());
         charts.extend(changes.map(|chart| (changes_of(metric), Figure::Lines(chart))));
         if let Some(grids) = Grids::of(records, per_image, metric) {
+            text.push_str(
+                "\nEvery solver on its best grid, chosen at each NFE by this very number; bold as above:\n\n",
+            );
             text.push_str(&table::best_grids(&grids, floor.as_ref(), metric));
             let map = HeatMap { title: format!("Solvers and grids: {title}"), grids, metric };
             charts.insert(grids_of(metric), Figure::Heat(map));
