@@ -154,9 +154,9 @@ pub struct Curve {
 #[derive(Args)]
 pub struct Plan {
     /// A plan file (docs/plan-format.md), in the place of a method.
-    #[arg(conflicts_with_all = ["method", "nfe", "order", "normaliser", "clip", "afs"])]
+    #[arg(conflicts_with_all = ["method", "nfe", "order", "normaliser", "clip", "afs", "grid", "coefficients", "threshold"])]
     pub file: Option<PathBuf>,
-    /// Such as ddim, deis, unipc-bh2; with -sn behind it for score normalisation.
+    /// Such as ddim, deis, unipc-bh2; with -sn behind it for score normalisation. (An analytic first step is --afs here.)
     #[arg(long, required_unless_present_any = ["file", "diff"], requires = "nfe")]
     pub method: Option<String>,
     /// Number of network evaluations.
@@ -171,8 +171,11 @@ pub struct Plan {
     /// Say what a plan does: whether a constant ε is carried exactly, orders, evaluations that nothing uses, growth of errors.
     #[arg(long)]
     pub lint: bool,
-    /// Show two plan files side by side.
-    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["file", "method", "lint", "json"])]
+    /// Show two plan files side by side; in x where both are in x on one schedule, else and with --variable y in y.
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = [
+        "file", "method", "lint", "json", "nfe", "order", "normaliser", "clip", "afs", "grid", "coefficients", "threshold",
+        "schedule", "size",
+    ])]
     pub diff: Option<Vec<PathBuf>>,
     /// Order, where the method comes in several (default: the one its paper recommends; see below).
     #[arg(long)]
@@ -189,9 +192,12 @@ pub struct Plan {
     /// exact or reference.
     #[arg(long, default_value = "exact")]
     pub coefficients: String,
-    /// linear, scaled-linear, cosine, simple-diffusion (of 32×32 images), continuous or edm.
-    #[arg(long, default_value = "linear")]
-    pub schedule: String,
+    /// linear, scaled-linear, cosine, simple-diffusion, continuous or edm (default: linear); a file in x has its own.
+    #[arg(long)]
+    pub schedule: Option<String>,
+    /// Side of the images, on which simple-diffusion depends (default: 32).
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub size: Option<u16>,
     /// none, clip, dynamic or dynamic-P.
     #[arg(long, default_value = "none")]
     pub threshold: String,
@@ -245,7 +251,7 @@ pub struct Stats {
 pub struct Sample {
     /// Experiment file.
     pub experiment: PathBuf,
-    /// One of the experiment's methods, by its name; of a plan file, its label.
+    /// One of the experiment's methods, by its name: deis-sn, ddim-afs with an analytic first step; of a plan file, its label.
     #[arg(long)]
     pub method: String,
     /// Number of network evaluations.
@@ -254,6 +260,15 @@ pub struct Sample {
     /// Degree of the extrapolation, where the experiment has the method with several.
     #[arg(long)]
     pub order: Option<usize>,
+    /// Its grid, where the experiment has the method on several; `own` of a plan file's own levels.
+    #[arg(long)]
+    pub grid: Option<String>,
+    /// exact, reference, or given by a plan file, where the experiment has the method with several.
+    #[arg(long)]
+    pub coefficients: Option<String>,
+    /// none, clip, dynamic or dynamic-P, where the experiment has the method with several.
+    #[arg(long)]
+    pub threshold: Option<String>,
     /// PNG of the images to write, or `.npz` of x_0 as it is: `arr_0`, f32 [n, 3, size, size].
     #[arg(long)]
     pub out: PathBuf,

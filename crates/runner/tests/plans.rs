@@ -139,10 +139,30 @@ fn samples_are_numbers_that_come_from_given_noise() {
     sample(&["--noise", "x_T.npz", "--out", "given.npz"]);
     let read = |name: &str| fs::read(cwd.join(name)).unwrap();
     assert_eq!(read("own.npz"), read("given.npz"));
-    // Numbers of a Gaussian: the exact flow of DDIM's plan is linear, so that twice the noise from the mean is twice the way.
     assert!(read("own.npz").len() > 20 * 3 * 16 * 16 * 4);
     sample(&["--noise", "x_T.npz", "--samples", "3", "--out", "three.npz"]);
     assert!(read("three.npz").len() < read("given.npz").len());
+    // Noise that no seed made. On Gaussian data DDIM's steps are affine, so that the images of −z, 0 and z lie on a line.
+    let numbers = |name: &str| -> Vec<f32> {
+        let mut archive = zip::ZipArchive::new(fs::File::open(cwd.join(name)).unwrap()).unwrap();
+        let npy = npyz::NpyFile::new(archive.by_name("arr_0.npy").unwrap()).unwrap();
+        npy.into_vec().unwrap()
+    };
+    let z = |sign: f32| (0..3 * 16 * 16).map(move |i| sign * (i as f32 * 0.7).sin());
+    let bytes: Vec<u8> = [-1.0, 0.0, 1.0].into_iter().flat_map(z).flat_map(f32::to_le_bytes).collect();
+    fs::write(cwd.join("line.npz"), npz("arr_0", "<f4", &[3, 3, 16, 16], &bytes)).unwrap();
+    sample(&["--noise", "line.npz", "--out", "images.npz", "--save-noise", "again.npz"]);
+    assert_eq!(numbers("again.npz"), [-1.0, 0.0, 1.0].into_iter().flat_map(z).collect::<Vec<_>>());
+    let images = numbers("images.npz");
+    let (below, middle, above) = (&images[..768], &images[768..1536], &images[1536..]);
+    assert!(middle.iter().all(|x| (x - middle[0]).abs() < 1e-6));
+    // By so much a pixel follows its noise: a standard deviation of the data, 0.5, less what five steps of DDIM lose.
+    let slope = (above[2] - below[2]) / (2.0 * 1.4f32.sin());
+    assert!((0.35..0.5).contains(&slope), "{slope}");
+    for i in 0..768 {
+        assert!((above[i] + below[i] - 2.0 * middle[i]).abs() < 2e-6);
+        assert!((above[i] - middle[i] - slope * z(1.0).nth(i).unwrap()).abs() < 2e-6);
+    }
     let data = vec![0u8; 4 * 3 * 8 * 8];
     fs::write(cwd.join("small.npz"), npz("arr_0", "<f4", &[1, 3, 8, 8], &data)).unwrap();
     fs::write(cwd.join("double.npz"), npz("arr_0", "<f8", &[1, 3, 16, 16], &[data.clone(), data.clone()].concat()))

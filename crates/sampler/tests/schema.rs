@@ -58,7 +58,8 @@ fn every_plan_that_is_written_is_valid() {
             for afs in [false, true].into_iter().filter(|afs| !afs || !method.is_stochastic()) {
                 let plan = method.plan(&Request { afs, ..Request::new(&schedule, &grid, 5) }).unwrap();
                 let file = PlanFile { provenance: Some("{\"by\": 1}".into()), ..PlanFile::of(&plan, name) };
-                for file in [file.in_y(&schedule), file] {
+                let x = Some(file.clone()).filter(|_| name != "simple-diffusion");
+                for file in [file.in_y(&schedule)].into_iter().chain(x) {
                     assert!(valid(&serde_json::from_str(&file.to_string()).unwrap(), &schema), "{file}");
                     seen += 1;
                 }
@@ -124,5 +125,7 @@ fn the_schema_and_the_reader_know_the_same_fields() {
         .iter()
         .map(|name| name.as_str().unwrap())
         .collect();
-    assert_eq!(schedules, Schedule::NAMES);
+    // All but the one whose levels in x depend on the size of images.
+    let known: Vec<&str> = Schedule::NAMES.into_iter().filter(|name| *name != "simple-diffusion").collect();
+    assert_eq!(schedules, known);
 }

@@ -79,7 +79,7 @@ impl Cell {
     /// What is to be measured of it, with the keys. Of a method that solves no ODE there is no distance to its solution; the
     /// solution's own is its distance to one with twice the evaluations.
     pub fn wanted(&self, loaded: &Loaded, solution: Option<&Key>) -> Result<Vec<Wanted>> {
-        let stochastic = self.entry.as_ref().is_some_and(|entry| entry.is_stochastic());
+        let stochastic = self.entry.as_ref().is_some_and(|entry| entry.is_stochastic(self.nfe));
         let canary = |metric| loaded.canary.metrics.get(&metric).map_or("", String::as_str);
         let key = |metric: Metric| match metric {
             Metric::OdeRmse => {
@@ -98,7 +98,10 @@ impl Cell {
 
     /// What it is, with nothing measured.
     pub fn description(&self) -> Record {
-        let mut record = Record {
+        if let Some(entry) = &self.entry {
+            return Record { nfe: self.nfe as u32, seed: self.seed, ..entry.described() };
+        }
+        Record {
             method: SOLUTION.into(),
             label: solution_label(self.nfe),
             solver: SOLUTION.into(),
@@ -108,18 +111,7 @@ impl Cell {
             nfe: self.nfe as u32,
             seed: self.seed,
             ..Record::default()
-        };
-        if let Some(entry) = &self.entry {
-            record.method = entry.name();
-            record.label = entry.label();
-            record.solver = entry.solver();
-            record.order = entry.order() as u32;
-            record.normalised = entry.normalises();
-            record.grid = entry.grid();
-            record.coefficients = entry.coefficients().into();
-            record.threshold = entry.threshold.to_string();
         }
-        record
     }
 
     /// The row of a table, with what `wanted` says and nothing that was measured of or with anything else.

@@ -49,6 +49,7 @@ pub fn run(arguments: &cli::Sample) -> Result<()> {
     let clipped = found.map(|found| found.normaliser.with_clip(clip)).transpose()?;
     let plan = entry.plan(&sampler.schedule, arguments.nfe, clipped.as_ref())?;
     let progress = Progress::new((samples * plan.nfe) as u64, "evaluations");
+    eprintln!("{samples} samples of {} at {} NFE", described(&entry), plan.nfe);
     progress.say(entry.label());
     let (mut x, mut noise) = (Vec::new(), Vec::new());
     let seed = loaded.experiment.seeds[0];
@@ -83,19 +84,49 @@ fn is_npz(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "npz")
 }
 
-/// The experiment's method that is asked for.
+/// The experiment's method that is asked for, which must be one.
 fn entry(arguments: &cli::Sample, experiment: &Experiment) -> Result<MethodEntry> {
+    let is = |asked: &Option<String>, own: String| asked.as_ref().is_none_or(|asked| *asked == own);
     let asked = |entry: &&MethodEntry| {
-        entry.name() == arguments.method && arguments.order.is_none_or(|order| order == entry.order())
+        entry.name() == arguments.method
+            && arguments.order.is_none_or(|order| order == entry.order())
+            && is(&arguments.grid, entry.grid())
+            && is(&arguments.coefficients, entry.coefficients().into())
+            && is(&arguments.threshold, entry.threshold.to_string())
     };
-    experiment.methods.iter().find(asked).cloned().ok_or_else(|| {
-        let known: Vec<String> = experiment.methods.iter().map(MethodEntry::label).collect();
-        let order = arguments.order.map_or(String::new(), |order| format!(" of order {order}"));
-        Failure::Request(format!(
-            "{}: no method '{}'{order}; it has {}",
-            arguments.experiment.display(),
-            arguments.method,
-            known.join(", ")
-        ))
-    })
+    let refuse = |reason: String, entries: &[MethodEntry]| {
+        let mut known: Vec<String> = entries.iter().map(described).collect();
+        known.dedup();
+        let (path, method) = (arguments.experiment.display(), &arguments.method);
+        Err(Failure::Request(format!("{path}: {reason} '{method}'{}; it has {}", more(arguments), known.join("; "))))
+    };
+    let found: Vec<MethodEntry> = experiment.methods.iter().filter(asked).cloned().collect();
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => refuse("no method".into(), &experiment.methods),
+        several => refuse(format!("{} methods are", several.len()), several),
+    }
+}
+
+/// What is asked for besides the name, as it is written.
+fn more(arguments: &cli::Sample) -> String {
+    let order = arguments.order.map(|order| order.to_string());
+    let asked = [
+        ("order", &order),
+        ("grid", &arguments.grid),
+        ("coefficients", &arguments.coefficients),
+        ("threshold", &arguments.threshold),
+    ];
+    let said = asked.into_iter().filter_map(|(name, value)| Some(format!(" --{name} {}", value.as_ref()?)));
+    said.collect()
+}
+
+/// A method as this command asks for it.
+fn described(entry: &MethodEntry) -> String {
+    let order = match entry.order() {
+        0 => String::new(),
+        order => format!(" --order {order}"),
+    };
+    let (grid, coefficients) = (entry.grid(), entry.coefficients());
+    format!("{}{order} --grid {grid} --coefficients {coefficients} --threshold {}", entry.name(), entry.threshold)
 }

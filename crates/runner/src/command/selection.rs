@@ -29,7 +29,7 @@ impl Selection {
         }
         let selection = Selection(pairs);
         let measured = |(entry, nfe, seed): (&MethodEntry, usize, u64)| {
-            selection.contains(entry, nfe, seed) && experiment.measures(entry)
+            selection.contains(entry, nfe, seed) && experiment.measures(entry, nfe)
         };
         if !experiment.cells().any(measured) {
             return Err(Failure::Request(format!("--only: nothing is measured of what '{text}' selects")));

@@ -6,8 +6,15 @@ use fewstep_sampler::{Coefficients, Grid, Method, Normaliser, Plan, Request, Sch
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{ModelSpec, planned::Planned};
-use crate::{failure::Result, source::Source};
+use super::{
+    ModelSpec,
+    planned::{OWN, Planned},
+};
+use crate::{
+    failure::Result,
+    results::{Record, labels},
+    source::Source,
+};
 
 /// What makes a plan for each number of evaluations.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,11 +83,11 @@ impl MethodEntry {
 
     /// The name in tables and charts.
     pub fn label(&self) -> String {
-        let (label, afs) = match &self.made {
-            Made::Method { method, afs, .. } => (method.label(), *afs),
-            Made::Planned(planned) => (planned.label.clone(), planned.plans().any(Plan::is_afs)),
-        };
-        if afs && !label.contains("AFS") { format!("{label} AFS") } else { label }
+        match &self.made {
+            Made::Method { method, afs: false, .. } => method.label(),
+            Made::Method { method, .. } => format!("{} AFS", method.label()),
+            Made::Planned(planned) => planned.marked(),
+        }
     }
 
     /// The name without score normalisation.
@@ -113,11 +120,11 @@ impl MethodEntry {
         entry
     }
 
-    /// Whether samples depend on noise besides x_T, so that they solve no ODE.
-    pub fn is_stochastic(&self) -> bool {
+    /// Whether samples of so many evaluations depend on noise besides x_T, so that they solve no ODE.
+    pub fn is_stochastic(&self, nfe: usize) -> bool {
         match &self.made {
             Made::Method { method, .. } => method.is_stochastic(),
-            Made::Planned(planned) => planned.plans().any(Plan::is_stochastic),
+            Made::Planned(planned) => planned.plan(nfe).is_ok_and(Plan::is_stochastic),
         }
     }
 
@@ -126,13 +133,26 @@ impl MethodEntry {
         matches!(self.made, Made::Planned(_) | Made::Method { afs: true, .. })
     }
 
+    /// The columns of a row that say which method it is of.
+    pub fn described(&self) -> Record {
+        Record {
+            method: self.name(),
+            label: self.label(),
+            solver: self.solver(),
+            order: self.order() as u32,
+            normalised: self.normalises(),
+            grid: self.grid(),
+            coefficients: self.coefficients().into(),
+            threshold: self.threshold.to_string(),
+            ..Record::default()
+        }
+    }
+
     /// The grid's name.
     pub fn grid(&self) -> String {
         match &self.made {
             Made::Method { grid, .. } => grid.name(),
-            Made::Planned(planned) => {
-                planned.common(|plan| plan.grid.clone()).filter(|name| !name.is_empty()).unwrap_or("own".into())
-            }
+            Made::Planned(planned) => planned.common(|plan| plan.grid.clone()).unwrap_or(OWN.into()),
         }
     }
 
@@ -166,7 +186,7 @@ pub(super) struct RawMethod {
 pub(super) struct Common<'a> {
     pub(super) grid: Option<&'a Spanned<RawGrid>>,
     /// Every method on each of them.
-    pub(super) grids: Option<&'a [Spanned<RawGrid>]>,
+    pub(super) grids: Option<&'a Spanned<Vec<Spanned<RawGrid>>>>,
     pub(super) coefficients: Option<Coefficients>,
     pub(super) threshold: Option<&'a Spanned<String>>,
 }
@@ -227,11 +247,14 @@ impl Source<'_> {
             (Some([]), None) => return Err(self.error(0..0, "grids is empty; expected at least one")),
             _ => {}
         }
+        if let Some(grids) = common.grids.filter(|grids| grids.get_ref().is_empty()) {
+            return Err(self.error(grids.span(), "grids is empty; expected at least one"));
+        }
         for table in raw {
             let entries = match (&table.get_ref().plan, common.grids) {
                 (Some(_), _) => vec![self.planned_entry(table, model, nfe)?],
                 (None, Some(grids)) if table.get_ref().grid.is_none() => {
-                    grids.iter().map(|grid| self.method(table, common, Some(grid))).collect::<Result<_>>()?
+                    grids.get_ref().iter().map(|grid| self.method(table, common, Some(grid))).collect::<Result<_>>()?
                 }
                 (None, _) => vec![self.method(table, common, common.grid)?],
             };
@@ -252,7 +275,20 @@ impl Source<'_> {
         if methods.is_empty() {
             return Err(self.error(0..0, "no [[method]] table; expected at least one"));
         }
+        self.told_apart(&methods, &spans)?;
         Ok((methods, spans))
+    }
+
+    /// Tables put grids and thresholds behind labels: with them too no two methods may be called the same.
+    fn told_apart(&self, methods: &[MethodEntry], spans: &[Range<usize>]) -> Result<()> {
+        let labels = labels(&methods.iter().map(MethodEntry::described).collect::<Vec<_>>());
+        match (0..labels.len()).find(|&i| labels[..i].contains(&labels[i])) {
+            None => Ok(()),
+            Some(i) => {
+                let message = format!("two methods are called '{}' in tables; expected another label", labels[i]);
+                Err(self.error(spans[i].clone(), message))
+            }
+        }
     }
 
     fn method(

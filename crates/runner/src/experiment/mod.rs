@@ -113,7 +113,7 @@ struct Raw {
     nfe: Spanned<Vec<Spanned<usize>>>,
     metrics: Spanned<Vec<Spanned<String>>>,
     grid: Option<Spanned<RawGrid>>,
-    grids: Option<Vec<Spanned<RawGrid>>>,
+    grids: Option<Spanned<Vec<Spanned<RawGrid>>>>,
     coefficients: Option<Coefficients>,
     threshold: Option<Spanned<String>>,
     model: RawModel,
@@ -192,8 +192,8 @@ impl Experiment {
     }
 
     /// Whether a method has any of the metrics: one with noise in its steps solves no ODE, and has no distance to its solution.
-    pub fn measures(&self, entry: &MethodEntry) -> bool {
-        self.metrics.iter().any(|&metric| metric != Metric::OdeRmse || !entry.is_stochastic())
+    pub fn measures(&self, entry: &MethodEntry, nfe: usize) -> bool {
+        self.metrics.iter().any(|&metric| metric != Metric::OdeRmse || !entry.is_stochastic(nfe))
     }
 }
 
@@ -206,7 +206,7 @@ impl Source<'_> {
         let seeds = self.seeds(raw.seed.as_ref(), raw.seeds.as_ref())?;
         let common = Common {
             grid: raw.grid.as_ref(),
-            grids: raw.grids.as_deref(),
+            grids: raw.grids.as_ref(),
             coefficients: raw.coefficients,
             threshold: raw.threshold.as_ref(),
         };
@@ -219,7 +219,7 @@ impl Source<'_> {
             let message = format!("method '{}' needs a [normaliser] table", entry.name());
             return Err(self.error(span.clone(), message));
         }
-        self.measurable(&metrics, &methods)?;
+        self.measurable(&metrics, &methods, &nfe)?;
         self.plans(&methods, &spans, &nfe, &model.schedule)?;
         let exact = matches!(&model.kind, ModelKind::Mixture(components) if components.len() == 1);
         let normaliser = raw.normaliser.map(|normaliser| self.normaliser(normaliser, &model.schedule)).transpose()?;
@@ -334,9 +334,10 @@ impl Source<'_> {
     }
 
     /// A method with noise in its steps solves no ODE: where there is no other method and no other metric, nothing would be measured.
-    fn measurable(&self, metrics: &[(Metric, Range<usize>)], methods: &[MethodEntry]) -> Result<()> {
+    fn measurable(&self, metrics: &[(Metric, Range<usize>)], methods: &[MethodEntry], nfe: &[usize]) -> Result<()> {
+        let noisy = |entry: &MethodEntry| nfe.iter().all(|&nfe| !entry.has(nfe) || entry.is_stochastic(nfe));
         match metrics {
-            [(Metric::OdeRmse, span)] if methods.iter().all(MethodEntry::is_stochastic) => {
+            [(Metric::OdeRmse, span)] if methods.iter().all(noisy) => {
                 let names: Vec<String> = methods.iter().map(|entry| format!("'{}'", entry.name())).collect();
                 let message = format!(
                     "metric 'ode_rmse' is a distance to the ODE's solution, and {} solves none; expected another metric or method",

@@ -2,15 +2,19 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use fewstep_sampler::{Error, Plan, PlanFile};
+use fewstep_sampler::{Error, Grid, Plan, PlanFile};
 use toml::Spanned;
 
 use super::{
     ModelSpec,
     method::{Made, MethodEntry, RawMethod},
 };
-use crate::{failure::Result, files, source::Source};
+use crate::{failure::Result, files, results::SOLUTION, source::Source};
 
+/// The grid of a plan that is on none by a name.
+pub(super) const OWN: &str = "own";
+/// What rows that are no method's are called.
+const TAKEN: [&str; 2] = [SOLUTION, "floor"];
 /// What stands for the number of evaluations in a file's name.
 const NFE: &str = "{nfe}";
 /// Longest label.
@@ -39,14 +43,22 @@ impl Planned {
         })
     }
 
-    /// All of them.
-    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
-        self.plans.values()
+    /// The label, with AFS behind it where that was used: of some files only, with their numbers of evaluations.
+    pub fn marked(&self) -> String {
+        let afs: Vec<String> =
+            self.plans.iter().filter(|(_, plan)| plan.is_afs()).map(|(nfe, _)| nfe.to_string()).collect();
+        let said = self.label.split_whitespace().last() == Some("AFS");
+        match afs.len() {
+            0 => self.label.clone(),
+            n if n < self.plans.len() => format!("{} (AFS at {} NFE)", self.label, afs.join("/")),
+            _ if said => self.label.clone(),
+            _ => format!("{} AFS", self.label),
+        }
     }
 
     /// What all plans have alike, where they do.
     pub fn common<T: PartialEq>(&self, of: impl Fn(&Plan) -> T) -> Option<T> {
-        let mut values = self.plans().map(of);
+        let mut values = self.plans.values().map(of);
         let first = values.next()?;
         values.all(|value| value == first).then_some(first)
     }
@@ -89,7 +101,11 @@ impl Source<'_> {
                 return refuse(format!("a plan of {spends} evaluations, which nfe has not: it would have no cell"));
             }
             let plan = file.plan(&model.schedule, &model.schedule_name);
-            plans.insert(spends, plan.map_err(|error| wrong(&format!("{}: {error}", path.display())))?);
+            let mut plan = plan.map_err(|error| wrong(&format!("{}: {error}", path.display())))?;
+            // A file may call its levels what it likes; in tables they are called what they are.
+            let named = plan.grid.parse::<Grid>().ok().filter(|grid| plan.is_on(grid, &model.schedule));
+            plan.grid = named.map_or(OWN.into(), |grid| grid.name());
+            plans.insert(spends, plan);
             hashes.insert(spends, files::sha256_of(&path)?);
             names.push(file.method);
         }
@@ -117,6 +133,10 @@ impl Source<'_> {
         if !(1..=MAX_LABEL).contains(&length) || text.trim() != text || text.chars().any(odd) {
             let expected = format!("1 to {MAX_LABEL} characters without , | < > or spaces around");
             return Err(self.error(label.span(), format!("label is '{}'; expected {expected}", text.escape_debug())));
+        }
+        if TAKEN.contains(&text.to_lowercase().as_str()) {
+            let message = format!("label is '{text}', which no method is called; expected another");
+            return Err(self.error(label.span(), message));
         }
         Ok(text.clone())
     }

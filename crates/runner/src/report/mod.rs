@@ -10,7 +10,7 @@ pub mod score_curve;
 pub mod table;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -167,18 +167,20 @@ fn chosen(all: &[Series]) -> (Vec<&Series>, String) {
     if all.len() <= MAX_LINES {
         return (all.iter().collect(), String::new());
     }
-    // Over the numbers of evaluations that all were asked for.
-    let common = |nfe: &&u32| all.iter().all(|series| series.points.contains_key(*nfe));
-    let nfes: Vec<u32> = all[0].points.keys().filter(common).copied().collect();
+    // Over the numbers of evaluations that most have. A series that has not all of these comes last: a plan of one number of
+    // evaluations says nothing of the others.
+    let mut nfes: BTreeSet<u32> = all.iter().flat_map(|series| series.points.keys().copied()).collect();
+    nfes.retain(|nfe| 2 * all.iter().filter(|series| series.points.contains_key(nfe)).count() > all.len());
+    let whole = |series: &Series| nfes.iter().all(|nfe| series.points.contains_key(nfe));
     // What diverged anywhere is no best; a distance of 0 is as good as the smallest number.
     let value =
         |point: &Point| if point.values.is_empty() { f64::INFINITY } else { point.mean().max(f64::MIN_POSITIVE).ln() };
-    let score = |series: &Series| nfes.iter().map(|nfe| value(&series.points[nfe])).sum::<f64>();
+    let score = |series: &Series| nfes.iter().filter_map(|nfe| series.points.get(nfe)).map(value).sum::<f64>();
     // On several grids there are too many of them to be drawn whatever others there are.
     let papers = all.iter().filter(|series| is_papers(series)).count();
     let first = |series: &Series| papers <= PAPERS.len() && is_papers(series);
     let mut drawn: Vec<&Series> = all.iter().collect();
-    drawn.sort_by(|a, b| first(b).cmp(&first(a)).then(score(a).total_cmp(&score(b))));
+    drawn.sort_by(|a, b| first(b).cmp(&first(a)).then(whole(b).cmp(&whole(a))).then(score(a).total_cmp(&score(b))));
     drawn.truncate(MAX_LINES);
     let which = format!(" ({} of {} methods)", drawn.len(), all.len());
     (drawn, which)
@@ -297,6 +299,27 @@ fn slope(points: &[(f64, f64)]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Eleven methods, and plans with one number of evaluations: one is far better there, one is all that has another.
+    #[test]
+    fn the_best_are_chosen_among_those_with_all_evaluations() {
+        let series = |i: usize, values: &[(u32, f64)]| {
+            let point = |&(nfe, value): &(u32, f64)| {
+                let values = [(0, crate::results::Value { value, shares: Vec::new() })].into();
+                (nfe, Point { values, spent: f64::from(nfe), ..Point::default() })
+            };
+            let points = values.iter().map(point).collect();
+            Series { label: i.to_string(), method: i.to_string(), order: 0, points }
+        };
+        // The lower the number the better over all evaluations, and the worse at 10.
+        let mut all: Vec<Series> =
+            (0..11).map(|i| series(i, &[(5, 1.0 + 10.0 * i as f64), (10, 2.0 - 0.1 * i as f64)])).collect();
+        all.insert(0, series(11, &[(10, 1e-9)]));
+        all.push(series(12, &[(7, 1e-9)]));
+        let (drawn, which) = chosen(&all);
+        let labels: Vec<&str> = drawn.iter().map(|series| series.label.as_str()).collect();
+        assert_eq!((labels.join(" ").as_str(), which.as_str()), ("0 1 2 3 4 5 6 7 8 9", " (10 of 13 methods)"));
+    }
 
     #[test]
     fn a_power_law_has_its_exponent_as_slope_down_to_the_floor() {

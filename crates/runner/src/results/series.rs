@@ -143,13 +143,18 @@ fn spread(values: &[f64]) -> Option<f64> {
 /// The series of a metric, in the order of the records; the solution's own rows are no series.
 pub fn series(records: &[Record], per_image: &PerImage, metric: Metric) -> Vec<Series> {
     let mut all: Vec<Series> = Vec::new();
+    // Labels are for people; two methods of one label are two series, or one's values would stand in the other's place.
+    let mut known: Vec<(&str, u32, &str, &str, &str)> = Vec::new();
     for (record, label) in records.iter().zip(labels(records)) {
         let value = record.metric(metric);
         let diverged = !record.diverged.is_empty();
         if record.is_solution() || (value.is_none() && !diverged) {
             continue;
         }
-        let at = all.iter().position(|series| series.label == label).unwrap_or_else(|| {
+        let Record { method, order, grid, coefficients, threshold, .. } = record;
+        let identity = (method.as_str(), *order, grid.as_str(), coefficients.as_str(), threshold.as_str());
+        let at = known.iter().position(|other| *other == identity).unwrap_or_else(|| {
+            known.push(identity);
             all.push(Series { label, method: record.method.clone(), order: record.order, points: BTreeMap::new() });
             all.len() - 1
         });
@@ -238,6 +243,23 @@ pub fn normalised_pairs(records: &[Record]) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_methods_of_one_label_are_two_series() {
+        let record = |label: &str, threshold: &str, value: f64| Record {
+            method: label.into(),
+            label: label.into(),
+            threshold: threshold.into(),
+            nfe: 5,
+            fid: Some(value),
+            ..Record::default()
+        };
+        let records = [record("Mine", "clip", 1.0), record("Mine clip", "none", 2.0)];
+        assert_eq!(labels(&records), ["Mine clip", "Mine clip"]);
+        let means: Vec<f64> =
+            series(&records, &PerImage::default(), Metric::Fid).iter().map(|series| series.points[&5].mean()).collect();
+        assert_eq!(means, [1.0, 2.0]);
+    }
 
     fn point(values: &[(u64, f64)]) -> Point {
         let value = |&(seed, value): &(u64, f64)| (seed, Value { value, shares: Vec::new() });

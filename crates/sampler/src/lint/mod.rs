@@ -39,8 +39,8 @@ pub struct Lint {
     pub end_tau: f64,
     /// What becomes of a constant image: 1 where it is carried exactly.
     pub image: f64,
-    /// ∂y_N/∂ε if all ε are the same, as a part of σ_N − σ_0: 1 where a constant ε is carried exactly.
-    pub constant: f64,
+    /// ∂y_N/∂ε if all ε are the same, as a part of σ_N − σ_0: 1 where a constant ε is carried exactly; none where σ_N is σ_0.
+    pub constant: Option<f64>,
     /// The least order of the steps to carried states.
     pub order: usize,
     /// The order that most of the steps to carried states have at least: methods begin with lower ones, and end with them at σ = 0.
@@ -67,12 +67,12 @@ pub struct StepLint {
     /// Whether the state that it makes is carried.
     pub carried: bool,
     /// p where the step is exact for every ε that is a polynomial in σ of degree below p, from exact states; 0 where not even a
-    /// constant image is kept. At most 6.
-    pub order: usize,
+    /// constant image is kept. At most 6; none where the step does nothing.
+    pub order: Option<usize>,
     /// Σ c and the state's part against the step, for constant ε: 0 where it is carried exactly, relative to the step.
     pub defect: f64,
-    /// Σ|c|/|Σc|: 1 where nothing cancels; errors of ε grow with it.
-    pub cancellation: f64,
+    /// Σ|c|/|Σc|: 1 where nothing cancels; errors of ε grow with it. None where Σc is 0.
+    pub cancellation: Option<f64>,
     /// ∂y_N/∂ε_k with every other ε as it is.
     pub sensitivity: f64,
 }
@@ -107,7 +107,7 @@ impl Lint {
                 sensitivity: sensitivity[k],
             })
             .collect();
-        let orders: Vec<usize> = all.iter().filter(|step| step.carried).map(|step| step.order).collect();
+        let orders: Vec<usize> = all.iter().filter(|step| step.carried).filter_map(|step| step.order).collect();
         let least = orders.iter().copied().min().unwrap_or(0);
         let usual = |order: &usize| 2 * orders.iter().filter(|other| *other >= order).count() > orders.len();
         let step = 1.0 / schedule.levels() as f64;
@@ -126,7 +126,7 @@ impl Lint {
             end_sigma: sigma[n],
             end_tau: tau[n],
             image,
-            constant: sensitivity.iter().sum::<f64>() / (sigma[n] - sigma[0]),
+            constant: quotient(sensitivity.iter().sum(), sigma[n] - sigma[0]),
             order: least,
             usual_order: orders.iter().copied().filter(usual).max().unwrap_or(0),
             unused: (0..n).filter(|k| evaluates(k) && !live[*k]).collect(),
@@ -207,12 +207,20 @@ fn defect(k: usize, step: &Step, sigma: &[f64], at: &[f64], q: usize) -> f64 {
     if scale > 0.0 { terms.iter().sum::<f64>() / scale } else { 0.0 }
 }
 
-fn order(k: usize, step: &Step, sigma: &[f64], at: &[f64]) -> usize {
+fn order(k: usize, step: &Step, sigma: &[f64], at: &[f64]) -> Option<usize> {
+    if sigma[k + 1] == sigma[k] && step.a == 1.0 && step.b.iter().chain(&step.c).all(|factor| *factor == 0.0) {
+        return None;
+    }
     let exact = |q: &usize| defect(k, step, sigma, at, *q).abs() < EXACT;
     // q = 0 and 1 make order 1.
-    (0..=MAX_ORDER).take_while(exact).count().saturating_sub(1)
+    Some((0..=MAX_ORDER).take_while(exact).count().saturating_sub(1))
 }
 
-fn cancellation(c: &[f64]) -> f64 {
-    c.iter().map(|c| c.abs()).sum::<f64>() / c.iter().sum::<f64>().abs()
+fn cancellation(c: &[f64]) -> Option<f64> {
+    quotient(c.iter().map(|c| c.abs()).sum(), c.iter().sum::<f64>().abs())
+}
+
+/// None of nothing.
+fn quotient(a: f64, b: f64) -> Option<f64> {
+    Some(a / b).filter(|quotient| quotient.is_finite())
 }

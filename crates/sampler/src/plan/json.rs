@@ -4,6 +4,8 @@
 //! written and read would be another plan. This reads what RFC 8259 says, names the place of a mistake, and refuses a name
 //! that is there twice.
 
+use std::collections::HashSet;
+
 /// Deepest nesting; a plan has 3, and what its provenance holds.
 const DEPTH: usize = 32;
 
@@ -170,7 +172,7 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: usize) -> Result<Value<'a>, Flaw> {
         self.at += 1;
-        let mut entries: Vec<Entry> = Vec::new();
+        let (mut entries, mut names): (Vec<Entry>, HashSet<String>) = (Vec::new(), HashSet::new());
         if self.is(b'}') {
             return Ok(Value::Object(entries));
         }
@@ -180,7 +182,7 @@ impl<'a> Reader<'a> {
                 return Err(self.flaw("expected a name in quotes"));
             }
             let name = self.string()?;
-            if entries.iter().any(|entry| entry.name == name) {
+            if !names.insert(name.clone()) {
                 return Err(self.flaw(&format!("'{}' is there twice", name.escape_debug())));
             }
             if !self.is(b':') {
@@ -339,6 +341,16 @@ mod tests {
         }
         let text = "a\"b\\c\n\u{1}é😀";
         assert_eq!(parse(&quoted(text)), Ok(Value::Text(text.into())));
+    }
+
+    /// As many as fit in the largest file: looked for one by one they would take half an hour, and this test with them.
+    #[test]
+    fn a_million_names_are_read() {
+        let names: Vec<String> = (0..1_000_000).map(|i| format!("\"{i:x}\":0")).collect();
+        let text = format!("{{{}}}", names.join(","));
+        let Ok(Value::Object(entries)) = parse(&text) else { panic!("no object") };
+        assert_eq!((entries.len(), entries[0xabc].name.as_str()), (1_000_000, "abc"));
+        assert!(parse(&format!("{{{},\"0\":1}}", names.join(","))).unwrap_err().contains("'0' is there twice"));
     }
 
     #[test]

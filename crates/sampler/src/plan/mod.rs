@@ -4,6 +4,7 @@ mod check;
 mod convert;
 mod file;
 mod json;
+mod on_grid;
 mod read;
 mod write;
 
@@ -31,7 +32,7 @@ pub struct Plan {
     pub start: f64,
     /// Of the states, stages within steps among them, and where the run ends: N + 1 times.
     pub tau: Vec<f64>,
-    /// The network's timesteps at the N evaluations.
+    /// The network's timesteps, one a step.
     pub timestep: Vec<f64>,
     /// N steps.
     pub steps: Vec<Step>,

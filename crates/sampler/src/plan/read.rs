@@ -26,6 +26,8 @@ const FIELDS: [&str; 14] = [
     "start",
     "steps",
 ];
+/// The schedule whose name does not say what it is.
+const SIZED: &str = "simple-diffusion";
 const PROVENANCE: &str = "provenance";
 const STEP_FIELDS: [&str; 7] = ["a", "b", "c", "noise", "at", "input", "afs"];
 
@@ -96,6 +98,9 @@ fn levels(fields: &Fields) -> Read<Levels> {
         Some("x") => {
             refuse("x", &["sigma"])?;
             let schedule = fields.text("schedule")?.ok_or("schedule is missing; variable x needs its name")?;
+            if schedule == SIZED {
+                return Err(format!("schedule '{SIZED}' depends on the size of images; expected variable y"));
+            }
             Ok(Levels::X { schedule, tau: needs("tau")? })
         }
         Some("y") => {

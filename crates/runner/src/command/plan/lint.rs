@@ -1,20 +1,33 @@
 //! `fewstep plan --lint`.
 
 use fewstep_sampler::{
-    PlanFile, Schedule,
+    Levels, PlanFile, Schedule,
     lint::{EXACT, Lint, StepLint},
 };
 
+use serde::Serialize;
+
 use crate::failure::{Failure, Result};
 
-/// Says what the plan does, or prints it as JSON.
-pub fn run(file: &PlanFile, schedule: &Schedule, json: bool) -> Result<()> {
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Said<'a> {
+    #[serde(flatten)]
+    lint: &'a Lint,
+    /// Whose times are those of the levels.
+    schedule: &'a str,
+}
+
+/// Says what the plan does, or prints it as JSON; `name` is what the schedule is called.
+pub fn run(file: &PlanFile, schedule: &Schedule, name: &str, json: bool) -> Result<()> {
     let lint = Lint::of(file, schedule)?;
     if json {
-        println!("{}", serde_json::to_string(&lint).map_err(Failure::run)?);
+        println!("{}", serde_json::to_string(&Said { lint: &lint, schedule: name }).map_err(Failure::run)?);
         return Ok(());
     }
     println!("{} with {} NFE in {} steps; in y = x/√ᾱ, where dy = ε dσ", lint.method, lint.nfe, lint.steps.len());
+    let whose = if matches!(file.levels, Levels::Y { .. }) { ", which the file does not say" } else { "" };
+    println!("times are those of schedule {name}{whose}");
     println!(
         "{:>4} {:>11} {:>9} {:>6} {:>10} {:>10} {:>12}",
         "step", "sigma", "tau", "order", "defect", "Σ|c|/|Σc|", "∂y_N/∂ε"
@@ -32,22 +45,29 @@ pub fn run(file: &PlanFile, schedule: &Schedule, json: bool) -> Result<()> {
 fn row(step: &StepLint) -> String {
     let StepLint { sigma, tau, at, carried, order, defect, cancellation, sensitivity } = step;
     // A stage's own order is no flaw.
-    let order = if *carried { order.to_string() } else { "stage".into() };
+    let order = match order {
+        _ if !carried => "stage".into(),
+        Some(order) => order.to_string(),
+        None => "none".into(),
+    };
+    let cancellation = cancellation.map_or("none".into(), |value| format!("{value:.4}"));
     let at = if at == sigma { String::new() } else { format!("  evaluated at {at:.6}") };
-    format!("{sigma:>11.6} {tau:>9.6} {order:>6} {defect:>10.1e} {cancellation:>10.4} {sensitivity:>12.6}{at}")
+    format!("{sigma:>11.6} {tau:>9.6} {order:>6} {defect:>10.1e} {cancellation:>10} {sensitivity:>12.6}{at}")
 }
 
 fn notes(lint: &Lint) -> Vec<String> {
     let steps = |steps: &[usize]| steps.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     let off = |value: f64| (value - 1.0).abs() < EXACT;
-    let constant = match (off(lint.image), off(lint.constant)) {
+    let way = lint.constant.map_or("…".into(), |constant| format!("{constant:.6}"));
+    let constant = match (off(lint.image), lint.constant.is_none_or(off)) {
+        (true, _) if lint.constant.is_none() => "constant ε: the end is where the plan began".to_owned(),
         (true, true) => "constant ε: carried exactly to the end".to_owned(),
         (true, false) => {
-            format!("constant ε: carried {:.6} times the way from the first level to the end", lint.constant)
+            format!("constant ε: carried {way} times the way from the first level to the end")
         }
         (false, _) => format!(
-            "constant ε: not carried; a constant image ends as {:.6} times itself, ε as {:.6} times the way",
-            lint.image, lint.constant
+            "constant ε: not carried; a constant image ends as {:.6} times itself, ε as {way} times the way",
+            lint.image
         ),
     };
     let (least, usual) = (lint.order, lint.usual_order);
