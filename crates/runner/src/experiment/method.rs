@@ -242,10 +242,8 @@ impl Source<'_> {
         nfe: &[usize],
     ) -> Result<(Vec<MethodEntry>, Vec<Range<usize>>)> {
         let (mut methods, mut spans): (Vec<MethodEntry>, Vec<_>) = (Vec::new(), Vec::new());
-        match (common.grids, common.grid) {
-            (Some(_), Some(grid)) => return Err(self.error(grid.span(), "expected either grid or grids")),
-            (Some([]), None) => return Err(self.error(0..0, "grids is empty; expected at least one")),
-            _ => {}
+        if let (Some(_), Some(grid)) = (common.grids, common.grid) {
+            return Err(self.error(grid.span(), "expected either grid or grids"));
         }
         if let Some(grids) = common.grids.filter(|grids| grids.get_ref().is_empty()) {
             return Err(self.error(grids.span(), "grids is empty; expected at least one"));
