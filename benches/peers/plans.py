@@ -19,6 +19,27 @@ def schedule(kind, points, low=0.002, high=80.0, rho=7.0):
     raise SystemExit(f"schedule '{kind}' needs its network; give the noise levels with --levels")
 
 
+def first(*values):
+    """The first that is given."""
+    return next(value for value in values if value is not None)
+
+
+def guidance_refusal(settings):
+    """Why a table's settings cannot be a plan's, whose network is one prediction; `uncond` is no guidance with any rate."""
+    kind, rate = settings.get("guidance_type"), settings.get("guidance_rate")
+    if kind not in (None, "uncond") or kind is None and rate not in (None, 0.0, 1.0):
+        return f"guidance_type is {kind!r} and guidance_rate {rate!r}: a plan has no guidance; expected a table without"
+    return None
+
+
+def epd_refusal(settings):
+    """Why a table of BeierZhu/EPD is not one of EPD-Solver: its plugin's parameters mean something else to another solver."""
+    solver = settings.get("sampler_stu")
+    if solver not in (None, "epd"):
+        return f"sampler_stu is {solver!r}: a table of EPD-Plugin, whose steps are not EPD-Solver's; expected 'epd'"
+    return guidance_refusal(settings)
+
+
 def plan(method, sigma, steps, start):
     nfe = sum("afs" not in step for step in steps)
     return {"format": "fewstep-plan", "version": 1, "method": method, "nfe": nfe, "variable": "y", "sigma": sigma, "start": start, "steps": steps}
@@ -32,6 +53,9 @@ def analytic(level):
 def dyweight(weights, scales, levels, afs=False, method="DyWeight", guard=1e-8):
     """DyWeight (arXiv 2603.11607): t_{i+1} = t_i + (sum_j w_ij)(levels_{i+1} - t_i), y_{i+1} = y_i + (levels_{i+1} - t_i) sum_j w_ij d_j
     with d_i = s_i eps(y_i, |s_i t_i|), and the analytic d_0 under AFS.
+
+    The last level is levels_N where it is below the one before, and not t_N: the authors take the last state, at whatever t
+    was learned, for one at the end of their grid.
 
     weights: [N][N], row i for step i, column j for d_j; scales: N, or N - 1 under AFS; levels: N + 1. They divide by t + `guard`.
     """
@@ -55,7 +79,8 @@ def dyweight(weights, scales, levels, afs=False, method="DyWeight", guard=1e-8):
         steps.append({"a": 1.0, "c": c, **step})
         t = t + sum(row) * (target - t)
         # A plan's states have falling levels from 0 up; a learned t may miss that, and is only where the network is called.
-        sigma.append(min(max(t, 0.0), sigma[-1]))
+        end = levels[-1] if i == len(levels) - 2 else t
+        sigma.append(min(max(end, 0.0), sigma[-1]))
     return plan(method, sigma, steps, levels[0])
 
 

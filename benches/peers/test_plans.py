@@ -74,6 +74,25 @@ class Identities(unittest.TestCase):
         for found, expected in zip(made["steps"][1]["c"], [-2 * 1.25 * 0.9, 2 * 0.25], strict=True):
             self.assertAlmostEqual(found, expected, delta=1e-15)
 
+    def test_the_last_level_is_the_grids_end(self):
+        # t_1 = 4 + 0.5 (2 - 4) = 3 is learned, and t_2 = 3 + 0.9 (1 - 3) = 1.2, where the grid ends at 1.
+        made = plans.dyweight([[0.5, 0], [-0.35, 1.25]], [], [4.0, 2.0, 1.0], guard=0.0)
+        self.assertEqual(made["sigma"], [4.0, 3.0, 1.0])
+        # And t_1 = 4 + 1.6 (2 - 4) = 0.8, which is below it: levels never rise.
+        made = plans.dyweight([[1.6, 0], [0, 1.0]], [], [4.0, 2.0, 1.0], guard=0.0)
+        self.assertEqual([round(level, 12) for level in made["sigma"]], [4.0, 0.8, 0.8])
+
+    def test_tables_that_mean_something_else_are_refused(self):
+        good = {"sampler_stu": "epd", "guidance_type": None, "guidance_rate": 0.0}
+        self.assertIsNone(plans.epd_refusal(good))
+        self.assertIn("EPD-Plugin", plans.epd_refusal({**good, "sampler_stu": "ipndm"}))
+        for guided in ({"guidance_type": "cfg"}, {"guidance_type": "classifier-free", "guidance_rate": 7.5}, {"guidance_rate": 7.5}):
+            self.assertIn("guidance", plans.epd_refusal({**good, **guided}), guided)
+        self.assertIsNone(plans.guidance_refusal({"guidance_type": "uncond", "guidance_rate": 1.0}))
+
+    def test_a_grids_ends_are_the_options_the_tables_or_the_papers(self):
+        self.assertEqual([plans.first(*v) for v in ((None, None, 0.002), (None, 0.03, 0.002), (0.0, 0.03, 0.002))], [0.002, 0.03, 0.0])
+
     def test_epd_with_one_point_in_the_middle_is_dpm_solver_2(self):
         ours = printed("--method", "dpm-solver", "--order", 2, "--nfe", 8, "--grid", "log-snr-to-0.001")
         sigma, steps = in_y(ours)

@@ -53,6 +53,7 @@ class Plan:
         """The timestep τT - 1, which may be fractional, of a network with these T alphas_cumprod; ᾱ is linear in between."""
         alpha_bar = [1.0, *torch.as_tensor(alphas_cumprod).double().tolist()]
         if not self.y:
+            self.check()
             return level * (len(alpha_bar) - 1) - 1
         # The last ᾱ itself, where alphas_cumprod are of single precision.
         wanted = 1 / (1 + level * level)
@@ -64,11 +65,21 @@ class Plan:
             return -1.0
         return above - 1 + (alpha_bar[above - 1] - wanted) / (alpha_bar[above - 1] - alpha_bar[above]) - 1
 
-    def check(self, alphas_cumprod):
-        """A plan in x is for its schedule's numbers."""
-        expected = None if self.y else SCHEDULES.get(self.file["schedule"])
-        if expected is None:
+    def check(self, alphas_cumprod=None):
+        """A plan in x is for its schedule's numbers: at timesteps 249 and 499 the network's are held to them, where they are given.
+
+        Without alphas_cumprod it is unchecked whether the network was trained on the plan's schedule, and with T = 1000."""
+        if self.y:
             return
+        schedule = self.file["schedule"]
+        if schedule not in SCHEDULES:
+            known = ", ".join(SCHEDULES)
+            raise ValueError(f"the plan is in x on schedule '{schedule}', and timesteps are known for {known}: print it with --variable y")
+        if alphas_cumprod is None:
+            return
+        expected = SCHEDULES[schedule]
+        if len(alphas_cumprod) != 1000:
+            raise ValueError(f"the plan is for T = 1000 of schedule '{self.file['schedule']}'; alphas_cumprod has {len(alphas_cumprod)} entries")
         found = tuple(float(alphas_cumprod[k]) for k in (249, 499))
         if any(abs(f / e - 1) > 1e-3 for f, e in zip(found, expected)):
             raise ValueError(f"the plan is for schedule '{self.file['schedule']}'; alphas_cumprod at 249 and 499 are {found}, not {expected}")
@@ -110,7 +121,8 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
     """A plan between diffusers' pipeline and its network.
 
     What the pipeline carries is what the network sees next; states are kept here. The network must predict ε
-    (`prediction_type="epsilon"`) or v (`"v_prediction"`) or x_0 (`"sample"`).
+    (`prediction_type="epsilon"`) or v (`"v_prediction"`) or x_0 (`"sample"`). Give the network's alphas_cumprod: without them a
+    plan in x is taken to be for the network's schedule, with T = 1000, and neither is checked.
     """
 
     order = 1
@@ -125,8 +137,7 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
         self.plan = Plan(plan)
         if alphas_cumprod is None and (self.plan.y or prediction_type != "epsilon"):
             raise ValueError("alphas_cumprod is missing: a plan in y, and predictions of v or x_0, need the network's")
-        if alphas_cumprod is not None:
-            self.plan.check(alphas_cumprod)
+        self.plan.check(alphas_cumprod)
         self.set_timesteps()
 
     @staticmethod

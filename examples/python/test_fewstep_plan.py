@@ -193,6 +193,17 @@ class Pipeline(Cases):
             PlanScheduler.read(path, prediction_type="v_prediction")
         with self.assertRaisesRegex(ValueError, "the plan is for schedule 'linear'"):
             PlanScheduler.read(path, ALPHAS_CUMPROD**0.9)
+        # Timesteps are known for some schedules only, with or without the network's numbers.
+        for schedule in ("edm", "continuous", "simple-diffusion"):
+            other = self.plan("--method", "ddim", "--nfe", 4, "--schedule", schedule)
+            for given in (None, ALPHAS_CUMPROD):
+                with self.assertRaisesRegex(ValueError, f"in x on schedule '{schedule}'.*--variable y"):
+                    PlanScheduler.read(other, given)
+            with self.assertRaisesRegex(ValueError, "--variable y"):
+                Plan.read(other).timestep(0.5, ALPHAS_CUMPROD)
+        path = self.plan("--method", "ddim", "--nfe", 4)
+        with self.assertRaisesRegex(ValueError, "has 500 entries"):
+            PlanScheduler.read(path, ALPHAS_CUMPROD[:500])
         # In y it fits any, up to the network's own noise level, of single precision or not.
         path = self.plan("--method", "ddim", "--nfe", 4, "--variable", "y")
         self.assertAlmostEqual(float(PlanScheduler.read(path, ALPHAS_CUMPROD.float()).timesteps[0]), 999, delta=1e-4)

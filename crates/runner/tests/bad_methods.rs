@@ -56,7 +56,11 @@ fn cases() -> Vec<Case> {
         ("end of a grid", &["grid-end.toml:7:8", "no time between 0 and 1"], sweep("grid-end.toml")),
         ("last step without an end", &["grid-denoise.toml:7:8", "needs an end"], sweep("grid-denoise.toml")),
         ("noise levels that repeat", &["grid-levels.toml:7:8", "1 is followed by 1"], sweep("grid-levels.toml")),
-        ("a list for another nfe", &["grid-gits.toml:", "grid of 7 times; 5 steps have 6"], sweep("grid-gits.toml")),
+        (
+            "a list for another nfe",
+            &["grid-gits.toml:", "method 'euler' at nfe = 5: a grid of 7 times; 5 steps have 6"],
+            sweep("grid-gits.toml"),
+        ),
         (
             "a ratio out of range",
             &["ratio.toml:", "ratio is 3; expected a number over 0 and up to 2"],

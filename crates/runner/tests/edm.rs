@@ -30,6 +30,8 @@ fn the_fields_experiment_asks_for_its_file() {
     assert_eq!(output.status.code(), Some(2), "{message}");
     let expected = "experiments/../data/edm-cifar10-32x32-uncond-vp.pkl: No such file";
     assert!(message.contains(expected), "{message}");
+    // Whoever has it not is told whose it is.
+    assert!(message.contains("pre-trained models of its project NVlabs/edm"), "{message}");
 }
 
 #[test]

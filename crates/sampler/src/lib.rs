@@ -37,7 +37,7 @@ pub use error::{Error, Result};
 pub use grid::Grid;
 pub use integrate::{Solution, integrate};
 use linear::Linear;
-pub use method::{B, MAX_ORDER, Method, MethodName, Predictor, Request, Solver, Tableau, Traits, Variable};
+pub use method::{B, Lowered, MAX_ORDER, Method, MethodName, Predictor, Request, Solver, Tableau, Traits, Variable};
 pub use normaliser::Normaliser;
 pub use plan::{Coefficients, Levels, Plan, PlanFile, Step};
 pub use schedule::Schedule;

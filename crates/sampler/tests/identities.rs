@@ -4,8 +4,8 @@ mod common;
 
 use common::{assert_below, largest};
 use fewstep_sampler::{
-    B, Coefficients, Grid, MAX_ORDER, Method, Normaliser, Plan, Predictor, Request, Schedule, Solver, Step, Tableau,
-    Threshold, Variable,
+    B, Coefficients, Grid, Lowered, MAX_ORDER, Method, Normaliser, Plan, Predictor, Request, Schedule, Solver, Step,
+    Tableau, Threshold, Variable,
 };
 
 const NFES: [usize; 4] = [1, 5, 10, 50];
@@ -115,6 +115,31 @@ fn methods_that_are_the_same_are_the_same() {
     }
     // DDIM's 1 − ᾱ − σ² cancels.
     assert_below(4e-11, between(Solver::Ddpm, Solver::StochasticDdim { eta: 1.0 }), "DDPM, DDIM with its noise");
+}
+
+/// Orders lowered wherever the grid ends: towards τ = 0 the method itself, and otherwise its steps up to the last two, of
+/// which the last goes by one prediction, DDIM's way.
+#[test]
+fn methods_with_orders_lowered_at_the_end_differ_in_the_last_steps_of_other_ends() {
+    let schedule = Schedule::linear();
+    for of in [Lowered::DpmSolverM, Lowered::DpmSolverPpM, Lowered::UniPc(B::H), Lowered::UniPc(B::Exp)] {
+        for (order, grid) in
+            [2, 3].into_iter().flat_map(|order| Grid::examples().into_iter().map(move |grid| (order, grid)))
+        {
+            let make = |solver| plan(Method::plain(solver), &grid, 8, &schedule, None);
+            let (lowered, alone) = (make(Solver::LowerOrderFinal { of, order }), make(of.solver(order)));
+            if grid.end() == 0.0 {
+                assert_eq!(lowered.steps, alone.steps, "{of:?} {order} {grid}");
+                continue;
+            }
+            let last = lowered.steps.len() - usize::from(grid.denoises()) - 1;
+            // The step before the last is lowered to 2.
+            let same = if order == 3 { last - 1 } else { last };
+            assert_eq!(lowered.steps[..same], alone.steps[..same], "{of:?} {order} {grid}");
+            assert!(step_difference(&lowered.steps[same], &alone.steps[same]) > 1e-6, "{of:?} {order} {grid}");
+            assert!(step_difference(&lowered.steps[last], &alone.steps[last]) > 1e-6, "{of:?} {order} {grid}");
+        }
+    }
 }
 
 /// On equal steps of ρ, Adams–Bashforth in ρ has the classical weights.

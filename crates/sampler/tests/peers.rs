@@ -1,6 +1,7 @@
 //! Final samples against other programs' in double precision on a closed-form noise predictor: diffusers' schedulers,
 //! thresholded ones among them (`benches/peers/make_solvers.py` made `golden/solvers.json`), methods' own authors' code
-//! (`make_authors.py`, `golden/authors.json`), and diff-sampler's solvers with an analytic first step (`make_afs.py`).
+//! (`make_authors.py`, `golden/authors.json`), and diff-sampler's solvers with an analytic first step (`make_afs.py`) and with
+//! their orders lowered at the end (`make_lower.py`).
 
 mod common;
 
@@ -61,6 +62,12 @@ fn final_samples_are_those_of_diffusers() {
 #[test]
 fn final_samples_are_those_of_the_authors_code() {
     compare(include_str!("golden/authors.json"), 31);
+}
+
+/// diff-sampler's default, on grids that end above 0.
+#[test]
+fn final_samples_with_orders_lowered_at_the_end_are_those_of_diff_sampler() {
+    compare(include_str!("golden/lower.json"), 24);
 }
 
 fn compare(golden: &str, count: usize) {

@@ -19,6 +19,15 @@ use objects::{module_of, object};
 /// Groups of every group normalisation, where there are four channels for each.
 const GROUPS: usize = 32;
 
+/// Where a file that is called as one of EDM's networks comes from.
+pub(super) fn source(path: &Path) -> Option<&'static str> {
+    let name = path.file_name()?.to_str()?;
+    let known = name.starts_with("edm-") && name.ends_with(".pkl");
+    known.then_some(
+        "NVIDIA has it under this name among the pre-trained models of its project NVlabs/edm (see the README there)",
+    )
+}
+
 /// Opens the pickle at `path`.
 ///
 /// # Errors

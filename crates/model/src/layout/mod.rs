@@ -54,6 +54,8 @@ impl Selected {
 pub(crate) fn open(path: &Path) -> Result<Found> {
     if path.is_dir() {
         folder(path)
+    } else if let Some(source) = edm::source(path).filter(|_| !path.exists()) {
+        Err(invalid(path, format!("No such file; {source}")))
     } else if pickle::is_pickle(&weights::magic(path)?) {
         edm::open(path)
     } else {

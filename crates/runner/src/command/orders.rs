@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::Path};
 
 use fewstep_sampler::{
-    Method, Solver, Variable,
+    Lowered, Method, Solver, Variable,
     convergence::{Measured, measure, order},
 };
 
@@ -36,7 +36,9 @@ fn family(solver: Solver) -> &'static str {
     match solver {
         Solver::Deis { variable: Variable::Rho | Variable::LogRho, .. } => "adams-bashforth-rho",
         Solver::DpmSolverPpM { .. } | Solver::UniPc { .. } => "data-multistep",
+        Solver::LowerOrderFinal { of: Lowered::DpmSolverPpM | Lowered::UniPc(_), .. } => "data-multistep",
         Solver::IpndmV { .. } | Solver::DpmSolverM { .. } => "noise-multistep",
+        Solver::LowerOrderFinal { of: Lowered::DpmSolverM, .. } => "noise-multistep",
         Solver::UniC { .. } => "corrected",
         Solver::RxDdim { .. } | Solver::PfDiff { .. } | Solver::DcSolver { .. } => "extrapolated",
         Solver::RhoRk(_) | Solver::DpmSolver { .. } | Solver::DpmSolverPpS | Solver::EdmHeun | Solver::EdmEuler => {

@@ -343,7 +343,9 @@ impl Source<'_> {
         let constant = Normaliser::new(tau.clone(), vec![1.0; tau.len()])?;
         for (entry, span) in entries.iter().zip(spans) {
             for &nfe in nfe.iter().filter(|&&nfe| entry.has(nfe)) {
-                entry.plan(schedule, nfe, Some(&constant)).map_err(|error| self.error(span.clone(), error))?;
+                let named = |error| format!("method '{}' at nfe = {nfe}: {error}", entry.name());
+                let planned = entry.plan(schedule, nfe, Some(&constant));
+                planned.map_err(|error| self.error(span.clone(), named(error)))?;
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! DC-Solver (Zhao et al. 2024, arXiv 2409.03755; their `dynamic_compensation`): UniPC-3 with its data predictions
 //! compensated, at one given ratio for all steps. (The authors search a ratio a step on a network's trajectories.)
 
-use super::{B, Made, unipc};
+use super::{B, Lower, Made, unipc};
 use crate::{
     Linear,
     flow::{Flow, Node, multistep},
@@ -17,10 +17,10 @@ pub(super) fn make(flow: Flow, tau: &[f64], ratio: f64) -> Made {
     let mut compensated: Vec<Node> = Vec::new();
     multistep(flow, tau, |flow, nodes, target| {
         let node = &nodes[nodes.len() - 1];
-        let y = unipc::corrected(&compensated, node, tau, ORDER, B::H);
+        let y = unipc::corrected(&compensated, node, tau, ORDER, B::H, Lower::AtZero);
         let n = if compensated.len() + 1 < ORDER { node.n.clone() } else { replaced(&compensated, node, ratio) };
         compensated.push(Node { n, ..node.clone() });
-        let order = super::lowered(ORDER, &compensated, tau);
+        let order = super::lowered(ORDER, &compensated, tau, Lower::AtZero);
         unipc::predicted(y, &compensated, flow.rho(target), order, B::H)
     })
 }

@@ -2,7 +2,7 @@
 //! noise prediction extrapolated by its Lagrange polynomial. On ε/r it is DEIS-SN (Xia et al. 2023, arXiv 2311.00157,
 //! equations 9 to 11).
 
-use super::Made;
+use super::{Lower, Made};
 use crate::{
     flow::{Flow, Node, multistep},
     quadrature::gauss,
@@ -26,7 +26,7 @@ const PANEL: f64 = 0.5;
 pub(super) fn make(flow: Flow, tau: &[f64], order: usize, variable: Variable) -> Made {
     multistep(flow, tau, |flow, nodes, target| {
         let order = match variable {
-            Variable::LogRho => super::lowered(order + 1, nodes, tau) - 1,
+            Variable::LogRho => super::lowered(order + 1, nodes, tau, Lower::AtZero) - 1,
             _ => order.min(nodes.len() - 1),
         };
         let newest: Vec<&Node> = nodes.iter().rev().take(order + 1).collect();

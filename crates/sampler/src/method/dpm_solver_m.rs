@@ -2,14 +2,14 @@
 //! and `…_third_update` with `algorithm_type="dpmsolver"`): the noise predictions' form of DPM-Solver++(2M) and (3M)
 //! (`dpm_solver_pp.rs`). Its order 3 leaves out the same factor 2, and is of order 2 as well.
 
-use super::Made;
+use super::{Lower, Made};
 use crate::flow::{Flow, Node, multistep};
 
 /// y ← y − ρ_t (e^h − 1) ε, with ε extrapolated in λ through the last `order` predictions; orders are lowered
 /// towards λ = ∞.
-pub(super) fn make(flow: Flow, tau: &[f64], order: usize) -> Made {
+pub(super) fn make(flow: Flow, tau: &[f64], order: usize, lower: Lower) -> Made {
     multistep(flow, tau, |flow, nodes, target| {
-        let order = super::lowered(order, nodes, tau);
+        let order = super::lowered(order, nodes, tau, lower);
         let newest: Vec<&Node> = nodes.iter().rev().take(order).collect();
         let (node, rho) = (newest[0], flow.rho(target));
         let h = -rho.ln() - node.lambda();

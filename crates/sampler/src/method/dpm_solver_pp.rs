@@ -4,17 +4,17 @@
 //! 3M as published, and as diffusers and k-diffusion have it, is of order 2: with D₂ = h² D″/2 the exact integral is
 //! D₁ φ₂ − 2 D₂ φ₃, and the factor 2 is not there (the authors' singlestep update has it, in its D₂). It is kept as it is used.
 
-use super::{Made, dpm_solver};
+use super::{Lower, Made, dpm_solver};
 use crate::{
     Linear,
     flow::{Flow, Node, multistep, singlestep},
 };
 
-/// y ← (ρ_t/ρ_s) y − (e^{−h} − 1) D, with D extrapolated in λ through the last `order` data predictions. A step to λ = ∞
-/// is of order 1, and the one before it at most of order 2 (the authors' `lower_order_final`).
-pub(super) fn multi(flow: Flow, tau: &[f64], order: usize) -> Made {
+/// y ← (ρ_t/ρ_s) y − (e^{−h} − 1) D, with D extrapolated in λ through the last `order` data predictions. A step to λ = ∞,
+/// or to any end as `lower` says, is of order 1, and the one before it at most of order 2 (the authors' `lower_order_final`).
+pub(super) fn multi(flow: Flow, tau: &[f64], order: usize, lower: Lower) -> Made {
     multistep(flow, tau, |flow, nodes, target| {
-        let order = super::lowered(order, nodes, tau);
+        let order = super::lowered(order, nodes, tau, lower);
         let newest: Vec<&Node> = nodes.iter().rev().take(order).collect();
         let (node, rho) = (newest[0], flow.rho(target));
         let h = -rho.ln() - node.lambda();

@@ -15,6 +15,7 @@ mod edm;
 mod euler;
 mod ipndm;
 mod ipndm_v;
+mod lower;
 mod names;
 mod pfdiff;
 mod rho_rk;
@@ -24,16 +25,17 @@ mod unic;
 mod unipc;
 
 pub use deis::Variable;
+pub use lower::Lowered;
 pub use names::MethodName;
 pub use rho_rk::Tableau;
 pub use traits::Traits;
 pub use unic::Predictor;
 pub use unipc::B;
 
+use lower::{Lower, lowered};
+
 use crate::{
-    Coefficients, Error, Grid, Linear, Normaliser, Plan, Result, Schedule, Step, Threshold,
-    flow::{Flow, Node},
-    level::Level,
+    Coefficients, Error, Grid, Linear, Normaliser, Plan, Result, Schedule, Step, Threshold, flow::Flow, level::Level,
 };
 
 /// Highest degree of a DEIS polynomial.
@@ -95,6 +97,13 @@ pub enum Solver {
         order: usize,
         /// Its function of the step.
         b: B,
+    },
+    /// A multistep method with its orders lowered wherever the grid ends.
+    LowerOrderFinal {
+        /// The method.
+        of: Lowered,
+        /// Its order, 2 or 3: at 1 nothing is lowered.
+        order: usize,
     },
     /// UniC after a multistep method.
     UniC {
@@ -206,10 +215,11 @@ impl Solver {
             Solver::Ipndm { order } => ipndm::make(flow, tau, order),
             Solver::IpndmV { order } => ipndm_v::make(flow, tau, order),
             Solver::DpmSolver { order } => dpm_solver::make(flow, tau, order),
-            Solver::DpmSolverM { order } => dpm_solver_m::make(flow, tau, order),
-            Solver::DpmSolverPpM { order } => dpm_solver_pp::multi(flow, tau, order),
+            Solver::DpmSolverM { order } => dpm_solver_m::make(flow, tau, order, Lower::AtZero),
+            Solver::DpmSolverPpM { order } => dpm_solver_pp::multi(flow, tau, order, Lower::AtZero),
             Solver::DpmSolverPpS => dpm_solver_pp::single(flow, tau),
-            Solver::UniPc { order, b } => unipc::make(flow, tau, order, b),
+            Solver::UniPc { order, b } => unipc::make(flow, tau, order, b, Lower::AtZero),
+            Solver::LowerOrderFinal { of, order } => lower::make(flow, tau, of, order),
             Solver::UniC { predictor, order } => unic::make(flow, tau, predictor, order),
             Solver::DcSolver { ratio } => dc_solver::make(flow, tau, ratio),
             Solver::RxDdim { k } => rx::make(flow, tau, k),
@@ -356,11 +366,4 @@ impl Method {
 /// s z, with fresh standard normal z.
 fn fresh_noise(s: f64) -> Linear {
     Linear::noise() * s
-}
-
-/// The order of a step that starts from the last of `nodes`: as many predictions as there are, and towards λ = ∞ as many as
-/// steps are left.
-fn lowered(order: usize, nodes: &[Node], tau: &[f64]) -> usize {
-    let left = if tau[tau.len() - 1] == 0.0 { tau.len() - nodes.len() } else { usize::MAX };
-    order.min(nodes.len()).min(left)
 }

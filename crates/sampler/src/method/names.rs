@@ -11,6 +11,10 @@ const SUFFIX: &str = "-sn";
 const ETA: &str = "ddim-eta-";
 /// The beginning of DC-Solver's names; the ratio follows.
 pub(super) const DC: &str = "dc-solver-";
+/// The ending of the names of methods whose orders are lowered wherever the grid ends, before [`SUFFIX`].
+pub(super) const LOF: &str = "-lof";
+/// What their labels end with.
+pub(super) const LOF_LABEL: &str = " with lower order at the end";
 /// The ending of corrected methods' names, before [`SUFFIX`].
 pub(super) const UNIC: &str = "-unic";
 
@@ -84,6 +88,9 @@ impl Method {
     /// The name in charts and tables.
     pub fn label(self) -> String {
         let label = self.solver.traits().label;
+        if let Some(alone) = label.strip_suffix(LOF_LABEL).filter(|_| self.normalise) {
+            return format!("{alone}-SN{LOF_LABEL}");
+        }
         match (self.normalise, label.rsplit_once('-')) {
             (false, _) => label,
             // The paper writes DEIS-SN; the order goes behind.

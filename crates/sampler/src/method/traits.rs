@@ -1,6 +1,6 @@
 //! The list of solvers, and what is known of each.
 
-use super::{B, MAX_ORDER, Predictor, Solver, Tableau, Variable, dc_solver, names};
+use super::{B, Lowered, MAX_ORDER, Predictor, Solver, Tableau, Variable, dc_solver, names};
 
 /// What is known of a solver.
 #[derive(Debug, Clone)]
@@ -48,9 +48,9 @@ const RECOMMENDED: [(&str, usize); 10] = [
 ];
 
 /// The recommended order of what is called `name`, without any `-sn`; none where there is no choice. A corrected
-/// method's is that of the method alone.
+/// method's, and one's with lowered orders, is that of the method alone.
 pub(super) fn recommended(name: &str) -> Option<usize> {
-    let name = name.strip_suffix(names::UNIC).unwrap_or(name);
+    let name = [names::UNIC, names::LOF].into_iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
     RECOMMENDED.iter().find(|(known, _)| *known == name).map(|&(_, order)| order)
 }
 
@@ -71,6 +71,9 @@ impl Solver {
         all.extend((1..=3).map(|order| Solver::DpmSolverPpM { order }));
         all.push(Solver::DpmSolverPpS);
         all.extend([B::H, B::Exp].into_iter().flat_map(|b| (1..=3).map(move |order| Solver::UniPc { order, b })));
+        for of in [Lowered::DpmSolverM, Lowered::DpmSolverPpM, Lowered::UniPc(B::H), Lowered::UniPc(B::Exp)] {
+            all.extend((2..=3).map(|order| Solver::LowerOrderFinal { of, order }));
+        }
         for (predictor, orders) in [
             (Predictor::Deis, 0..=MAX_ORDER),
             (Predictor::DeisRho, 0..=MAX_ORDER),
@@ -142,6 +145,16 @@ impl Solver {
             }
             Solver::UniPc { order, b: B::Exp } => {
                 data(traits("unipc-bh2", format!("UniPC-{order} bh2"), order, order + 1))
+            }
+            Solver::LowerOrderFinal { of, order } => {
+                let alone = of.solver(order).traits();
+                Traits {
+                    name: alone.name + names::LOF,
+                    label: alone.label + names::LOF_LABEL,
+                    // The last step's error is of order h², once.
+                    convergence: alone.convergence.min(2),
+                    ..alone
+                }
             }
             Solver::UniC { predictor, order } => {
                 let alone = predictor.solver(order).traits();

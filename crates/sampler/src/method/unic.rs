@@ -2,7 +2,7 @@
 //! is known, which costs no call, and the method goes on from the corrected one. UniC-p makes a method of order p one
 //! of order p + 1.
 
-use super::{B, Made, Solver, Variable, unipc};
+use super::{B, Lower, Made, Solver, Variable, unipc};
 use crate::{
     Linear,
     flow::{Flow, Next, Node},
@@ -60,7 +60,7 @@ pub(super) fn make(flow: Flow, tau: &[f64], predictor: Predictor, order: usize) 
         }
         // Predictor and corrector take the state they start from with the same factor: what the one adds to the other
         // does not depend on it, nor on whether it was corrected itself.
-        let order = super::lowered(p, earlier, &times);
+        let order = super::lowered(p, earlier, &times, Lower::AtZero);
         let correction = corrected(earlier, node, order, data) - next(flow, earlier, node.tau);
         let factor = if data { flow.rho(target) / node.rho } else { 1.0 };
         y + correction * factor

@@ -1,6 +1,6 @@
 //! UniPC on data predictions D (Zhao et al. 2023, arXiv 2302.04867, algorithms 1, UniC, and 2, UniP).
 
-use super::Made;
+use super::{Lower, Made};
 use crate::{
     Linear,
     flow::{Flow, Node, multistep},
@@ -25,20 +25,20 @@ pub enum B {
 }
 
 /// UniP-`order` from the corrected state; UniC corrects each state once its prediction is known, which costs no call. The
-/// last orders are lowered to 1 towards λ = ∞ (the authors' `lower_order_final`, which lowers them at other ends too).
-pub(super) fn make(flow: Flow, tau: &[f64], order: usize, b: B) -> Made {
+/// last orders are lowered to 1 towards λ = ∞ (the authors' `lower_order_final`), and at other ends too as `lower` says.
+pub(super) fn make(flow: Flow, tau: &[f64], order: usize, b: B, lower: Lower) -> Made {
     multistep(flow, tau, |flow, nodes, target| {
-        let corrected = corrected(&nodes[..nodes.len() - 1], &nodes[nodes.len() - 1], tau, order, b);
-        predicted(corrected, nodes, flow.rho(target), super::lowered(order, nodes, tau), b)
+        let corrected = corrected(&nodes[..nodes.len() - 1], &nodes[nodes.len() - 1], tau, order, b, lower);
+        predicted(corrected, nodes, flow.rho(target), super::lowered(order, nodes, tau, lower), b)
     })
 }
 
 /// UniC: the state of `node`, which is what UniP made of the calls before it, as the corrector would have made it of them.
-pub(super) fn corrected(earlier: &[Node], node: &Node, tau: &[f64], order: usize, b: B) -> Linear {
+pub(super) fn corrected(earlier: &[Node], node: &Node, tau: &[f64], order: usize, b: B, lower: Lower) -> Linear {
     if earlier.is_empty() {
         return node.y.clone();
     }
-    let order = super::lowered(order, earlier, tau);
+    let order = super::lowered(order, earlier, tau, lower);
     node.y.clone() + residual(earlier, node.rho, order, b, None) - residual(earlier, node.rho, order, b, Some(node))
 }
 
@@ -131,13 +131,15 @@ mod tests {
             let tau = grid.times(9, &schedule).unwrap();
             let flow = || Flow::new(&schedule, Level::new(&schedule, None, Coefficients::Exact).unwrap(), false);
             let predictor = multistep(flow(), &tau, |flow, nodes, target| {
-                let (y, order) = (nodes[nodes.len() - 1].y.clone(), crate::method::lowered(2, nodes, &tau));
+                let (y, order) =
+                    (nodes[nodes.len() - 1].y.clone(), crate::method::lowered(2, nodes, &tau, Lower::AtZero));
                 predicted(y, nodes, flow.rho(target), order, B::Exp)
             });
             let numbers = |steps: &[Step]| -> Vec<f64> {
                 steps.iter().flat_map(|step| [vec![step.a], step.b.clone(), step.c.clone()].concat()).collect()
             };
-            let (left, right) = (numbers(&predictor.1), numbers(&dpm_solver_pp::multi(flow(), &tau, 2).1));
+            let (left, right) =
+                (numbers(&predictor.1), numbers(&dpm_solver_pp::multi(flow(), &tau, 2, Lower::AtZero).1));
             assert!(left.len() == right.len() && left.len() > 30);
             for (l, r) in left.iter().zip(&right) {
                 assert!((l - r).abs() <= 2e-15 * r.abs().max(1.0), "{grid}: {l} {r}");
