@@ -85,6 +85,8 @@ pub struct Checkpoint {
     pub schedule: Option<String>,
     /// Which of several sets of weights was taken.
     pub selected: Selected,
+    /// Side in pixels of the images that the checkpoint was made for, where it says it: EDM's `.pkl` do.
+    pub size: Option<usize>,
     classes: Option<Classes>,
     weights: Weights,
 }
@@ -121,8 +123,8 @@ impl Checkpoint {
             return Err(weights.invalid(format!("no 'prediction' in the metadata; {expected}")));
         };
         config.check()?;
-        let (schedule, selected) = (found.schedule, found.selected);
-        Ok(Checkpoint { config, conditioning, schedule, selected, classes: None, weights })
+        let (schedule, selected, size) = (found.schedule, found.selected, found.size);
+        Ok(Checkpoint { config, conditioning, schedule, selected, size, classes: None, weights })
     }
 
     /// The same, asked for these classes.

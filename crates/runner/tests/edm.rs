@@ -102,6 +102,7 @@ fn what_does_not_fit_is_refused() {
         ("level.toml", model("net.pkl", "classes.pkl", "class = 1").replace("\"edm\"", "\"linear\"")),
         ("prediction.toml", model("", "", "prediction = \"epsilon\"")),
         ("size.toml", model("size = 8", "size = 10", "")),
+        ("larger.toml", model("size = 8", "size = 16", "")),
         ("cut.toml", model("net.pkl", "cut.pkl", "")),
         ("evil.toml", model("net.pkl", "evil.pkl", "")),
     ] {
@@ -124,6 +125,11 @@ fn what_does_not_fit_is_refused() {
             sweep("prediction.toml"),
         ),
         ("a size that cannot be halved twice", &["sides that are multiples of 4"], sweep("size.toml")),
+        (
+            "a size that it was not made for",
+            &["net.pkl: made for images of 8 × 8", "size = 16; expected 8"],
+            sweep("larger.toml"),
+        ),
         ("a third of a file", &["cut.pkl: not a pickle: at byte"], sweep("cut.toml")),
         ("a pickle that calls a function", &["evil.pkl: no network in this pickle"], sweep("evil.toml")),
     ];

@@ -44,7 +44,14 @@ pub(super) fn open(path: &Path) -> Result<Found> {
     config.check().map_err(|error| invalid(path, error))?;
     let mut weights = Weights::pickled(path, bytes, tensors);
     names::rename(&config, size, &mut weights)?;
-    Ok(Found { weights, config: Some(config), conditioning: Some(conditioning), schedule: None, selected })
+    Ok(Found {
+        weights,
+        config: Some(config),
+        conditioning: Some(conditioning),
+        schedule: None,
+        selected,
+        size: Some(size),
+    })
 }
 
 struct Network {
@@ -69,7 +76,7 @@ fn network(pickle: &Pickle) -> std::result::Result<Network, String> {
         let number = pickle.get(outer.state, key).and_then(|id| pickle.real(id)).or(default);
         number.ok_or_else(|| format!("{} has no {key}; expected a number", outer.class))
     };
-    let conditioning = match outer.class.as_str() {
+    let conditioning = match outer.class {
         "EDMPrecond" => Conditioning::Edm {
             sigma_data: real_of("sigma_data", None)?,
             sigma_max: real_of("sigma_max", Some(f64::INFINITY))?,

@@ -23,6 +23,8 @@ pub(crate) struct Found {
     pub schedule: Option<String>,
     /// Which of several sets of weights in the file was taken.
     pub selected: Selected,
+    /// Side in pixels of the images that it says it was made for.
+    pub size: Option<usize>,
 }
 
 /// Which weights of a file were taken.
@@ -82,7 +84,7 @@ fn file(path: &Path) -> Result<Found> {
         };
     // Such as "linear 1e-4..0.02 T=1000".
     let schedule = weights.metadata("schedule").and_then(|text| text.split_whitespace().next()).map(str::to_owned);
-    Ok(Found { weights, config, conditioning, schedule, selected })
+    Ok(Found { weights, config, conditioning, schedule, selected, size: None })
 }
 
 fn folder(path: &Path) -> Result<Found> {
@@ -118,7 +120,7 @@ fn folder(path: &Path) -> Result<Found> {
     }
     let (prediction, schedule) = scheduler(&folder)?;
     let conditioning = Some(Conditioning::Time(prediction));
-    Ok(Found { weights, config: Some(config), conditioning, schedule, selected })
+    Ok(Found { weights, config: Some(config), conditioning, schedule, selected, size: None })
 }
 
 /// The folder with the network's `config.json`: `path` itself, or a part of a pipeline.

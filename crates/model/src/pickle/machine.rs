@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use super::{
-    DEPTH, Fault, OPERATIONS,
+    DEPTH, Fault, NAME, OPERATIONS,
     node::{Call, Id, Node, Pickle},
 };
 
@@ -13,8 +13,14 @@ impl<'a> Pickle<'a> {
     /// # Errors
     /// Where it ends too early, asks for something that no pickle without extensions does, or is larger than what this machine reads.
     pub(crate) fn read(bytes: &'a [u8], start: usize) -> Result<Pickle<'a>, Fault> {
+        Self::read_within(bytes, start, OPERATIONS)
+    }
+
+    /// The same, of at most `operations` operations.
+    pub(super) fn read_within(bytes: &'a [u8], start: usize, operations: usize) -> Result<Pickle<'a>, Fault> {
         let (stack, marks) = (Vec::new(), Vec::new());
-        Machine { bytes, at: start, operation: start, nodes: Vec::new(), stack, marks, memo: HashMap::new() }.run()
+        Machine { bytes, at: start, operation: start, nodes: Vec::new(), stack, marks, memo: HashMap::new() }
+            .run(operations)
     }
 }
 
@@ -33,8 +39,8 @@ struct Machine<'a> {
 type Result<T, E = Fault> = std::result::Result<T, E>;
 
 impl<'a> Machine<'a> {
-    fn run(mut self) -> Result<Pickle<'a>> {
-        for _ in 0..OPERATIONS {
+    fn run(mut self, operations: usize) -> Result<Pickle<'a>> {
+        for _ in 0..operations {
             self.operation = self.at;
             let code = self.byte()?;
             if code == b'.' {
@@ -43,7 +49,7 @@ impl<'a> Machine<'a> {
             }
             self.step(code)?;
         }
-        Err(self.fault(format!("more than {OPERATIONS} operations in this pickle")))
+        Err(self.fault(format!("more than {operations} operations in this pickle")))
     }
 
     fn fault(&self, reason: impl Into<String>) -> Fault {
@@ -91,7 +97,7 @@ impl<'a> Machine<'a> {
             b'u' => self.marked_pairs().and_then(|pairs| self.put(pairs)),
             b'g' | b'h' | b'j' | b'p' | b'q' | b'r' | 0x94 => self.remember(code),
             b'c' => {
-                let (module, name) = (self.line()?.into(), self.line()?.into());
+                let (module, name) = (self.name()?, self.name()?);
                 self.push(Node::Global { module, name })
             }
             0x93 => self.stack_global(),
@@ -131,7 +137,10 @@ impl<'a> Machine<'a> {
         };
         match node {
             Some(node) => self.push(node),
-            None => Err(self.fault(format!("'{}' is no number", text.escape_debug()))),
+            None => {
+                let start: String = text.chars().take(40).collect();
+                Err(self.fault(format!("'{}' is no number", start.escape_debug())))
+            }
         }
     }
 
@@ -236,8 +245,9 @@ impl<'a> Machine<'a> {
 
     fn stack_global(&mut self) -> Result<()> {
         let (name, module) = (self.pop()?, self.pop()?);
-        let text = |id: Id| match &self.nodes[id] {
-            Node::Text(text) => Ok(text.clone()),
+        // Only text that lies in the file as it is: a copy for each time that it is named would have no bound.
+        let text = |id: Id| match self.nodes[id] {
+            Node::Text(Cow::Borrowed(text)) => self.short(text),
             _ => Err(self.fault("a name that is no text")),
         };
         let (module, name) = (text(module)?, text(name)?);
@@ -249,7 +259,7 @@ impl<'a> Machine<'a> {
         let (callee, arguments) = match code {
             b'o' | b'i' => {
                 let global = if code == b'i' {
-                    let (module, name): (Cow<str>, Cow<str>) = (self.line()?.into(), self.line()?.into());
+                    let (module, name) = (self.name()?, self.name()?);
                     Some(Node::Global { module, name })
                 } else {
                     None
@@ -353,6 +363,19 @@ impl<'a> Machine<'a> {
     fn length_u64(&mut self) -> Result<usize> {
         let length = self.take_u64()?;
         usize::try_from(length).map_err(|_| self.fault(format!("{length} bytes are announced")))
+    }
+
+    /// A line that names something.
+    fn name(&mut self) -> Result<&'a str> {
+        let line = self.line()?;
+        self.short(line)
+    }
+
+    fn short(&self, name: &'a str) -> Result<&'a str> {
+        if name.len() > NAME {
+            return Err(self.fault(format!("a name of {} bytes; expected at most {NAME}", name.len())));
+        }
+        Ok(name)
     }
 
     /// Up to the end of a line, without it.

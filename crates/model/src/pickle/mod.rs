@@ -2,7 +2,8 @@
 //!
 //! Python's pickle is a program for a machine with a stack and a memo (`pickletools` documents its operations). This machine runs
 //! protocols 0 to 5 and makes of a pickle a list of [`Node`]s that refer to one another by number, so that sharing and cycles cost
-//! nothing and nothing here recurses. What a file can make it do is bounded: see [`OPERATIONS`] and [`DEPTH`].
+//! nothing and nothing here recurses. What a file can make it do is bounded: see [`OPERATIONS`], [`DEPTH`] and [`NAME`]. Nodes borrow
+//! their text from the file; what copies text counts it.
 
 mod machine;
 mod node;
@@ -16,6 +17,9 @@ pub(crate) use torch::{PickledTensor, Tensors};
 const OPERATIONS: usize = 1 << 20;
 /// Containers that are open at a time.
 const DEPTH: usize = 1 << 12;
+
+/// Bytes of a name: of a class, a module or a tensor.
+pub(crate) const NAME: usize = 256;
 
 /// Why a pickle cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -25,8 +25,8 @@ pub(crate) enum Node<'a> {
     Dict(Vec<[Id; 2]>),
     /// Something of a module.
     Global {
-        module: Cow<'a, str>,
-        name: Cow<'a, str>,
+        module: &'a str,
+        name: &'a str,
     },
     /// A function or class that was called.
     Call(Box<Call>),
@@ -59,6 +59,10 @@ pub(crate) struct Pickle<'a> {
 
 /// Values of a configuration; what has more is none.
 const MAX_VALUES: usize = 1 << 12;
+/// Bytes of all text in a configuration, each time that it is referred to: values are copied, unlike nodes.
+const MAX_TEXT: usize = 1 << 12;
+/// Keys of a dictionary that are looked through for one of them; an object's has some tens.
+const MAX_KEYS: usize = 1 << 10;
 /// Nesting of a configuration.
 const MAX_NESTING: usize = 16;
 
@@ -112,9 +116,10 @@ impl Pickle<'_> {
         }
     }
 
-    /// The value of a key that is text; the last one, as in Python.
+    /// The value of a key that is text; the last one, as in Python. `None` as well where there are more keys than any object has.
     pub fn get(&self, id: Id, key: &str) -> Option<Id> {
-        self.pairs(id)?.iter().rev().find(|[name, _]| self.text(*name) == Some(key)).map(|[_, value]| *value)
+        let pairs = self.pairs(id).filter(|pairs| pairs.len() <= MAX_KEYS)?;
+        pairs.iter().rev().find(|[name, _]| self.text(*name) == Some(key)).map(|[_, value]| *value)
     }
 
     pub fn call(&self, id: Id) -> Option<&Call> {
@@ -140,30 +145,45 @@ impl Pickle<'_> {
 
     /// Plain data as JSON; what is none of it becomes null. `None` where it is too much or too deep for a configuration.
     pub fn json(&self, id: Id) -> Option<Value> {
-        self.value(id, MAX_NESTING, &mut MAX_VALUES.clone())
+        self.value(id, MAX_NESTING, &mut Left { values: MAX_VALUES, text: MAX_TEXT })
     }
 
-    fn value(&self, id: Id, depth: usize, left: &mut usize) -> Option<Value> {
-        *left = left.checked_sub(1)?;
+    fn value(&self, id: Id, depth: usize, left: &mut Left) -> Option<Value> {
+        left.values = left.values.checked_sub(1)?;
         let depth = depth.checked_sub(1)?;
         Some(match &self.nodes[id] {
             Node::Bool(value) => (*value).into(),
             Node::Int(value) => (*value).into(),
             Node::Float(value) => (*value).into(),
-            Node::Text(text) => text.as_ref().into(),
+            Node::Text(text) => left.copy(text)?.into(),
             Node::Tuple(items) | Node::List(items) => {
                 Value::Array(items.iter().map(|&item| self.value(item, depth, left)).collect::<Option<_>>()?)
             }
             Node::Dict(_) | Node::Call(_) => {
                 let mut object = serde_json::Map::new();
                 for [key, value] in self.pairs(id)? {
-                    if let Some(key) = self.text(*key) {
-                        object.insert(key.to_owned(), self.value(*value, depth, left)?);
+                    match self.text(*key) {
+                        Some(key) => drop(object.insert(left.copy(key)?, self.value(*value, depth, left)?)),
+                        None => left.values = left.values.checked_sub(1)?,
                     }
                 }
                 Value::Object(object)
             }
             _ => Value::Null,
         })
+    }
+}
+
+/// What a configuration may still take.
+struct Left {
+    values: usize,
+    /// In bytes.
+    text: usize,
+}
+
+impl Left {
+    fn copy(&mut self, text: &str) -> Option<String> {
+        self.text = self.text.checked_sub(text.len())?;
+        Some(text.to_owned())
     }
 }

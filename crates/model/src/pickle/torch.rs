@@ -27,11 +27,14 @@ const PROTOCOL: i64 = 1001;
 /// Dimensions of a tensor.
 const MAX_DIMENSIONS: usize = 8;
 
-/// Finds the tensors of a pickle; each storage is looked into once.
+/// Operations of each of the five small pickles at the beginning of a storage; together they need under a hundred.
+const STORAGE_OPERATIONS: usize = 1 << 8;
+
+/// Finds the tensors of a pickle; each storage is looked into once, however many objects refer to its bytes.
 pub(crate) struct Tensors<'a> {
     bytes: &'a [u8],
     pickle: &'a Pickle<'a>,
-    storages: HashMap<Id, Storage>,
+    storages: HashMap<Range<usize>, Storage>,
 }
 
 type Result<T, E = String> = std::result::Result<T, E>;
@@ -55,14 +58,7 @@ impl<'a> Tensors<'a> {
         else {
             return Err("is no tensor of PyTorch's".into());
         };
-        let storage = match self.storages.get(storage) {
-            Some(known) => known.clone(),
-            None => {
-                let found = self.storage(*storage)?;
-                self.storages.insert(*storage, found.clone());
-                found
-            }
-        };
+        let storage = self.storage(*storage)?;
         let sizes = |id: Id| -> Option<Vec<usize>> {
             let items = pickle.items(id).filter(|items| items.len() <= MAX_DIMENSIONS)?;
             items.iter().map(|&item| usize::try_from(pickle.int(item)?).ok()).collect()
@@ -76,7 +72,7 @@ impl<'a> Tensors<'a> {
         Ok(tensor)
     }
 
-    fn storage(&self, id: Id) -> Result<Storage> {
+    fn storage(&mut self, id: Id) -> Result<Storage> {
         let bytes = match self.pickle.called(id, ["torch.storage", "_load_from_bytes"]) {
             Some([bytes]) => *bytes,
             _ => return Err("has its numbers elsewhere; expected them in the pickle".into()),
@@ -84,27 +80,34 @@ impl<'a> Tensors<'a> {
         let Node::Bytes(range) = self.pickle.node(bytes) else {
             return Err("has no numbers".into());
         };
-        storage(&self.bytes[..range.end], range.start).map_err(|fault| format!("has a damaged storage, {fault}"))
+        if let Some(known) = self.storages.get(range) {
+            return Ok(known.clone());
+        }
+        let found = storage(&self.bytes[..range.end], range.start);
+        let found = found.map_err(|fault| format!("has a damaged storage, {fault}"))?;
+        self.storages.insert(range.clone(), found.clone());
+        Ok(found)
     }
 }
 
 /// Reads a storage that `torch.save` wrote to the end of `bytes`: magic, version, system, where its numbers are, keys, numbers.
 fn storage(bytes: &[u8], start: usize) -> Result<Storage, Fault> {
     let wrong = |at: usize, reason: &str| Fault::new(at, reason);
-    let magic = Pickle::read(bytes, start)?;
+    let small = |at: usize| Pickle::read_within(bytes, at, STORAGE_OPERATIONS);
+    let magic = small(start)?;
     if *magic.node(magic.root()) != Node::Long(&MAGIC) {
         return Err(wrong(start, "not what PyTorch saves"));
     }
-    let version = Pickle::read(bytes, magic.end)?;
+    let version = small(magic.end)?;
     if version.int(version.root()) != Some(PROTOCOL) {
         return Err(wrong(magic.end, "a version that PyTorch does not have"));
     }
-    let system = Pickle::read(bytes, version.end)?;
+    let system = small(version.end)?;
     let little = system.get(system.root(), "little_endian").map(|id| system.node(id));
     if little != Some(&Node::Bool(true)) {
         return Err(wrong(version.end, "numbers that are not little-endian"));
     }
-    let object = Pickle::read(bytes, system.end)?;
+    let object = small(system.end)?;
     let found = match object.node(object.root()) {
         Node::Persistent(name) => object.items(*name),
         _ => None,
@@ -119,7 +122,7 @@ fn storage(bytes: &[u8], start: usize) -> Result<Storage, Fault> {
     let Some(float) = float else {
         return Err(wrong(system.end, "a storage that is not of F16, BF16, F32 or F64"));
     };
-    let keys = Pickle::read(bytes, object.end)?;
+    let keys = small(object.end)?;
     let counted = bytes.get(keys.end..keys.end + 8).and_then(|count| count.as_chunks::<8>().0.first().copied());
     let counted = counted.map(i64::from_le_bytes);
     let data = keys.end + 8;
@@ -168,7 +171,9 @@ impl PickledTensor {
             let range = self.offset * float.bytes()..(self.offset + count) * float.bytes();
             return float.decode(storage.get(range).unwrap_or_default());
         }
-        let all = float.decode(storage);
+        // One at a time: a storage may be large, and the views of it small and many.
+        let number =
+            |at: usize| float.decode(storage.get(at * float.bytes()..(at + 1) * float.bytes()).unwrap_or_default());
         let at = |mut index: usize| {
             let dimensions = self.shape.iter().zip(&self.strides).rev();
             dimensions.fold(self.offset, |at, (&side, &stride)| {
@@ -177,13 +182,37 @@ impl PickledTensor {
                 at + step
             })
         };
-        (0..count).filter_map(|index| all.get(at(index)).copied()).collect()
+        (0..count).flat_map(|index| number(at(index))).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Two objects of the same bytes: what is in them is read once.
+    #[test]
+    fn storages_are_read_once() {
+        let mut saved = b"\x80\x02\x8a\x0a".to_vec();
+        saved.extend(MAGIC);
+        saved.extend(b".\x80\x02M\xe9\x03.\x80\x02}X\x0d\0\0\0little_endian\x88s.");
+        saved.extend(b"\x80\x02(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x01NtQ.");
+        saved.extend(b"\x80\x02]X\x01\0\0\x000a.\x01\0\0\0\0\0\0\0\0\0\x80\x3f");
+        let mut bytes = b"\x80\x04](B".to_vec();
+        bytes.extend((saved.len() as u32).to_le_bytes());
+        bytes.extend(saved);
+        bytes.extend(b"q\x000");
+        for _ in 0..2 {
+            bytes.extend(b"ctorch._utils\n_rebuild_tensor_v2\n(ctorch.storage\n_load_from_bytes\nh\x00\x85RK\0))tR");
+        }
+        bytes.extend(b"e.");
+        let pickle = Pickle::read(&bytes, 0).unwrap();
+        let mut tensors = Tensors::new(&bytes, &pickle);
+        for &id in pickle.items(pickle.root()).unwrap() {
+            assert_eq!(tensors.tensor(id).unwrap().values(&bytes), [1.0]);
+        }
+        assert_eq!(tensors.storages.len(), 1);
+    }
 
     /// By `tests/golden/make_edm.py`.
     #[test]

@@ -74,6 +74,12 @@ fn checkpoint(
             checkpoint.config.channels
         )));
     }
+    if let Some(made) = checkpoint.size.filter(|made| *made != size) {
+        let path = weights.display();
+        return Err(Failure::Request(format!(
+            "{path}: made for images of {made} × {made}; the experiment's [model] has size = {size}; expected {made}"
+        )));
+    }
     let asked = &model.schedule_name;
     if let Some(trained) = checkpoint.schedule.as_ref().filter(|trained| *trained != asked) {
         let path = weights.display();
