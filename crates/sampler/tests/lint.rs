@@ -30,7 +30,11 @@ fn constants_are_carried_by_what_is_known_to_carry_them() {
         match method.name().as_str() {
             "euler" => assert!((lint.image - 1.0).abs() > 0.01 && lint.order == 0, "{lint:?}"),
             "ipndm-v" if method.order() == 4 => {
-                assert!((lint.image - 1.0).abs() < 1e-14 && lint.constant.is_some_and(|constant| (constant - 1.0).abs() > 1e-6), "{lint:?}");
+                assert!(
+                    (lint.image - 1.0).abs() < 1e-14
+                        && lint.constant.is_some_and(|constant| (constant - 1.0).abs() > 1e-6),
+                    "{lint:?}"
+                );
                 assert!(lint.order == 0 && lint.steps.iter().any(|step| step.defect.abs() > 1e-4), "{lint:?}");
             }
             // Ancestral sampling's mean keeps the image and lets some of ε go.

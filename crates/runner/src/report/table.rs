@@ -124,9 +124,7 @@ pub fn section(results: &Folder, metric: Metric, all: &[Series], floor: Option<&
 
 /// Every solver on its best grid: what it is worth once all are given theirs.
 pub fn best_grids(map: &Grids, floor: Option<&Floor>, metric: Metric) -> String {
-    let mut text =
-        "\nEvery solver on its best grid, chosen at each NFE by this very number; bold as above:\n\n".to_owned();
-    text.push_str(&header(&map.nfes));
+    let mut text = header(&map.nfes);
     for (row, solver) in map.solvers.iter().enumerate() {
         _ = write!(text, "| {solver} |");
         for (k, &nfe) in map.nfes.iter().enumerate() {
