@@ -43,15 +43,15 @@ fn names_that_are_taken_are_refused() {
     case(
         "a.toml",
         table("five.json", "label = \"solution\""),
-        &["a.toml:30:9", "'solution', which no method is called"],
+        &["a.toml:31:9", "'solution', which no method is called"],
     );
-    case("b.toml", table("solution.json", ""), &["b.toml:29:8", "'solution', which no method is called"]);
-    case("c.toml", table("five.json", "label = \"Floor\""), &["c.toml:30:9", "'Floor', which no method is called"]);
+    case("b.toml", table("solution.json", ""), &["b.toml:30:8", "'solution', which no method is called"]);
+    case("c.toml", table("five.json", "label = \"Floor\""), &["c.toml:31:9", "'Floor', which no method is called"]);
     let mine = |label: &str, threshold: &str| table("five.json", &format!("label = \"{label}\"{threshold}"));
     case(
         "d.toml",
         mine("Mine", "\nthreshold = \"clip\"") + &mine("Mine clip", ""),
-        &["d.toml:33:1", "two methods are called 'Mine clip' in tables; expected another label"],
+        &["d.toml:34:1", "two methods are called 'Mine clip' in tables; expected another label"],
     );
     for (file, methods) in [("e.toml", table("five.json", "")), ("f.toml", String::new())] {
         with_plans(cwd, file, &methods);
