@@ -187,7 +187,7 @@ fn orders_are_measured_and_drawn() {
     );
     let svg = std::fs::read_to_string(folder.path().join("r/data-multistep-sn.svg")).unwrap();
     assert!(svg.contains("UniPC-3 bh1-SN: 3.99"));
-    assert_eq!(std::fs::read_to_string(folder.path().join("r/orders.csv")).unwrap().lines().count(), 1 + 9 * 145);
+    assert_eq!(std::fs::read_to_string(folder.path().join("r/orders.csv")).unwrap().lines().count(), 1 + 9 * 161);
 }
 
 #[test]
