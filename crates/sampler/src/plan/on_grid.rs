@@ -14,7 +14,11 @@ impl Plan {
     /// Whether `grid` has its levels: all of them, as those of multistep methods are, or those of its steps' ends, between which
     /// singlestep methods have stages at levels of their own.
     pub fn is_on(&self, grid: &Grid, schedule: &Schedule) -> bool {
-        let same = |levels: Vec<f64>| {
+        let same = |mut levels: Vec<f64>| {
+            // Behind the grid's own end is the last step to 0.
+            if grid.denoises() && levels.pop() != Some(0.0) {
+                return false;
+            }
             let times = grid.times(levels.len().saturating_sub(1), schedule).unwrap_or_default();
             let near = |(level, time): (&f64, &f64)| (level - time).abs() <= APART * time + NEAR_ZERO;
             times.len() == levels.len() && levels.iter().zip(&times).all(near)
