@@ -10,9 +10,10 @@ use common::{assert_below, largest};
 use fewstep_sampler::{Grid, Method, Plan, Request, Schedule, Threshold, integrate};
 use serde_json::Value;
 
-/// Numbers to compute with, and how far final samples may lie from the peers' then: where nothing is thresholded, and where
-/// something is.
-const PRECISIONS: [(DType, [f64; 2]); 2] = [(DType::F64, [5e-13, 5e-14]), (DType::F32, [3e-4, 1e-5])];
+/// How far final samples may lie from the peers' in double precision: where nothing is thresholded, and where something is.
+const DOUBLE: [f64; 2] = [5e-13, 5e-14];
+/// The same in single precision.
+const SINGLE: [f64; 2] = [1e-4, 1e-5];
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
@@ -56,28 +57,30 @@ impl Gaussian {
 
 #[test]
 fn final_samples_are_those_of_diffusers() {
-    compare(include_str!("golden/solvers.json"), 77);
+    compare(include_str!("golden/solvers.json"), 77, SINGLE);
 }
 
 #[test]
 fn final_samples_are_those_of_the_authors_code() {
-    compare(include_str!("golden/authors.json"), 31);
+    // Measured 1.6e-4: PFDiff-3_3 with 4 NFE, in whose steps Σ|c| is up to 30 times |Σc| (`plan --lint`); of all others 6.0e-5.
+    compare(include_str!("golden/authors.json"), 31, [2e-4, SINGLE[1]]);
 }
 
 /// diff-sampler's default, on grids that end above 0.
 #[test]
 fn final_samples_with_orders_lowered_at_the_end_are_those_of_diff_sampler() {
-    compare(include_str!("golden/lower.json"), 24);
+    compare(include_str!("golden/lower.json"), 24, SINGLE);
 }
 
-fn compare(golden: &str, count: usize) {
+fn compare(golden: &str, count: usize, single: [f64; 2]) {
+    let precisions = [(DType::F64, DOUBLE), (DType::F32, single)];
     let golden: Value = serde_json::from_str(golden).unwrap();
     let schedule = Schedule::Continuous { beta_min: 0.1, beta_max: 20.0 };
     let data = Gaussian { m: numbers(&golden["m"]), v: numbers(&golden["v"]), schedule };
     let start = rows(&golden["x_T"]);
     let cases = golden["cases"].as_array().unwrap();
     assert_eq!(cases.len(), count);
-    let mut errors = PRECISIONS.map(|_| [vec![], vec![]]);
+    let mut errors = precisions.map(|_| [vec![], vec![]]);
     for case in cases {
         let order = case["order"].as_u64().map(|order| order as usize);
         let method = Method::new(case["method"].as_str().unwrap(), order).unwrap();
@@ -87,7 +90,7 @@ fn compare(golden: &str, count: usize) {
         let plan = method.plan(&Request { threshold, ..Request::new(&data.schedule, &grid, nfe) }).unwrap();
         assert_eq!(plan.nfe, nfe);
         let expected = rows(&case["x_0"]).concat();
-        for ((dtype, _), errors) in PRECISIONS.into_iter().zip(&mut errors) {
+        for ((dtype, _), errors) in precisions.into_iter().zip(&mut errors) {
             let found = data.integrate(&plan, &start, dtype).concat();
             assert_eq!(found.len(), expected.len());
             let error = largest(found.iter().zip(&expected).map(|(found, expected)| (found - expected).abs()));
@@ -95,7 +98,7 @@ fn compare(golden: &str, count: usize) {
             errors[usize::from(threshold != Threshold::None)].push(error);
         }
     }
-    for ((dtype, bounds), [plain, thresholded]) in PRECISIONS.into_iter().zip(errors) {
+    for ((dtype, bounds), [plain, thresholded]) in precisions.into_iter().zip(errors) {
         assert_below(bounds[0], largest(plain), &format!("{dtype:?}"));
         assert_below(bounds[1], largest(thresholded), &format!("{dtype:?}, thresholded"));
     }
