@@ -157,6 +157,11 @@ impl<'a> View<'a> {
 }
 
 impl ViewMut<'_> {
+    /// The same for a shorter while.
+    pub fn reborrow(&mut self) -> ViewMut<'_> {
+        ViewMut { shape: self.shape, images: self.images, data: self.data }
+    }
+
     /// An image's.
     pub fn shape(&self) -> Shape {
         self.shape

@@ -152,6 +152,18 @@ impl Weights {
         self.names.insert(to.to_owned(), original);
     }
 
+    /// The same for the weight and bias of a layer.
+    pub(crate) fn rename_layer(&mut self, from: &str, to: &str) {
+        for part in ["weight", "bias"] {
+            self.rename(&format!("{from}.{part}"), &format!("{to}.{part}"));
+        }
+    }
+
+    /// The same for the layers of a block, by what each is called in `from` and in `to`.
+    pub(crate) fn rename_layers(&mut self, from: &str, to: &str, layers: &[(&str, &str)]) {
+        layers.iter().for_each(|(a, b)| self.rename_layer(&format!("{from}.{a}"), &format!("{to}.{b}")));
+    }
+
     /// Puts a computed tensor in the place of those it was computed from.
     pub(crate) fn insert(&mut self, name: &str, original: &str, shape: Vec<usize>, values: Vec<f32>) {
         self.names.insert(name.to_owned(), original.to_owned());

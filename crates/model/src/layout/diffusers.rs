@@ -130,23 +130,16 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    fn layer(&mut self, from: &str, to: &str) {
-        for part in ["weight", "bias"] {
-            self.weights.rename(&format!("{from}.{part}"), &format!("{to}.{part}"));
-        }
-    }
-
     fn residual(&mut self, from: &str, to: &str) {
-        for (a, b) in [
+        let layers = [
             ("norm1", "in_layers.0"),
             ("conv1", "in_layers.2"),
             ("time_emb_proj", "emb_layers.1"),
             ("norm2", "out_layers.0"),
             ("conv2", "out_layers.3"),
             ("conv_shortcut", "skip_connection"),
-        ] {
-            self.layer(&format!("{from}.{a}"), &format!("{to}.{b}"));
-        }
+        ];
+        self.weights.rename_layers(from, to, &layers);
     }
 
     /// A residual block, and attention where this level has it; how many layers that is.
@@ -167,7 +160,7 @@ impl Names<'_> {
         let old = self.weights.contains(&format!("{from}.query.weight"));
         let (parts, projection) =
             if old { (["query", "key", "value"], "proj_attn") } else { (["to_q", "to_k", "to_v"], "to_out.0") };
-        self.layer(&format!("{from}.group_norm"), &format!("{to}.norm")); // not there in a bare middle
+        self.weights.rename_layer(&format!("{from}.group_norm"), &format!("{to}.norm")); // not there in a bare middle
         for (part, columns) in [("weight", channels), ("bias", 1)] {
             let shape: &[usize] = if part == "bias" { &[channels] } else { &[channels, channels] };
             let mut of_all = Vec::with_capacity(3);

@@ -1,5 +1,9 @@
 //! The machine: operations in, nodes out.
 
+mod bytes;
+#[cfg(test)]
+mod tests;
+
 use std::{borrow::Cow, collections::HashMap};
 
 use super::{
@@ -335,119 +339,5 @@ impl<'a> Machine<'a> {
             (pairs, []) => Ok(pairs.to_vec()),
             _ => Err(self.fault("a key without a value")),
         }
-    }
-
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let rest = &self.bytes[self.at..];
-        let Some(taken) = rest.get(..length) else {
-            return Err(self.fault(format!("{length} bytes are announced, and the file has {} more", rest.len())));
-        };
-        self.at += length;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Result<u8> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
-    }
-
-    fn take_u64(&mut self) -> Result<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn length_u64(&mut self) -> Result<usize> {
-        let length = self.take_u64()?;
-        usize::try_from(length).map_err(|_| self.fault(format!("{length} bytes are announced")))
-    }
-
-    /// A line that names something.
-    fn name(&mut self) -> Result<&'a str> {
-        let line = self.line()?;
-        self.short(line)
-    }
-
-    fn short(&self, name: &'a str) -> Result<&'a str> {
-        if name.len() > NAME {
-            return Err(self.fault(format!("a name of {} bytes; expected at most {NAME}", name.len())));
-        }
-        Ok(name)
-    }
-
-    /// Up to the end of a line, without it.
-    fn line(&mut self) -> Result<&'a str> {
-        let rest = &self.bytes[self.at..];
-        let Some(length) = rest.iter().position(|&byte| byte == b'\n') else {
-            return Err(self.fault("a line without an end"));
-        };
-        let line = self.take(length)?;
-        self.at += 1;
-        std::str::from_utf8(line).map_err(|_| self.fault("a line that is no text"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// Python 3's `pickle.dumps` of one object with protocols 0, 2 and 5.
-    const PROTOCOLS: [&[u8]; 3] = [
-        b"(dp0\nVa\np1\n(lp2\nI1\naI-2\naF3.5\naI01\naNaI70000\naI-300\nasVb\np3\n(Vx\np4\nc_codecs\nencode\np5\n(Vyz\np6\nVlatin1\n\
-          p7\ntp8\nRp9\ntp10\nsVn\np11\n(dp12\nVdeep\np13\n(lp14\n(lp15\nassVbig\np16\nL1180591620717411303424L\ns.",
-        b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01]q\x02(K\x01J\xfe\xff\xff\xffG@\x0c\x00\x00\x00\x00\x00\x00\x88NJp\x11\x01\x00J\xd4\xfe\
-          \xff\xffeX\x01\x00\x00\x00bq\x03X\x01\x00\x00\x00xq\x04c_codecs\nencode\nq\x05X\x02\x00\x00\x00yzq\x06X\x06\x00\x00\x00latin1q\x07\
-          \x86q\x08Rq\t\x86q\nX\x01\x00\x00\x00nq\x0b}q\x0cX\x04\x00\x00\x00deepq\r]q\x0e]q\x0fasX\x03\x00\x00\x00bigq\x10\x8a\t\x00\x00\x00\
-          \x00\x00\x00\x00\x00@u.",
-        b"\x80\x05\x95\\\x00\x00\x00\x00\x00\x00\x00}\x94(\x8c\x01a\x94]\x94(K\x01J\xfe\xff\xff\xffG@\x0c\x00\x00\x00\x00\x00\x00\x88NJp\
-          \x11\x01\x00J\xd4\xfe\xff\xffe\x8c\x01b\x94\x8c\x01x\x94C\x02yz\x94\x86\x94\x8c\x01n\x94}\x94\x8c\x04deep\x94]\x94]\x94as\x8c\x03big\
-          \x94\x8a\t\x00\x00\x00\x00\x00\x00\x00\x00@u.",
-    ];
-
-    #[test]
-    fn protocols_say_the_same() {
-        for (i, bytes) in PROTOCOLS.into_iter().enumerate() {
-            let pickle = Pickle::read(bytes, 0).unwrap();
-            assert_eq!(pickle.end, bytes.len());
-            let part = |key| pickle.get(pickle.root(), key).unwrap();
-            assert_eq!(pickle.json(part("a")).unwrap(), json!([1, -2, 3.5, true, null, 70000, -300]));
-            assert_eq!(pickle.json(part("n")).unwrap(), json!({ "deep": [[]] }));
-            // 2⁷⁰ in nine bytes; and bytes, which older protocols make by a call.
-            let Some([x, y]) = pickle.items(part("b")) else { panic!("protocol {i}") };
-            assert_eq!(pickle.text(*x), Some("x"));
-            match i {
-                0 => assert_eq!(pickle.text(part("big")), Some("1180591620717411303424")),
-                _ => assert_eq!(*pickle.node(part("big")), Node::Long(&[0, 0, 0, 0, 0, 0, 0, 0, 0x40])),
-            }
-            match (i, pickle.node(*y)) {
-                (2, Node::Bytes(range)) => assert_eq!(&bytes[range.clone()], b"yz"),
-                (_, Node::Call(_)) => {
-                    let arguments = pickle.called(*y, ["_codecs", "encode"]).unwrap();
-                    assert_eq!(pickle.text(arguments[0]), Some("yz"));
-                }
-                (_, other) => panic!("{other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn objects_keep_what_made_them() {
-        // collections.OrderedDict([…]) filled by key, a state for an object, and one with keyword arguments.
-        let bytes =
-            b"\x80\x04](ccollections\nOrderedDict\n)RK\x01K\x02scm\nA\n)\x81}K\x03K\x04sbcm\nB\nK\x05\x85}\x92e.";
-        let pickle = Pickle::read(bytes, 0).unwrap();
-        let items = pickle.items(pickle.root()).unwrap();
-        let [key, value] = pickle.pairs(items[0]).unwrap()[0];
-        assert_eq!((pickle.int(key), pickle.int(value)), (Some(1), Some(2)));
-        let object = pickle.call(items[1]).unwrap();
-        assert_eq!(pickle.global(object.callee), Some(["m", "A"]));
-        assert_eq!(pickle.pairs(object.states[0]).unwrap().len(), 1);
-        let arguments = pickle.items(pickle.call(items[2]).unwrap().arguments).unwrap();
-        assert_eq!(pickle.items(arguments[0]).map(|items| pickle.int(items[0])), Some(Some(5)));
     }
 }

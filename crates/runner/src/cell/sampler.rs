@@ -86,13 +86,7 @@ impl Sampler {
             None => Ok(self.predictor.epsilon_of(x, tau, range.clone())),
         };
         let x = self.integrated(plan, seed, start, range.clone(), predict, observe)?;
-        match x.iter().position(|value| !value.is_finite()) {
-            None => Ok(x),
-            Some(at) => {
-                let image = range.start + at / self.len();
-                Err(self.diverged(plan, seed, self.noise(seed, image..image + 1), image))
-            }
-        }
+        self.finite(plan, seed, x, range.start, |image| self.noise(seed, image..image + 1))
     }
 
     /// x_0 from `start`, which is x_T of images `range`, with every evaluation made.
@@ -108,13 +102,7 @@ impl Sampler {
         observe: impl FnMut(usize, &Tensor<4>),
     ) -> Result<Vec<f32>> {
         let x = self.end(plan, seed, start.clone(), range.clone(), observe)?;
-        match x.iter().position(|value| !value.is_finite()) {
-            None => Ok(x),
-            Some(at) => {
-                let at = at / self.len();
-                Err(self.diverged(plan, seed, start.narrow(0, at, 1), range.start + at))
-            }
-        }
+        self.finite(plan, seed, x, range.start, |image| start.narrow(0, image - range.start, 1))
     }
 
     /// Images of these numbers, `[n, 3, size, size]` row-major.
@@ -170,6 +158,20 @@ impl Sampler {
         };
         let fresh = |step| self.tensor(range.clone(), |k, len| noise::cell(seed, step as u64 + 1, k, len));
         values(integrate(plan, &self.schedule, start, epsilon, fresh)?.x)
+    }
+
+    /// x of the images from `first` on where it is finite; `start` gives the x_T of an image that is not.
+    fn finite(
+        &self,
+        plan: &Plan,
+        seed: u64,
+        x: Vec<f32>,
+        first: usize,
+        start: impl FnOnce(usize) -> Tensor<4>,
+    ) -> Result<Vec<f32>> {
+        let Some(at) = x.iter().position(|value| !value.is_finite()) else { return Ok(x) };
+        let image = first + at / self.len();
+        Err(self.diverged(plan, seed, start(image), image))
     }
 
     /// Says from which step on the image, whose x_T is `start`, is not finite, by running it alone.

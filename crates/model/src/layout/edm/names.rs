@@ -54,23 +54,16 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    fn layer(&mut self, from: &str, to: &str) {
-        for part in ["weight", "bias"] {
-            self.weights.rename(&format!("{from}.{part}"), &format!("{to}.{part}"));
-        }
-    }
-
     fn residual(&mut self, from: &str, to: &str) {
-        for (a, b) in [
+        let layers = [
             ("norm0", "in_layers.0"),
             ("conv0", "in_layers.2"),
             ("affine", "emb_layers.1"),
             ("norm1", "out_layers.0"),
             ("conv1", "out_layers.3"),
             ("skip", "skip_connection"),
-        ] {
-            self.layer(&format!("{from}.{a}"), &format!("{to}.{b}"));
-        }
+        ];
+        self.weights.rename_layers(from, to, &layers);
     }
 
     fn block(&mut self, from: &str, to: &str, attention: bool) -> Result<()> {
@@ -80,7 +73,7 @@ impl Names<'_> {
 
     /// Attention of one head. Its rows of query, key and value go by channel, 3c + j; here all queries are first, then all keys.
     fn attention(&mut self, from: &str, to: &str) -> Result<()> {
-        self.layer(&format!("{from}.norm2"), &format!("{to}.norm"));
+        self.weights.rename_layer(&format!("{from}.norm2"), &format!("{to}.norm"));
         let Some(&[rows, columns, 1, 1]) = self.weights.shape(&format!("{from}.qkv.weight")) else {
             return Err(self
                 .weights
