@@ -93,7 +93,7 @@ pub(super) fn rename(config: &UNetConfig, weights: &mut Weights) -> Result<()> {
         ("conv_norm_out", "out.0"),
         ("conv_out", "out.2"),
     ] {
-        names.layer(from, to);
+        names.weights.rename_layer(from, to);
     }
     let levels = config.channel_mult.len();
     let mut block = 1;
@@ -103,7 +103,10 @@ pub(super) fn rename(config: &UNetConfig, weights: &mut Weights) -> Result<()> {
             block += 1;
         }
         if level + 1 < levels {
-            names.layer(&format!("down_blocks.{level}.downsamplers.0.conv"), &format!("input_blocks.{block}.0.op"));
+            names.weights.rename_layer(
+                &format!("down_blocks.{level}.downsamplers.0.conv"),
+                &format!("input_blocks.{block}.0.op"),
+            );
             block += 1;
         }
     }
@@ -116,7 +119,9 @@ pub(super) fn rename(config: &UNetConfig, weights: &mut Weights) -> Result<()> {
         for i in 0..=config.num_res_blocks {
             let layers = names.block(&up, i, &format!("output_blocks.{block}"), level)?;
             if level > 0 && i == config.num_res_blocks {
-                names.layer(&format!("{up}.upsamplers.0.conv"), &format!("output_blocks.{block}.{layers}.conv"));
+                names
+                    .weights
+                    .rename_layer(&format!("{up}.upsamplers.0.conv"), &format!("output_blocks.{block}.{layers}.conv"));
             }
             block += 1;
         }

@@ -7,13 +7,13 @@ use crate::{Result, UNetConfig, Weights};
 pub(super) fn rename(config: &UNetConfig, size: usize, weights: &mut Weights) -> Result<()> {
     let mut names = Names { weights };
     for (from, to) in [("map_layer0", "time_embed.0"), ("map_layer1", "time_embed.2"), ("map_label", "label_embed")] {
-        names.layer(from, to);
+        names.weights.rename_layer(from, to);
     }
     // What an augmented training image was told; samples are told nothing.
     names.weights.forget("map_augment.weight");
     let levels = config.channel_mult.len();
     let at = |level: usize| format!("{0}x{0}", size >> level);
-    names.layer(&format!("enc.{}_conv", at(0)), "input_blocks.0.0");
+    names.weights.rename_layer(&format!("enc.{}_conv", at(0)), "input_blocks.0.0");
     let mut block = 1;
     for level in 0..levels {
         if level > 0 {
@@ -44,8 +44,8 @@ pub(super) fn rename(config: &UNetConfig, size: usize, weights: &mut Weights) ->
             block += 1;
         }
     }
-    names.layer(&format!("dec.{}_aux_norm", at(0)), "out.0");
-    names.layer(&format!("dec.{}_aux_conv", at(0)), "out.2");
+    names.weights.rename_layer(&format!("dec.{}_aux_norm", at(0)), "out.0");
+    names.weights.rename_layer(&format!("dec.{}_aux_conv", at(0)), "out.2");
     Ok(())
 }
 
