@@ -50,11 +50,13 @@ class Plan:
         return 1 / math.sqrt(1 + level * level) if self.y else 1.0
 
     def timestep(self, level, alphas_cumprod):
-        """The timestep τT - 1, which may be fractional, of a network with these T alphas_cumprod; ᾱ is linear in between."""
-        alpha_bar = [1.0, *torch.as_tensor(alphas_cumprod).double().tolist()]
+        """The timestep τT - 1, which may be fractional, of a network with these T alphas_cumprod; ᾱ is linear in between.
+
+        A plan in x has T = 1000, and is held to alphas_cumprod as `check` says."""
         if not self.y:
-            self.check()
-            return level * (len(alpha_bar) - 1) - 1
+            self.check(alphas_cumprod)
+            return 1000 * level - 1
+        alpha_bar = [1.0, *torch.as_tensor(alphas_cumprod).double().tolist()]
         # The last ᾱ itself, where alphas_cumprod are of single precision.
         wanted = 1 / (1 + level * level)
         wanted = alpha_bar[-1] if abs(wanted - alpha_bar[-1]) < 1e-3 * alpha_bar[-1] else wanted
@@ -149,8 +151,7 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
         nfe = len(self.plan.calls)
         if num_inference_steps not in (None, nfe):
             raise ValueError(f"num_inference_steps is {num_inference_steps}; the plan has {nfe}")
-        # Where the network is not known a plan in x is for T = 1000.
-        alphas_cumprod = self.config.alphas_cumprod or [0.0] * 1000
+        alphas_cumprod = self.config.alphas_cumprod
         self.num_inference_steps = nfe
         self.timesteps = torch.tensor([self.plan.timestep(at, alphas_cumprod) for at in self.plan.at], device=device)
         self.states, self.predictions, self.call, self.scaled = [], [], 0, False

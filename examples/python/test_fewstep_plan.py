@@ -202,8 +202,11 @@ class Pipeline(Cases):
             with self.assertRaisesRegex(ValueError, "--variable y"):
                 Plan.read(other).timestep(0.5, ALPHAS_CUMPROD)
         path = self.plan("--method", "ddim", "--nfe", 4)
-        with self.assertRaisesRegex(ValueError, "has 500 entries"):
-            PlanScheduler.read(path, ALPHAS_CUMPROD[:500])
+        for wrong, said in ((ALPHAS_CUMPROD[:500], "has 500 entries"), (ALPHAS_CUMPROD**0.9, "the plan is for schedule 'linear'")):
+            with self.assertRaisesRegex(ValueError, said):
+                PlanScheduler.read(path, wrong)
+            with self.assertRaisesRegex(ValueError, said):
+                Plan.read(path).timestep(0.5, wrong)
         # In y it fits any, up to the network's own noise level, of single precision or not.
         path = self.plan("--method", "ddim", "--nfe", 4, "--variable", "y")
         self.assertAlmostEqual(float(PlanScheduler.read(path, ALPHAS_CUMPROD.float()).timesteps[0]), 999, delta=1e-4)

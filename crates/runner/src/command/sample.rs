@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::folders::run_folder;
+use super::{folders::run_folder, selection::named};
 use crate::{
     cell::{Loaded, images_of, normaliser},
     cli,
@@ -86,13 +86,13 @@ fn is_npz(path: &Path) -> bool {
 
 /// The experiment's method that is asked for, which must be one.
 fn entry(arguments: &cli::Sample, experiment: &Experiment) -> Result<MethodEntry> {
-    let is = |asked: &Option<String>, own: String| asked.as_ref().is_none_or(|asked| *asked == own);
+    let is = |key, asked: &Option<String>, own: String| asked.as_ref().is_none_or(|asked| named(key, asked) == own);
     let asked = |entry: &&MethodEntry| {
         entry.name() == arguments.method
             && arguments.order.is_none_or(|order| order == entry.order())
-            && is(&arguments.grid, entry.grid())
-            && is(&arguments.coefficients, entry.coefficients().into())
-            && is(&arguments.threshold, entry.threshold.to_string())
+            && is("grid", &arguments.grid, entry.grid())
+            && is("coefficients", &arguments.coefficients, entry.coefficients().into())
+            && is("threshold", &arguments.threshold, entry.threshold.to_string())
     };
     let refuse = |reason: String, entries: &[MethodEntry]| {
         let mut known: Vec<String> = entries.iter().map(described).collect();

@@ -1,5 +1,7 @@
 //! `--only`: which cells are asked for.
 
+use fewstep_sampler::{Grid, Threshold};
+
 use crate::{
     experiment::{Experiment, MethodEntry},
     failure::{Failure, Result},
@@ -22,10 +24,11 @@ impl Selection {
             if !KEYS.contains(&key) {
                 return Err(Failure::Request(format!("--only: no key '{key}'; expected {}", KEYS.join(", "))));
             }
+            let value = named(key, value);
             if !experiment.cells().any(|(entry, nfe, seed)| value_of(key, entry, nfe, seed) == value) {
                 return Err(Failure::Request(format!("--only: no cell of this experiment has {key} = {value}")));
             }
-            pairs.push((key.to_owned(), value.to_owned()));
+            pairs.push((key.to_owned(), value));
         }
         let selection = Selection(pairs);
         let measured = |(entry, nfe, seed): (&MethodEntry, usize, u64)| {
@@ -44,6 +47,16 @@ impl Selection {
             self.0.iter().any(asked)
         })
     }
+}
+
+/// A value as cells have it: grids and thresholds may be written in several ways.
+pub fn named(key: &str, value: &str) -> String {
+    let name = match key {
+        "grid" => value.parse().ok().map(|grid: Grid| grid.name()),
+        "threshold" => value.parse().ok().map(|threshold: Threshold| threshold.to_string()),
+        _ => None,
+    };
+    name.unwrap_or_else(|| value.to_owned())
 }
 
 fn value_of(key: &str, entry: &MethodEntry, nfe: usize, seed: u64) -> String {

@@ -93,6 +93,9 @@ fn block(
     nfes: Option<Vec<u32>>,
     methods: Option<Vec<String>>,
 ) -> Result<String> {
+    if kind == "grids" && (nfes.is_some() || methods.is_some()) {
+        return Err(Failure::request("grids is of all methods and NFEs; expected results and metric"));
+    }
     let every = series(&folder.records, &folder.per_image, metric);
     let all = match methods {
         None => every.clone(),

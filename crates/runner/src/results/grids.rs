@@ -34,7 +34,9 @@ impl Grids {
             !record.is_solution() && (record.metric(metric).is_some() || !record.diverged.is_empty())
         };
         let cells: Vec<&Record> = records.iter().filter(measured).collect();
-        let solvers = distinct(cells.iter().map(|record| row(record)));
+        let rows = distinct(cells.iter().map(|record| identity(record)));
+        let labelled = |row: &Row| cells.iter().find(|record| identity(record) == *row).map(|record| label(record));
+        let solvers: Vec<String> = rows.iter().filter_map(labelled).collect();
         let grids = distinct(cells.iter().map(|record| record.grid.clone()));
         let mut nfes = distinct(cells.iter().map(|record| record.nfe));
         nfes.sort_unstable();
@@ -46,8 +48,8 @@ impl Grids {
             .map(|&nfe| cells.iter().filter(|record| record.nfe == nfe).map(|record| record.seed).collect())
             .collect();
         let mut points = vec![vec![vec![None; grids.len()]; solvers.len()]; nfes.len()];
-        for (i, solver) in solvers.iter().enumerate() {
-            let of_solver: Vec<&Record> = cells.iter().copied().filter(|record| row(record) == *solver).collect();
+        for (i, row) in rows.iter().enumerate() {
+            let of_solver: Vec<&Record> = cells.iter().copied().filter(|record| identity(record) == *row).collect();
             for (j, grid) in grids.iter().enumerate() {
                 let here = of_solver.iter().filter(|record| record.grid == *grid);
                 let here: Vec<Record> = here.map(|record| (*record).clone()).collect();
@@ -93,8 +95,16 @@ impl Grids {
     }
 }
 
+/// What a row's cells have alike: all but grid, evaluations and seed.
+type Row = (String, u32, String, String);
+
+fn identity(record: &Record) -> Row {
+    let Record { method, order, coefficients, threshold, .. } = record.clone();
+    (method, order, coefficients, threshold)
+}
+
 /// A row's label: the method's, with what else tells it from others but for the grid.
-fn row(record: &Record) -> String {
+fn label(record: &Record) -> String {
     let mut label = record.label.clone();
     if !record.threshold.is_empty() && record.threshold != Threshold::None.to_string() {
         label = format!("{label} {}", record.threshold);
@@ -156,6 +166,13 @@ mod tests {
         let rows = Grids::of(&both, &per_image, Metric::OdeRmse).unwrap();
         assert_eq!(rows.solvers, ["a", "b", "c", "a (reference)", "b (reference)", "c (reference)"]);
         assert_eq!(rows.value(0, (0, 0)), Some(3.0));
+        // Two plans may be called the same without their grids, and are two rows.
+        let alike: Vec<Record> = records.iter().map(|r| Record { label: "Mine".into(), ..r.clone() }).collect();
+        let rows = Grids::of(&alike, &per_image, Metric::OdeRmse).unwrap();
+        assert_eq!(
+            (rows.solvers.as_slice(), rows.value(0, (2, 0))),
+            (["Mine".to_owned(), "Mine".into(), "Mine".into()].as_slice(), Some(4.0))
+        );
         // One that lacks a seed is not compared; two grids are a list.
         let lacking: Vec<Record> = records.iter().filter(|r| r.cell() != record_cell("a", "r", 1)).cloned().collect();
         assert_eq!(Grids::of(&lacking, &per_image, Metric::OdeRmse).unwrap().value(0, (0, 2)), None);
