@@ -40,6 +40,8 @@ pub enum Command {
         /// What to fetch; everything if nothing is named.
         assets: Vec<String>,
     },
+    /// Compute the best plans for an experiment's network, by least squares on its own trajectories.
+    Fit(Fit),
     /// Measure every method's order of convergence on Gaussian data, in double precision, and draw it.
     Orders {
         /// Results folder.
@@ -204,6 +206,52 @@ pub struct Plan {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `fewstep fit`.
+#[derive(Args)]
+pub struct Fit {
+    /// Experiment file; its [fit] table says how, where arguments do not.
+    pub experiment: PathBuf,
+    /// Numbers of evaluations, a plan for each.
+    #[arg(long, value_delimiter = ',', default_value = "3,4,5,6,8,10")]
+    pub nfe: Vec<usize>,
+    /// Folder for plans and tables (default: out/EXPERIMENT-fit).
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Images that plans are fitted to.
+    #[arg(long)]
+    pub images: Option<usize>,
+    /// Images by which stages are chosen.
+    #[arg(long)]
+    pub validation: Option<usize>,
+    /// Predictions that a step may use.
+    #[arg(long)]
+    pub history: Option<usize>,
+    /// Earlier states that a step may use.
+    #[arg(long)]
+    pub states: Option<usize>,
+    /// consistent (a constant ε is exact), unit (factors of states of y = x/√ᾱ add up to 1) or free.
+    #[arg(long)]
+    pub constraint: Option<String>,
+    /// What levels and the joint stage minimise: bands (relative to the solution's power by octave of frequency) or rms.
+    #[arg(long)]
+    pub objective: Option<String>,
+    /// Some of coefficients,path,grid,levels,joint.
+    #[arg(long, value_delimiter = ',')]
+    pub stages: Option<Vec<String>>,
+    /// The grid to begin with.
+    #[arg(long)]
+    pub grid: Option<String>,
+    /// Most steps of the joint stage.
+    #[arg(long)]
+    pub rounds: Option<usize>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub device: DeviceName,
+    /// Begin again, whatever is already done.
+    #[arg(long)]
+    pub fresh: bool,
 }
 
 /// `fewstep fid`.

@@ -115,6 +115,22 @@ pub fn frechet_to_data(canary: &str) -> Result<Key> {
     Key::of("frechet to data", &canary)
 }
 
+/// Of trajectories that plans are fitted to: of so many images of a draw, and every so many points of them.
+pub fn trajectories(
+    sampler: &Sampler,
+    canary: &Canary,
+    plan: &Plan,
+    seed: u64,
+    of: (&str, usize, usize),
+) -> Result<Key> {
+    Key::of("trajectories", &(run(sampler, canary, plan), seed, of))
+}
+
+/// Of a plan that was fitted to `trajectories` and chosen by `validation`, as `spec` says, by code that does what its canary says.
+pub fn fitted(trajectories: &Key, validation: &Key, spec: &impl Serialize, canary: &str) -> Result<Key> {
+    Key::of("fitted", &(trajectories.as_str(), validation.as_str(), spec, canary))
+}
+
 /// Of a distance to a solution, or of the solution's own to one with twice the evaluations.
 pub fn distance(solution: &Key, own: bool, canary: &str) -> Result<Key> {
     Key::of("distance", &(solution.as_str(), own, canary))

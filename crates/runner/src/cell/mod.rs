@@ -14,8 +14,10 @@ mod reuse;
 mod sampler;
 mod solution;
 mod state;
+mod trajectories;
 
 pub use curve::long_run;
+pub use key::{Key, fitted as fitted_key};
 pub use load::{Loaded, inception, statistics, statistics_key};
 pub use measure::{INCEPTION_COST, Samples, measure};
 pub use normaliser::normaliser;
@@ -23,3 +25,4 @@ pub use reuse::Reuse;
 pub use sampler::{Sampler, images_of, values};
 pub use solution::Solution;
 pub use state::{Cell, Done, Measurement, Wanted};
+pub use trajectories::{Trajectories, network};

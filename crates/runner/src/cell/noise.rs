@@ -16,6 +16,16 @@ pub fn normaliser(seed: u64, k: u64, len: usize) -> impl Iterator<Item = f32> {
     numbers(seed, OTHERS, k, len)
 }
 
+/// x_T of image `k` of the images that plans are fitted to: never what a cell is measured with, whatever the seeds.
+pub fn fitting(seed: u64, k: u64, len: usize) -> impl Iterator<Item = f32> {
+    numbers(seed, OTHERS + 16, k, len)
+}
+
+/// x_T of image `k` of those by which a fit's stages are chosen: neither a cell's nor fitted to.
+pub fn validation(seed: u64, k: u64, len: usize) -> impl Iterator<Item = f32> {
+    numbers(seed, OTHERS + 17, k, len)
+}
+
 /// ChaCha12 keyed by the seed and `draw`, stream k, and the ziggurat.
 fn numbers(seed: u64, draw: u64, k: u64, len: usize) -> impl Iterator<Item = f32> {
     let mut key = [0; 32];

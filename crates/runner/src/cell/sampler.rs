@@ -63,6 +63,40 @@ impl Sampler {
         self.tensor(range, |k, len| noise::normaliser(seed, k, len))
     }
 
+    /// x_T of the first `images` of the images that plans are fitted to, row-major; or of those for validation.
+    pub fn fitting_noise(&self, seed: u64, images: usize, validation: bool) -> Vec<f32> {
+        let image = |k: usize| -> Box<dyn Iterator<Item = f32>> {
+            match validation {
+                false => Box::new(noise::fitting(seed, k as u64, self.len())),
+                true => Box::new(noise::validation(seed, k as u64, self.len())),
+            }
+        };
+        (0..images).flat_map(image).collect()
+    }
+
+    /// x_T of the first `images` images of a cell, row-major.
+    pub fn cell_noise(&self, seed: u64, images: usize) -> Vec<f32> {
+        (0..images).flat_map(|k| noise::cell(seed, 0, k as u64, self.len())).collect()
+    }
+
+    /// ε of the first images of x `[n, …]` row-major at τ, batch by batch; `progress` hears of every evaluated image.
+    pub fn evaluate(&self, x: &[f32], tau: f64, progress: impl Fn(u64) + Sync) -> Result<Vec<f32>> {
+        let len = self.len();
+        let mut all = Vec::with_capacity(x.len());
+        let work = |range: Range<usize>| {
+            let n = range.len() as u64;
+            let part = self.given(&x[range.start * len..range.end * len]);
+            let epsilon = values(self.predictor.epsilon_of(part, tau, range))?;
+            progress(n);
+            Ok(epsilon)
+        };
+        self.batches(x.len() / len, work, |_, part| {
+            all.extend(part);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
     fn tensor<I: Iterator<Item = f32>>(&self, range: Range<usize>, image: impl Fn(u64, usize) -> I) -> Tensor<4> {
         let shape = [range.len(), CHANNELS, self.size, self.size];
         let values: Vec<f32> = range.flat_map(|k| image(k as u64, self.len())).collect();

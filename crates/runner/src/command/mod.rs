@@ -5,6 +5,7 @@ mod curve;
 mod documents;
 mod fetch;
 mod fid;
+mod fit;
 mod folders;
 mod help;
 mod orders;
@@ -28,6 +29,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Curve(arguments) => curve::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Fit(arguments) => fit::run(&arguments),
         Command::Fid(arguments) => fid::run(&arguments),
         Command::Stats(arguments) => stats::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),

@@ -3,6 +3,7 @@
 //! Once an [`Experiment`] exists, its values are in range and its names mean something; what is left to go wrong
 //! lies in the files it names.
 
+mod fit;
 mod method;
 mod model;
 mod planned;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{failure::Result, files, results::Metric, source::Source};
+pub use fit::{FitSpec, MAX_HISTORY, MAX_IMAGES, MAX_ROUNDS};
 use method::{Common, RawGrid, RawMethod};
 pub use method::{Made, MethodEntry};
 use model::RawModel;
@@ -55,6 +57,8 @@ pub struct Experiment {
     pub solution: Option<SolutionSpec>,
     /// Files of published figures to show beside.
     pub published: Vec<PathBuf>,
+    /// How plans are fitted to the network.
+    pub fit: FitSpec,
 }
 
 /// Where the normaliser comes from.
@@ -122,6 +126,7 @@ struct Raw {
     method: Vec<Spanned<RawMethod>>,
     reference: Option<RawReference>,
     solution: Option<RawSolution>,
+    fit: Option<fit::RawFit>,
     #[serde(default)]
     published: Vec<PathBuf>,
 }
@@ -282,6 +287,7 @@ impl Source<'_> {
             references,
             dataset,
             solution,
+            fit: raw.fit.map(|fit| self.fit(fit)).transpose()?.unwrap_or_default(),
             published: raw.published.into_iter().map(|path| self.beside(path)).collect(),
         })
     }

@@ -1,0 +1,53 @@
+//! What the code of a fit does, on a formula.
+
+use fewstep_sampler::{Grid, Method, Plan, Request, Schedule};
+
+use crate::{
+    Error, Result,
+    objective::{Objective, Target},
+    path::Points,
+    rule::{Constraint, Rule},
+    stages::{Held, Problem, Spec, Stage},
+    teacher::Teacher,
+};
+
+/// Plans that all stages make of a network that is a formula: different ones where any of the code that makes them does anything
+/// else.
+///
+/// # Errors
+/// None that is known.
+pub fn canary() -> Result<Vec<Plan>> {
+    let schedule = Schedule::linear();
+    let (side, images) = (4, 2);
+    let len = 3 * side * side;
+    let network = |x: &[f32], tau: f64| -> Result<Vec<f32>> {
+        let (signal, sigma) = (schedule.alpha_bar(tau).sqrt() as f32, schedule.sigma(tau) as f32);
+        let gain = sigma / (0.3 * signal * signal + sigma * sigma);
+        Ok(x.iter().enumerate().map(|(i, x)| gain * x + 0.05 * signal * (2.0 * x + i as f32).sin()).collect())
+    };
+    let dense = Method::deis(2).plan(&Request::new(&schedule, &Grid::quadratic(), 24))?;
+    let noise = |phase: f32| (0..images * len).map(|i| 1.3 * (1.7 * i as f32 + phase).sin()).collect::<Vec<f32>>();
+    let run = |phase| Teacher::run(&schedule, &dense, noise(phase), len, 1, &network);
+    let (teacher, other) = (run(0.0)?, run(0.5)?);
+    let points = Points::of(&teacher);
+    let mut plans = Vec::new();
+    for (objective, constraint, states) in
+        [(Objective::Bands, Constraint::Free, 0), (Objective::Rms, Constraint::Consistent, 1)]
+    {
+        let target = |teacher: &Teacher| Target::new(objective, side, len, teacher.end().to_vec());
+        let validation = Held { start: other.start().clone(), target: target(&other) };
+        let target = target(&teacher);
+        let problem =
+            Problem { teacher: &teacher, points: &points, target: &target, validation: &validation, network: &network };
+        let rule = Rule { history: 2, states, constraint, ridge: 1e-9 };
+        let spec =
+            Spec { rule, grid: Grid::quadratic(), grids: vec![Grid::trailing()], stages: Stage::ALL.into(), rounds: 2 };
+        problem.fit(&spec, 3, &|_| None, |outcome| {
+            plans.push(outcome.plan);
+            Ok::<(), Error>(())
+        })?;
+    }
+    let (levels, steps) = points.olss(3)?;
+    plans.push(levels.plan(&steps, &schedule, "olss"));
+    Ok(plans)
+}

@@ -1,0 +1,151 @@
+//! All numbers of a plan together, against the end of its run: Levenberg and Marquardt's method.
+//!
+//! Its own forty lines and not a library's: the Jacobian of some hundred thousand residuals is never whole, only its inner products,
+//! summed image by image so that no bit depends on threads, and a trial shares the evaluations that it has in common with the plan
+//! it is a change of.
+
+use faer::Mat;
+use fewstep_sampler::{Schedule, Step};
+
+use crate::{
+    Result,
+    objective::Target,
+    rule::Rule,
+    search::Valued,
+    solve::symmetric,
+    student::{Levels, Student},
+    teacher::Epsilon,
+    vectors::Gram,
+};
+
+/// Difference for derivatives, in units of a step's own factor or of ln ρ: large against the noise of single precision.
+const DIFFERENCE: f64 = 2e-3;
+/// Marquardt's factor at first.
+const DAMPING: f64 = 1e-3;
+/// A relative gain below this ends it.
+const GAIN: f64 = 5e-3;
+/// Trials of one step, with ten times the damping each.
+const TRIALS: usize = 5;
+
+/// The unknowns of a plan: of each step what its rule leaves free, then ln ρ of the levels between the first and the last.
+struct Unknowns<'a> {
+    rule: &'a Rule,
+    schedule: &'a Schedule,
+    /// ln of the evaluations' ρ over the states'.
+    ratio: Vec<f64>,
+    ends: [f64; 2],
+    /// Whether levels move.
+    levels: bool,
+    inner: Vec<f64>,
+}
+
+impl<'a> Unknowns<'a> {
+    fn of(student: &Student, rule: &'a Rule, schedule: &'a Schedule, levels: bool) -> (Self, Vec<f64>) {
+        let Levels { tau, at } = &student.levels;
+        let log = |tau: f64| schedule.rho(tau).ln();
+        let steps = student.steps.len();
+        let mut p: Vec<f64> =
+            (0..steps).flat_map(|k| rule.unknowns_of(k, &student.steps[k], &rule.freedom(k, tau, schedule))).collect();
+        let inner: Vec<f64> = (1..steps).map(|k| log(tau[k])).collect();
+        if levels {
+            p.extend(&inner);
+        }
+        let ratio = (0..steps).map(|k| if at[k] == tau[k] { 0.0 } else { log(at[k]) - log(tau[k]) }).collect();
+        (Unknowns { rule, schedule, ratio, ends: [tau[0], tau[steps]], levels, inner }, p)
+    }
+
+    /// The plan; none where its levels do not descend.
+    fn plan(&self, p: &[f64]) -> Option<(Levels, Vec<Step>)> {
+        let steps = self.ratio.len();
+        let inner = if self.levels { &p[p.len() - self.inner.len()..] } else { &self.inner };
+        let most = self.schedule.rho(1.0).ln();
+        let least = self.schedule.rho(1.0 / self.schedule.levels() as f64).ln();
+        let time = |log: f64| self.schedule.tau_of_rho(log.exp());
+        if inner.iter().zip(&self.ratio[1..]).any(|(log, ratio)| !(least..=most).contains(&(log + ratio))) {
+            return None;
+        }
+        let tau: Vec<f64> =
+            std::iter::once(self.ends[0]).chain(inner.iter().map(|log| time(*log))).chain([self.ends[1]]).collect();
+        if tau.windows(2).any(|pair| pair[1] >= pair[0]) {
+            return None;
+        }
+        let log = |k: usize| self.schedule.rho(tau[k]).ln();
+        let at = (0..steps).map(|k| if self.ratio[k] == 0.0 { tau[k] } else { time(log(k) + self.ratio[k]) }).collect();
+        let mut rest = p;
+        let all = (0..steps).map(|k| {
+            let (own, others) = rest.split_at(self.rule.unknowns(k));
+            rest = others;
+            self.rule.step_of(k, own, &self.rule.freedom(k, &tau, self.schedule))
+        });
+        let all = all.collect();
+        Some((Levels { tau, at }, all))
+    }
+}
+
+/// Lowers the value of `begin` by at most `rounds` steps; levels stay where they are unless `levels` says otherwise.
+///
+/// # Errors
+/// The network's.
+pub fn joint(
+    begin: Valued,
+    rule: &Rule,
+    target: &Target,
+    levels: bool,
+    rounds: usize,
+    schedule: &Schedule,
+    network: &Epsilon,
+) -> Result<Valued> {
+    let mut best = begin;
+    let mut damping = DAMPING;
+    for _ in 0..rounds {
+        let (unknowns, p) = Unknowns::of(&best.student, rule, schedule, levels);
+        let run = |p: &[f64]| -> Result<Option<Student>> {
+            let Some((levels, steps)) = unknowns.plan(p) else { return Ok(None) };
+            let start = best.student.x[0].clone();
+            Student::run(levels, steps, &start, Some(&best.student), network).map(Some)
+        };
+        let mut columns = Vec::new();
+        for i in 0..p.len() {
+            let moved = |by: f64| {
+                let mut other = p.clone();
+                other[i] += by;
+                run(&other).map(|student| student.map(|student| (student, by)))
+            };
+            // At the edge of what is allowed, the other way.
+            let student = match moved(DIFFERENCE)? {
+                Some(student) => Some(student),
+                None => moved(-DIFFERENCE)?,
+            };
+            let column = student.map(|(student, by)| {
+                let change = student.end().iter().zip(best.student.end()).map(|(x, y)| (x - y) / by as f32);
+                target.weighted(change.collect())
+            });
+            columns.push(column.unwrap_or_else(|| vec![0.0; best.student.end().len()]));
+        }
+        columns.push(target.residual(best.student.end()));
+        let vectors: Vec<&[f32]> = columns.iter().map(Vec::as_slice).collect();
+        let gram = Gram::of(&vectors, target.len);
+        let n = p.len();
+        let normal = Mat::from_fn(n, n, |i, j| gram.at(i, j));
+        let right: Vec<f64> = (0..n).map(|i| -gram.at(i, n)).collect();
+        let mut better = None;
+        for _ in 0..TRIALS {
+            let (step, _) = symmetric(&normal, &right, damping)?;
+            let other: Vec<f64> = p.iter().zip(&step).map(|(p, step)| p + step).collect();
+            let tried = run(&other)?.map(|student| Valued { value: target.value(student.end()), student });
+            if let Some(tried) = tried.filter(|tried| tried.value < best.value) {
+                better = Some(tried);
+                damping = (damping / 10.0).max(1e-9);
+                break;
+            }
+            damping *= 10.0;
+        }
+        let Some(better) = better else { break };
+        let gained = 1.0 - better.value / best.value;
+        best = better;
+        if gained < GAIN {
+            break;
+        }
+    }
+    Ok(best)
+}

@@ -1,0 +1,220 @@
+//! What is made small at the end of a run.
+//!
+//! The root-mean-square distance to the solution sees little of what is wrong where images have little power: of natural images that
+//! is fine detail, and a plan of the least distance leaves noise there. [`Objective::Bands`] is relative to the solution's own power
+//! in bands of frequency, so that it sees that; it needs no network but the one that is sampled.
+
+use faer::{Accum, Mat, MatRef, Par, linalg::matmul::matmul};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// What is minimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// √ mean over images and pixels of (x_0 − x_0*)²: `ode_rmse`.
+    Rms,
+    /// √ mean over bands b of E_b/P_b: the power of x_0 − x_0* in each octave of frequency over that of x_0*.
+    Bands,
+}
+
+impl Objective {
+    /// All of them.
+    pub const ALL: [Objective; 2] = [Objective::Rms, Objective::Bands];
+
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Objective::Rms => "rms",
+            Objective::Bands => "bands",
+        }
+    }
+}
+
+/// Octaves of frequency: of the larger of the two indices of the discrete cosine transform, 0 alone, 1, 2 to 3, 4 to 7, …
+#[derive(Debug, Clone)]
+pub struct Bands {
+    side: usize,
+    transform: Mat<f32>,
+    /// Of each coefficient of a plane.
+    band: Vec<usize>,
+    count: usize,
+}
+
+impl Bands {
+    /// Of square images.
+    pub fn new(side: usize) -> Self {
+        let n = side as f64;
+        let entry = |k: usize, i: usize| {
+            let scale = if k == 0 { (1.0 / n).sqrt() } else { (2.0 / n).sqrt() };
+            (scale * (std::f64::consts::PI * (i as f64 + 0.5) * k as f64 / n).cos()) as f32
+        };
+        let octave = |k: usize| (usize::BITS - k.leading_zeros()) as usize;
+        let band: Vec<usize> = (0..side * side).map(|at| octave((at / side).max(at % side))).collect();
+        let count = 1 + band.iter().max().copied().unwrap_or(0);
+        Bands { side, transform: Mat::from_fn(side, side, entry), band, count }
+    }
+
+    /// How many bands there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The range of indices of a band, for people.
+    pub fn name(&self, band: usize) -> String {
+        match band {
+            0 | 1 => band.to_string(),
+            _ => format!("{}–{}", 1 << (band - 1), ((1 << band) - 1).min(self.side - 1)),
+        }
+    }
+
+    /// The orthonormal cosine transform (DCT-II) of every plane.
+    pub fn transformed(&self, x: &[f32]) -> Vec<f32> {
+        let side = self.side;
+        let mut all = x.to_vec();
+        all.par_chunks_mut(side * side).for_each(|plane| {
+            let (mut half, mut whole) = (Mat::<f32>::zeros(side, side), Mat::<f32>::zeros(side, side));
+            let x = MatRef::from_row_major_slice(plane, side, side);
+            matmul(half.as_mut(), Accum::Replace, self.transform.as_ref(), x, 1.0, Par::Seq);
+            matmul(whole.as_mut(), Accum::Replace, half.as_ref(), self.transform.transpose(), 1.0, Par::Seq);
+            for (at, value) in plane.iter_mut().enumerate() {
+                *value = whole[(at / side, at % side)];
+            }
+        });
+        all
+    }
+
+    /// Power of each band: Σ of squared coefficients over all planes of an image, mean over images of `planes` planes.
+    pub fn power(&self, x: &[f32], planes: usize) -> Vec<f64> {
+        let coefficients = self.transformed(x);
+        let of_image = |image: &[f32]| {
+            let mut power = vec![0.0; self.count];
+            for (at, value) in image.iter().enumerate() {
+                power[self.band[at % self.band.len()]] += f64::from(*value).powi(2);
+            }
+            power
+        };
+        let images: Vec<Vec<f64>> = coefficients.par_chunks(planes * self.band.len()).map(of_image).collect();
+        (0..self.count).map(|b| images.iter().map(|image| image[b]).sum::<f64>() / images.len() as f64).collect()
+    }
+}
+
+/// An objective against given solutions.
+#[derive(Debug, Clone)]
+pub struct Target {
+    objective: Objective,
+    bands: Bands,
+    /// x_0*.
+    pub solution: Vec<f32>,
+    /// Numbers of an image.
+    pub len: usize,
+    /// Of each coefficient of a plane, for bands.
+    weight: Vec<f32>,
+    /// Power of the solutions.
+    power: Vec<f64>,
+}
+
+impl Target {
+    /// Of solutions of square images, `len` numbers each.
+    pub fn new(objective: Objective, side: usize, len: usize, solution: Vec<f32>) -> Self {
+        let bands = Bands::new(side);
+        let power = bands.power(&solution, len / (side * side));
+        let count = power.iter().filter(|power| **power > 0.0).count();
+        let of = |b: usize| if power[b] > 0.0 { (1.0 / (count as f64 * power[b])).sqrt() as f32 } else { 0.0 };
+        let weight = bands.band.iter().map(|&b| of(b)).collect();
+        Target { objective, bands, solution, len, weight, power }
+    }
+
+    /// r with |r|² of each image what it adds to the square of the objective.
+    pub fn residual(&self, x: &[f32]) -> Vec<f32> {
+        let difference: Vec<f32> = x.par_iter().zip(&self.solution).map(|(x, y)| x - y).collect();
+        self.weighted(difference)
+    }
+
+    /// The same of a change of x_0.
+    pub fn weighted(&self, mut difference: Vec<f32>) -> Vec<f32> {
+        match self.objective {
+            Objective::Rms => {
+                let weight = (1.0 / self.len as f64).sqrt() as f32;
+                difference.par_iter_mut().for_each(|value| *value *= weight);
+                difference
+            }
+            Objective::Bands => {
+                let mut all = self.bands.transformed(&difference);
+                all.par_chunks_mut(self.weight.len())
+                    .for_each(|plane| plane.iter_mut().zip(&self.weight).for_each(|(value, weight)| *value *= weight));
+                all
+            }
+        }
+    }
+
+    /// The objective at x_0.
+    pub fn value(&self, x: &[f32]) -> f64 {
+        let squares: Vec<f64> = self
+            .residual(x)
+            .par_chunks(self.len)
+            .map(|image| image.iter().map(|value| f64::from(*value).powi(2)).sum())
+            .collect();
+        crate::vectors::root_mean(&squares)
+    }
+
+    /// E_b/P_b of each band.
+    pub fn by_band(&self, x: &[f32]) -> Vec<f64> {
+        let difference: Vec<f32> = x.iter().zip(&self.solution).map(|(x, y)| x - y).collect();
+        let error = self.bands.power(&difference, self.len / self.weight.len());
+        error.iter().zip(&self.power).map(|(error, power)| if *power > 0.0 { error / power } else { 0.0 }).collect()
+    }
+
+    /// The power of x_0 in each band over that of the solution: above 1 noise is left, below there is blur.
+    pub fn power_ratio(&self, x: &[f32]) -> Vec<f64> {
+        let own = self.bands.power(x, self.len / self.weight.len());
+        own.iter().zip(&self.power).map(|(own, power)| if *power > 0.0 { own / power } else { 0.0 }).collect()
+    }
+
+    /// The bands.
+    pub fn bands(&self) -> &Bands {
+        &self.bands
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(side: usize, k: usize, amplitude: f32) -> Vec<f32> {
+        let of = |x: usize| (std::f32::consts::PI * (x as f32 + 0.5) * k as f32 / side as f32).cos();
+        (0..3 * side * side).map(|at| amplitude * of(at % side)).collect()
+    }
+
+    #[test]
+    fn a_cosine_has_its_power_in_its_band() {
+        let bands = Bands::new(16);
+        assert_eq!(
+            (bands.count(), bands.name(0), bands.name(2), bands.name(4)),
+            (5, "0".into(), "2–3".into(), "8–15".into())
+        );
+        for (k, band) in [(0, 0), (1, 1), (3, 2), (4, 3), (15, 4)] {
+            let x = wave(16, k, 0.5);
+            let power = bands.power(&x, 3);
+            // Parseval: the transform keeps lengths.
+            let all: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
+            assert!((power[band] / all - 1.0).abs() < 1e-5 && (power.iter().sum::<f64>() / all - 1.0).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn objectives_are_the_ratios_that_they_are_called() {
+        let (coarse, fine) = (wave(16, 2, 1.0), wave(16, 12, 0.1));
+        let solution: Vec<f32> = coarse.iter().zip(&fine).map(|(x, y)| x + y).collect();
+        // All of the fine wave is missing: a hundredth of the power and all of its band.
+        let rms = Target::new(Objective::Rms, 16, 768, solution.clone());
+        let expected = (fine.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / 768.0).sqrt();
+        assert!((rms.value(&coarse) / expected - 1.0).abs() < 1e-5);
+        let bands = Target::new(Objective::Bands, 16, 768, solution);
+        let shares = bands.by_band(&coarse);
+        assert!((shares[4] - 1.0).abs() < 1e-4 && shares[2] < 1e-9 && bands.power_ratio(&coarse)[4] < 1e-9);
+        // Bands without power of the solution count for nothing; rounding leaves some in three of them.
+        let mean = shares.iter().sum::<f64>() / 5.0;
+        assert!((bands.value(&coarse).powi(2) - mean).abs() < 1e-4, "{} {mean}", bands.value(&coarse).powi(2));
+    }
+}

@@ -1,0 +1,239 @@
+//! The stages of a fit, each beginning where the one before it ended.
+
+use std::sync::Arc;
+
+use fewstep_sampler::{Grid, Plan, Schedule};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, Result,
+    joint::joint,
+    objective::Target,
+    path::{Cost, Points},
+    rule::Rule,
+    search::{Moved, Valued, search},
+    student::{Levels, Student},
+    teacher::{Epsilon, Teacher},
+    vectors::{root_mean, squared_errors},
+};
+
+/// What is fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The factors of each step, on a grid by name.
+    Coefficients,
+    /// The best of some grids by name and of paths by dynamic programming, with factors fitted.
+    Path,
+    /// Levels by coordinate search, with factors fitted inside.
+    Grid,
+    /// The evaluations' levels by the same search, apart from the states'.
+    Levels,
+    /// All numbers together against the end of the run.
+    Joint,
+}
+
+impl Stage {
+    /// All of them, in their order.
+    pub const ALL: [Stage; 5] = [Stage::Coefficients, Stage::Path, Stage::Grid, Stage::Levels, Stage::Joint];
+
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Coefficients => "coefficients",
+            Stage::Path => "path",
+            Stage::Grid => "grid",
+            Stage::Levels => "levels",
+            Stage::Joint => "joint",
+        }
+    }
+}
+
+/// How a plan is fitted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// What a step is made of.
+    pub rule: Rule,
+    /// Where [`Stage::Coefficients`] is, and whatever stage comes first.
+    pub grid: Grid,
+    /// Grids that [`Stage::Path`] tries besides its own paths.
+    pub grids: Vec<Grid>,
+    /// What is done, ascending.
+    pub stages: Vec<Stage>,
+    /// Most steps of [`Stage::Joint`].
+    pub rounds: usize,
+}
+
+/// Images that nothing is fitted to, with their solutions.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// x_T.
+    pub start: Arc<[f32]>,
+    /// What is minimised, against their solutions.
+    pub target: Target,
+}
+
+/// What a fit stands on.
+pub struct Problem<'a> {
+    /// Trajectories of the images that are fitted to.
+    pub teacher: &'a Teacher,
+    /// Their points and inner products.
+    pub points: &'a Points,
+    /// What is minimised, against their ends.
+    pub target: &'a Target,
+    /// For choosing between stages.
+    pub validation: &'a Held,
+    /// The network.
+    pub network: &'a Epsilon<'a>,
+}
+
+/// What a stage came to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Which.
+    pub stage: Stage,
+    /// In words: of a path, where it began.
+    pub note: String,
+    /// The plan.
+    pub plan: Plan,
+    /// On the images that were fitted to.
+    pub fit: Error2,
+    /// On those for validation.
+    pub validation: Error2,
+    /// The largest condition of a step's normal equations; 0 where none were solved.
+    pub condition: f64,
+}
+
+/// The objective, and the root-mean-square distance to the solution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Error2 {
+    /// What is minimised.
+    pub objective: f64,
+    /// `ode_rmse`.
+    pub rmse: f64,
+}
+
+impl Error2 {
+    /// Of x_0.
+    pub fn of(target: &Target, x: &[f32]) -> Self {
+        let rmse = root_mean(&squared_errors(x, &target.solution, target.len));
+        Error2 { objective: target.value(x), rmse }
+    }
+}
+
+impl Problem<'_> {
+    fn schedule(&self) -> &Schedule {
+        self.teacher.schedule()
+    }
+
+    /// With factors fitted step by step.
+    fn fitted(&self, levels: Levels, rule: &Rule, known: Option<&Student>) -> Result<Valued> {
+        let student = Student::fitted(levels, rule, self.teacher, known, self.network)?;
+        let value = self.target.value(student.end());
+        // A plan that diverges is the worst of all.
+        Ok(Valued { value: if value.is_finite() { value } else { f64::INFINITY }, student })
+    }
+
+    /// Runs the stages for `nfe` evaluations. `known` gives the plan of a stage that was finished before, with its note and
+    /// condition; `done` hears of each when it is done.
+    ///
+    /// # Errors
+    /// Where there are fewer numbers than unknowns, or a stage cannot be.
+    pub fn fit(
+        &self,
+        spec: &Spec,
+        nfe: usize,
+        known: &dyn Fn(Stage) -> Option<(Plan, String, f64)>,
+        mut done: impl FnMut(Outcome) -> Result<()>,
+    ) -> Result<()> {
+        let unknowns: usize = (0..nfe).map(|k| spec.rule.unknowns(k)).sum::<usize>() + nfe;
+        let numbers = self.teacher.x[0].len();
+        if numbers < 4 * unknowns {
+            return Err(Error::Request(format!(
+                "{} images have {numbers} numbers, too few for {unknowns} unknowns of a plan of {nfe} evaluations; expected 4 times as many",
+                self.teacher.images()
+            )));
+        }
+        let on = |grid: &Grid| Ok::<_, Error>(Levels::of_states(grid.times(nfe, self.schedule())?));
+        let mut best = self.fitted(on(&spec.grid)?, &spec.rule, None)?;
+        let mut note = spec.grid.name();
+        for &stage in &spec.stages {
+            let before = known(stage);
+            match stage {
+                _ if before.is_some() => {}
+                Stage::Coefficients => {}
+                Stage::Path => {
+                    let mut candidates = Vec::new();
+                    for grid in &spec.grids {
+                        candidates.push((grid.name(), on(grid)?));
+                    }
+                    for (name, cost) in
+                        [("path of Euler's cost", Cost::Euler), ("path of the fitted cost", Cost::Fitted)]
+                    {
+                        let path = self.points.shortest(cost, &spec.rule, nfe)?;
+                        candidates.push((name.to_owned(), Levels::of_states(path)));
+                    }
+                    for (name, levels) in candidates {
+                        let other = self.fitted(levels, &spec.rule, Some(&best.student))?;
+                        if other.value < best.value {
+                            (best, note) = (other, name);
+                        }
+                    }
+                }
+                Stage::Grid | Stage::Levels => {
+                    let moved = if stage == Stage::Grid { Moved::States } else { Moved::Evaluations };
+                    best = search(best, moved, self.schedule(), |levels, known| {
+                        self.fitted(levels, &spec.rule, Some(known))
+                    })?;
+                    note = String::new();
+                }
+                Stage::Joint => {
+                    let (schedule, network) = (self.schedule(), self.network);
+                    best = joint(best, &spec.rule, self.target, true, spec.rounds, schedule, network)?;
+                    note = String::new();
+                }
+            }
+            let conditions = if stage == Stage::Joint { &[][..] } else { &best.student.condition };
+            let mut condition = conditions.iter().copied().fold(0.0, f64::max);
+            if let Some((plan, said, of)) = before {
+                let start = self.teacher.start();
+                let student = Student::run(
+                    Levels::of_plan(&plan),
+                    without_levels(&plan),
+                    start,
+                    Some(&best.student),
+                    self.network,
+                )?;
+                best = Valued { value: self.target.value(student.end()), student };
+                (note, condition) = (said, of);
+            }
+            let plan = best.student.plan(self.schedule(), METHOD);
+            let end = self.end(&plan, &self.validation.start)?;
+            done(Outcome {
+                stage,
+                note: std::mem::take(&mut note),
+                plan,
+                fit: Error2::of(self.target, best.student.end()),
+                validation: Error2::of(&self.validation.target, &end),
+                condition,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// x_0 of a plan's run from `start`.
+    ///
+    /// # Errors
+    /// The network's.
+    pub fn end(&self, plan: &Plan, start: &Arc<[f32]>) -> Result<Vec<f32>> {
+        Ok(Student::run(Levels::of_plan(plan), without_levels(plan), start, None, self.network)?.end().to_vec())
+    }
+}
+
+/// A plan's steps with nothing said of levels.
+fn without_levels(plan: &Plan) -> Vec<fewstep_sampler::Step> {
+    plan.steps.iter().map(|step| fewstep_sampler::Step { at: None, ..step.clone() }).collect()
+}
+
+/// What fitted plans are called.
+pub const METHOD: &str = "fitted";

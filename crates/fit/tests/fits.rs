@@ -1,0 +1,281 @@
+//! Fits against what is known of them.
+
+mod formula;
+
+use fewstep_fit::{
+    Constraint, Error2, Held, Levels, Objective, Points, Problem, Spec, Stage, Student, Target, canary, path::Cost,
+    search::Valued,
+};
+use fewstep_sampler::{Grid, Method, Request, Schedule, Step};
+use formula::{LEN, MEAN, SIDE, bent, bent_teacher, exact, exact_teacher, gaussian, levels, noise, rule};
+
+fn target(objective: Objective, teacher: &fewstep_fit::Teacher) -> Target {
+    Target::new(objective, SIDE, LEN, teacher.end().to_vec())
+}
+
+/// With one prediction and a free factor of the state the exact solution of a Gaussian's ODE is a plan: x' = √(ᾱ'/ᾱ) x + c ε, whose c
+/// carries the variance on.
+#[test]
+fn the_exact_plan_of_gaussian_data_is_found() {
+    let schedule = Schedule::linear();
+    let teacher = exact_teacher(&schedule, 64, 100);
+    let network = |x: &[f32], tau: f64| gaussian(&schedule, x, tau);
+    for nfe in [1, 2, 5, 10] {
+        let tau = Grid::quadratic().times(nfe, &schedule).unwrap();
+        let levels_of = Levels::of_states(tau.clone());
+        let student = Student::fitted(levels_of, &rule(1, Constraint::Free), &teacher, None, &network).unwrap();
+        let error = Error2::of(&target(Objective::Rms, &teacher), student.end());
+        // In single precision the first step alone, from ρ = 157, is off by 1e-5; in double the plan itself is exact to 1e-6.
+        assert!(error.rmse < 2e-5, "{nfe}: {error:?}");
+        let start: Vec<f64> = noise(3, 0.9).into_iter().map(f64::from).collect();
+        let mut x = start.clone();
+        for (k, step) in student.steps.iter().enumerate() {
+            let ((s, sigma, v), (to, _, w)) = (levels(&schedule, tau[k]), levels(&schedule, tau[k + 1]));
+            let c = ((w / v).sqrt() * s - to) * v / (sigma * s);
+            assert!((step.a / (to / s) - 1.0).abs() < 1e-4, "{nfe} {k}: {} {}", step.a, to / s);
+            assert!((step.c[0] / c - 1.0).abs() < 1e-3, "{nfe} {k}: {} {c}", step.c[0]);
+            x.iter_mut().for_each(|x| *x = step.a * *x + step.c[0] * sigma * (*x - s * MEAN) / v);
+        }
+        let ((s, _, v), (to, _, w)) = (levels(&schedule, 1.0), levels(&schedule, 0.0));
+        let squares = x.iter().zip(&start).map(|(x, start)| x - to * MEAN - (start - s * MEAN) * (w / v).sqrt());
+        let rms = (squares.map(|difference| difference.powi(2)).sum::<f64>() / x.len() as f64).sqrt();
+        assert!(rms < 1e-6, "{nfe}: {rms}");
+    }
+    assert!(MEAN > 0.0, "with a mean of 0 the state and its prediction are the same but for a factor");
+}
+
+#[test]
+fn between_points_a_trajectory_is_what_it_is() {
+    let schedule = Schedule::linear();
+    let teacher = exact_teacher(&schedule, 2, 50);
+    for tau in [0.97, 0.61, 0.333, 0.0501, 0.0011, 0.0003, 1.0, 0.0] {
+        let (found, expected) = (teacher.at(tau), exact(&schedule, teacher.start(), tau));
+        let worst = found.iter().zip(&*expected).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+        assert!(worst < 2e-5, "{worst} at {tau}");
+    }
+}
+
+/// Least squares contains every method step by step, from where the fitted plan is; and the end of all steps is no worse here either,
+/// which greedy steps do not promise.
+#[test]
+fn no_method_of_the_same_history_is_nearer() {
+    let schedule = Schedule::linear();
+    let teacher = bent_teacher(&schedule, 6, 0.0);
+    let network = |x: &[f32], tau: f64| bent(&schedule, x, tau);
+    let target = target(Objective::Rms, &teacher);
+    let mut compared = 0;
+    for (grid, nfe) in [("quadratic", 3), ("quadratic", 5), ("quadratic", 8), ("trailing", 5), ("log-snr", 6)] {
+        let grid: Grid = grid.parse().unwrap();
+        for method in Method::all().into_iter().filter(|method| !method.normalise && !method.is_stochastic()) {
+            let Ok(plan) = method.plan(&Request::new(&schedule, &grid, nfe)) else { continue };
+            let history = plan.steps.iter().map(|step| step.c.len()).max().unwrap_or(0);
+            let own = Grid::times(&grid, nfe, &schedule).unwrap();
+            if plan.tau != own || plan.steps.iter().any(|step| !step.b.is_empty()) {
+                continue;
+            }
+            let fitted = |constraint| {
+                Student::fitted(Levels::of_plan(&plan), &rule(history, constraint), &teacher, None, &network).unwrap()
+            };
+            let run =
+                Student::run(Levels::of_plan(&plan), plan.steps.clone(), teacher.start(), None, &network).unwrap();
+            let (free, theirs) = (fitted(Constraint::Free), Error2::of(&target, run.end()).rmse);
+            let ours = Error2::of(&target, free.end()).rmse;
+            assert!(ours <= theirs, "{} at {nfe} on {}: {ours} {theirs}", method.label(), grid.name());
+            // Euler's method has factors of its own.
+            if fitted(Constraint::Consistent).steps[0].a == plan.steps[0].a {
+                let consistent = Error2::of(&target, fitted(Constraint::Consistent).end()).rmse;
+                assert!(consistent >= ours * 0.5, "{consistent} {ours}");
+            }
+            for (k, step) in plan.steps.iter().enumerate() {
+                let error = |step: &Step| {
+                    let mut steps = free.steps[..k].to_vec();
+                    steps.push(step.clone());
+                    let until = Levels { tau: plan.tau[..k + 2].to_vec(), at: plan.tau[..k + 1].to_vec() };
+                    let run = Student::run(until, steps, teacher.start(), None, &network).unwrap();
+                    let to = teacher.at(plan.tau[k + 1]);
+                    run.end().iter().zip(&*to).map(|(x, y)| f64::from(x - y).powi(2)).sum::<f64>().sqrt()
+                };
+                let (ours, theirs) = (error(&free.steps[k]), error(step));
+                assert!(ours <= theirs * (1.0 + 1e-6) + 1e-5, "{} step {k}: {ours} {theirs}", method.label());
+            }
+            compared += 1;
+        }
+    }
+    assert!(compared > 40, "{compared}");
+}
+
+/// Every path of three steps over ten points, one by one.
+#[test]
+fn the_shortest_path_is_the_shortest() {
+    let schedule = Schedule::linear();
+    let plan = Method::deis(2).plan(&Request::new(&schedule, &Grid::quadratic(), 10)).unwrap();
+    let teacher = fewstep_fit::Teacher::run(&schedule, &plan, noise(4, 0.0), LEN, 1, &|x, tau| bent(&schedule, x, tau));
+    let teacher = teacher.unwrap();
+    let points = Points::of(&teacher);
+    let found = points.shortest(Cost::Euler, &rule(1, Constraint::Free), 3).unwrap();
+    let step = |i: usize, j: usize| {
+        let (rho, alpha) =
+            (|k: usize| schedule.rho(teacher.tau[k]), |k: usize| schedule.alpha_bar(teacher.tau[k]).sqrt());
+        let each = (0..teacher.x[0].len()).map(|n| {
+            let y = |k: usize| f64::from(teacher.x[k][n]) / alpha(k);
+            (y(j) - y(i) - (rho(j) - rho(i)) * f64::from(teacher.epsilon[i][n])).powi(2)
+        });
+        (each.sum::<f64>() / teacher.x[0].len() as f64).sqrt()
+    };
+    let mut best = (f64::INFINITY, [0, 0]);
+    for i in 1..10 {
+        for j in i + 1..10 {
+            let sum = step(0, i) + step(i, j) + step(j, 10);
+            best = if sum < best.0 { (sum, [i, j]) } else { best };
+        }
+    }
+    let expected: Vec<f64> = [0, best.1[0], best.1[1], 10].map(|k| teacher.tau[k]).into();
+    assert_eq!(found, expected);
+    // What it costs with fitted steps is less than any step's of the same path would without; and all points are a path too.
+    assert_eq!(points.shortest(Cost::Fitted, &rule(2, Constraint::Free), 10).unwrap(), teacher.tau);
+    assert!(
+        points.shortest(Cost::Fitted, &rule(2, Constraint::Free), 11).unwrap_err().to_string().contains("10 points")
+    );
+}
+
+#[test]
+fn olss_is_exact_where_predictions_are_linear() {
+    let schedule = Schedule::linear();
+    let teacher = exact_teacher(&schedule, 8, 60);
+    let network = |x: &[f32], tau: f64| gaussian(&schedule, x, tau);
+    // Two numbers carry a Gaussian's ODE, so that one step's bound is met by the whole way: a path of one step.
+    let (levels, steps) = Points::of(&teacher).olss(1).unwrap();
+    let student = Student::run(levels, steps, teacher.start(), None, &network).unwrap();
+    assert!(Error2::of(&target(Objective::Rms, &teacher), student.end()).rmse < 1e-5);
+    // On a network that is not, every state is of x_T and all predictions.
+    let teacher = bent_teacher(&schedule, 8, 0.0);
+    let (levels, steps) = Points::of(&teacher).olss(4).unwrap();
+    assert_eq!((levels.tau.len(), steps.len()), (5, 4));
+    assert!(steps[0].a != 0.0 && steps[0].c.len() == 1);
+    assert!(steps[3].a == 0.0 && steps[3].b[..2] == [0.0, 0.0] && steps[3].b[2] != 0.0 && steps[3].c.len() == 4);
+}
+
+fn all_stages(images: usize) -> Vec<fewstep_fit::Outcome> {
+    let schedule = Schedule::linear();
+    let (teacher, other) = (bent_teacher(&schedule, images, 0.0), bent_teacher(&schedule, 8, 0.7));
+    let network = |x: &[f32], tau: f64| bent(&schedule, x, tau);
+    let (points, fitting) = (Points::of(&teacher), target(Objective::Bands, &teacher));
+    let validation = Held { start: other.start().clone(), target: target(Objective::Bands, &other) };
+    let problem =
+        Problem { teacher: &teacher, points: &points, target: &fitting, validation: &validation, network: &network };
+    let spec = Spec {
+        rule: rule(2, Constraint::Free),
+        grid: Grid::quadratic(),
+        grids: vec![Grid::trailing()],
+        stages: Stage::ALL.into(),
+        rounds: 5,
+    };
+    let mut all = Vec::new();
+    problem
+        .fit(&spec, 4, &|_| None, |outcome| {
+            all.push(outcome);
+            Ok(())
+        })
+        .unwrap();
+    // From what was kept of any stage, what follows is the same.
+    let kept = |stage: Stage| {
+        let outcome = all.iter().find(|outcome| outcome.stage == stage && stage <= Stage::Grid)?;
+        Some((outcome.plan.clone(), outcome.note.clone(), outcome.condition))
+    };
+    let mut again = Vec::new();
+    problem
+        .fit(&spec, 4, &kept, |outcome| {
+            again.push(outcome);
+            Ok(())
+        })
+        .unwrap();
+    for (one, two) in all.iter().zip(&again) {
+        assert_eq!((one.stage, &one.plan, one.fit, one.validation), (two.stage, &two.plan, two.fit, two.validation));
+    }
+    all
+}
+
+/// Each stage lowers what it minimises, on the images that it is fitted to, and on others.
+#[test]
+fn every_stage_gains() {
+    let all = all_stages(8);
+    assert_eq!(all.iter().map(|outcome| outcome.stage).collect::<Vec<_>>(), Stage::ALL);
+    for pair in all.windows(2) {
+        assert!(pair[1].fit.objective <= pair[0].fit.objective, "{:?}", pair[1].stage);
+    }
+    let (first, last) = (&all[0], &all[4]);
+    assert!(last.fit.objective < 0.5 * first.fit.objective, "{:?} {:?}", first.fit, last.fit);
+    assert!(
+        last.validation.objective < 0.7 * first.validation.objective,
+        "{:?} {:?}",
+        first.validation,
+        last.validation
+    );
+}
+
+/// A run that shares what it can with another is the run from the beginning.
+#[test]
+fn sharing_moves_no_bit() {
+    let schedule = Schedule::linear();
+    let teacher = bent_teacher(&schedule, 4, 0.0);
+    let network = |x: &[f32], tau: f64| bent(&schedule, x, tau);
+    let fitted = |tau: &[f64], known: Option<&Student>| {
+        let levels = Levels::of_states(tau.to_vec());
+        Student::fitted(levels, &rule(3, Constraint::Unit), &teacher, known, &network).unwrap()
+    };
+    let first = fitted(&[1.0, 0.7, 0.4, 0.1, 0.0], None);
+    for tau in
+        [[1.0, 0.7, 0.4, 0.2, 0.0], [1.0, 0.6, 0.4, 0.1, 0.0], [0.9, 0.7, 0.4, 0.1, 0.0], [1.0, 0.7, 0.3, 0.1, 0.0]]
+    {
+        let (alone, shared) = (fitted(&tau, None), fitted(&tau, Some(&first)));
+        assert_eq!((&alone.steps, alone.end()), (&shared.steps, shared.end()));
+        assert_eq!(alone.condition, shared.condition);
+    }
+    let valued = Valued { value: 0.0, student: first.clone() };
+    let mut steps = first.steps.clone();
+    steps[2].c[0] += 0.01;
+    let run = |known| Student::run(first.levels.clone(), steps.clone(), teacher.start(), known, &network).unwrap();
+    assert_eq!(run(None).end(), run(Some(&valued.student)).end());
+    assert_ne!(run(None).end(), first.end());
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    let with =
+        |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| canary().unwrap());
+    assert_eq!(with(1), with(3));
+}
+
+#[test]
+fn what_cannot_be_fitted_is_refused() {
+    let schedule = Schedule::linear();
+    let teacher = exact_teacher(&schedule, 1, 30);
+    let network = |x: &[f32], tau: f64| gaussian(&schedule, x, tau);
+    let (points, fitting) = (Points::of(&teacher), target(Objective::Rms, &teacher));
+    let validation = Held { start: teacher.start().clone(), target: fitting.clone() };
+    let problem =
+        Problem { teacher: &teacher, points: &points, target: &fitting, validation: &validation, network: &network };
+    let spec = |stages: &[Stage]| Spec {
+        rule: rule(3, Constraint::Free),
+        grid: Grid::quadratic(),
+        grids: Vec::new(),
+        stages: stages.into(),
+        rounds: 1,
+    };
+    let said = |nfe, problem: &Problem| {
+        problem.fit(&spec(&[Stage::Coefficients]), nfe, &|_| None, |_| Ok(())).unwrap_err().to_string()
+    };
+    assert!(said(10, &problem).contains("too few for 47 unknowns"), "{}", said(10, &problem));
+    let broken = |_: &[f32], _: f64| Ok(vec![f32::NAN; LEN]);
+    let broken = Problem { network: &broken, ..problem };
+    assert!(said(2, &broken).contains("step 0 of a plan of 2"), "{}", said(2, &broken));
+    let diverged = fewstep_fit::Teacher::run(
+        &schedule,
+        &Method::deis(0).plan(&Request::new(&schedule, &Grid::quadratic(), 4)).unwrap(),
+        noise(2, 0.0),
+        LEN,
+        1,
+        &|x, tau| Ok(x.iter().map(|x| if tau < 0.3 { f32::NAN } else { *x }).collect()),
+    );
+    assert!(diverged.unwrap_err().to_string().starts_with("image 0 of the trajectories"));
+}

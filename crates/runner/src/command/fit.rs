@@ -1,0 +1,357 @@
+//! `fewstep fit`: for each number of evaluations the best plan for an experiment's network, and what every stage of finding it gained.
+
+mod table;
+
+use std::path::PathBuf;
+
+use fewstep_fit::{Error2, Held, METHOD, Outcome, Points, Problem, Spec, Stage, Student, Target};
+use fewstep_sampler::{Plan, PlanFile};
+use serde::{Deserialize, Serialize};
+
+use super::folders::run_folder;
+use crate::{
+    cell::{Key, Loaded, Solution, Trajectories, fitted_key, network},
+    cli,
+    experiment::{Experiment, FitSpec, MAX_HISTORY, MAX_IMAGES, MAX_ROUNDS},
+    failure::{Failure, Result},
+    files,
+    progress::Progress,
+    results::BUILD,
+};
+use table::Row;
+
+/// Evaluations of trajectories where neither the experiment nor its solution says how many.
+const EVALUATIONS: usize = 500;
+/// What OLSS's plans are called.
+const OLSS: &str = "OLSS";
+/// The most evaluations of a plan that is fitted: unknowns grow with it, and the time of the joint stage with its square.
+const MOST: usize = 50;
+
+/// Fits, and writes a plan file for each stage and number of evaluations, and the table.
+pub fn run(arguments: &cli::Fit) -> Result<()> {
+    let mut experiment = Experiment::read(&arguments.experiment)?;
+    let fit = chosen(arguments, &experiment)?;
+    // No method of the experiment runs here.
+    (experiment.normaliser, experiment.methods) = (None, Vec::new());
+    let folder = arguments.out.clone().unwrap_or_else(|| run_folder(&format!("{}-fit", experiment.name)));
+    let nfes = numbers(&arguments.nfe)?;
+    let run = Run::prepare(experiment, fit, folder, &nfes, arguments)?;
+    run.all(&nfes)
+}
+
+/// The experiment's `[fit]` table, with what the arguments say instead.
+fn chosen(arguments: &cli::Fit, experiment: &Experiment) -> Result<FitSpec> {
+    let mut fit = experiment.fit.clone();
+    let within = |name: &str, value: Option<usize>, most: usize, to: &mut usize| {
+        let least = usize::from(name != "states");
+        match value {
+            Some(value) if !(least..=most).contains(&value) => {
+                Err(Failure::Request(format!("--{name} is {value}; expected {least} to {most}")))
+            }
+            value => {
+                *to = value.unwrap_or(*to);
+                Ok(())
+            }
+        }
+    };
+    within("images", arguments.images, MAX_IMAGES, &mut fit.images)?;
+    within("validation", arguments.validation, MAX_IMAGES, &mut fit.validation)?;
+    within("history", arguments.history, MAX_HISTORY, &mut fit.spec.rule.history)?;
+    within("states", arguments.states, MAX_HISTORY, &mut fit.spec.rule.states)?;
+    within("rounds", arguments.rounds, MAX_ROUNDS, &mut fit.spec.rounds)?;
+    fn named<T: for<'a> Deserialize<'a>>(name: &str, value: &str, known: &[&str]) -> Result<T> {
+        let read = serde_json::from_value(serde_json::Value::String(value.to_owned()));
+        read.map_err(|_| Failure::Request(format!("--{name}: no '{value}'; expected {}", known.join(", "))))
+    }
+    if let Some(name) = &arguments.constraint {
+        fit.spec.rule.constraint = named("constraint", name, &fewstep_fit::Constraint::ALL.map(|one| one.name()))?;
+    }
+    if let Some(name) = &arguments.objective {
+        fit.objective = named("objective", name, &fewstep_fit::Objective::ALL.map(|one| one.name()))?;
+    }
+    if let Some(grid) = &arguments.grid {
+        fit.spec.grid = grid.parse()?;
+    }
+    if let Some(stages) = &arguments.stages {
+        let names = Stage::ALL.map(Stage::name);
+        fit.spec.stages = stages.iter().map(|name| named("stages", name, &names)).collect::<Result<Vec<Stage>>>()?;
+        if fit.spec.stages.windows(2).any(|pair| pair[1] <= pair[0]) {
+            let order = names.join(", ");
+            return Err(Failure::Request(format!(
+                "--stages: expected stages in this order, each at most once: {order}"
+            )));
+        }
+    }
+    Ok(fit)
+}
+
+fn numbers(asked: &[usize]) -> Result<Vec<usize>> {
+    let mut nfes = asked.to_vec();
+    nfes.sort_unstable();
+    nfes.dedup();
+    match nfes.iter().find(|nfe| !(1..=MOST).contains(*nfe)) {
+        Some(nfe) => Err(Failure::Request(format!("--nfe has {nfe}; expected 1 to {MOST}"))),
+        None => Ok(nfes),
+    }
+}
+
+/// What is known of a stage that was finished before.
+#[derive(Serialize, Deserialize)]
+struct Provenance {
+    /// Of all that the plan depends on.
+    key: String,
+    fitted_to: String,
+    experiment: String,
+    fewstep_build: String,
+    stage: String,
+    note: String,
+    condition: f64,
+    objective: String,
+    rule: fewstep_fit::Rule,
+    images: usize,
+    validation_images: usize,
+    trajectories_nfe: usize,
+    seed: u64,
+    fit: [f64; 2],
+    validation: [f64; 2],
+}
+
+struct Run {
+    loaded: Loaded,
+    fit: FitSpec,
+    nfe: usize,
+    folder: PathBuf,
+    teacher: Trajectories,
+    held: Trajectories,
+    solution: Option<Solution>,
+    fresh: bool,
+    canary: String,
+    progress: Progress,
+}
+
+impl Run {
+    fn prepare(
+        experiment: Experiment,
+        fit: FitSpec,
+        folder: PathBuf,
+        nfes: &[usize],
+        arguments: &cli::Fit,
+    ) -> Result<Self> {
+        let nfe = fit.nfe.or(experiment.solution.and_then(|solution| solution.nfe)).unwrap_or(EVALUATIONS);
+        if let Some(most) = nfes.iter().find(|&&other| other >= nfe) {
+            return Err(Failure::Request(format!(
+                "--nfe has {most}, and the trajectories {nfe} evaluations; expected fewer than those"
+            )));
+        }
+        for &nfe in nfes {
+            fit.spec.grid.times(nfe, &experiment.model.schedule)?;
+        }
+        let loaded = Loaded::network(experiment, arguments.device)?;
+        let kept = folder.join("cells");
+        std::fs::create_dir_all(&kept).map_err(Failure::file(&kept))?;
+        let spec = loaded.experiment.solution;
+        let solution_work = spec.map_or(0, |spec| spec.work() + (spec.samples * nfes.iter().sum::<usize>()) as u64);
+        let trajectories = (nfe * (fit.images + fit.validation)) as u64;
+        let stages: u64 = nfes.iter().map(|&nfe| expected(&fit, nfe)).sum();
+        let progress = Progress::new(trajectories + solution_work + stages, "evaluations");
+        let find = |images, validation| {
+            Trajectories::find(&loaded, nfe, images, validation, &kept, arguments.fresh, &progress)
+        };
+        let (teacher, held) = (find(fit.images, false)?, find(fit.validation, true)?);
+        let seed = loaded.experiment.seeds[0];
+        let solution =
+            spec.map(|spec| Solution::find(&loaded, &spec, seed, &kept, arguments.fresh, &progress)).transpose()?;
+        let canary = canary()?;
+        Ok(Run { loaded, fit, nfe, folder, teacher, held, solution, fresh: arguments.fresh, canary, progress })
+    }
+
+    /// Every number of evaluations, each stage kept as soon as it is done.
+    fn all(&self, nfes: &[usize]) -> Result<()> {
+        let advance = |n| self.progress.advance(n);
+        let network = network(&self.loaded.sampler, &advance);
+        let (side, len) = (self.loaded.sampler.size, self.loaded.sampler.len());
+        let target = |of: &Trajectories| Target::new(self.fit.objective, side, len, of.teacher.end().to_vec());
+        let points = Points::of(&self.teacher.teacher);
+        let validation = Held { start: self.held.teacher.start().clone(), target: target(&self.held) };
+        let fitting = target(&self.teacher);
+        let problem = Problem {
+            teacher: &self.teacher.teacher,
+            points: &points,
+            target: &fitting,
+            validation: &validation,
+            network: &*network,
+        };
+        let measured = self.solution.as_ref().map(|solution| Held {
+            start: self.measured_noise(solution).into(),
+            target: Target::new(self.fit.objective, side, len, solution.x.clone()),
+        });
+        let mut rows = Vec::new();
+        for &nfe in nfes {
+            let before = self.loaded.sampler.predictor.evaluated();
+            let mut found = self.olss(&problem, nfe)?;
+            problem.fit(&self.fit.spec, nfe, &|stage| self.known(stage, nfe), |outcome| {
+                let what = format!("{nfe} evaluations, {}: {:.4}", outcome.stage.name(), outcome.fit.objective);
+                self.progress.line(&what);
+                self.progress.say(what);
+                self.keep(&outcome, nfe).map_err(network_error)?;
+                found.push(Row::of(&outcome, nfe));
+                Ok(())
+            })?;
+            for row in &mut found {
+                row.measured = measured.as_ref().map(|held| self.measure(held, &row.plan, &*network)).transpose()?;
+            }
+            // Without a difference the earlier stage, which is simpler.
+            let own = found.iter_mut().filter(|row| row.stage != OLSS);
+            let best = own.fold(None, |best: Option<&mut Row>, row| match best {
+                Some(best) if best.validation.objective <= row.validation.objective => Some(best),
+                _ => Some(row),
+            });
+            if let Some(best) = best {
+                best.chosen = true;
+                let from = self.path(nfe, &best.stage);
+                files::write(&self.folder.join(format!("{METHOD}-{nfe}.json")), files::text(&from)?.as_bytes())?;
+            }
+            rows.extend(found);
+            self.write(&rows, target(&self.teacher).bands())?;
+            let used = self.loaded.sampler.predictor.evaluated() - before;
+            self.progress.skip(expected(&self.fit, nfe).saturating_sub(used));
+        }
+        self.progress.end();
+        println!("{}", self.folder.join("fit.md").display());
+        Ok(())
+    }
+
+    fn write(&self, rows: &[Row], bands: &fewstep_fit::Bands) -> Result<()> {
+        files::write(&self.folder.join("fit.csv"), table::csv(rows, bands).as_bytes())?;
+        files::write(&self.folder.join("fit.md"), table::markdown(rows, &self.fit).as_bytes())
+    }
+
+    /// OLSS's plan, which is fitted to nothing but the teacher; nothing where it finds no path.
+    fn olss(&self, problem: &Problem, nfe: usize) -> Result<Vec<Row>> {
+        let Ok((levels, steps)) = problem.points.olss(nfe) else { return Ok(Vec::new()) };
+        let student = Student::run(levels, steps, self.teacher.teacher.start(), None, problem.network)?;
+        let plan = student.plan(&self.loaded.sampler.schedule, OLSS);
+        let validation = problem.validation;
+        let end = problem.end(&plan, &validation.start)?;
+        let row = Row {
+            nfe,
+            stage: OLSS.into(),
+            note: "every state of x_T and all predictions, fitted to the teacher's".into(),
+            fit: Error2::of(problem.target, student.end()),
+            validation: Error2::of(&validation.target, &end),
+            condition: 0.0,
+            measured: None,
+            chosen: false,
+            plan: plan.clone(),
+        };
+        let file = PlanFile::of(&plan, &self.loaded.experiment.model.schedule_name);
+        files::write(&self.folder.join(format!("olss-{nfe}.json")), format!("{file}\n").as_bytes())?;
+        Ok(vec![row])
+    }
+
+    /// x_T of the images of cells that have a solution.
+    fn measured_noise(&self, solution: &Solution) -> Vec<f32> {
+        let (sampler, seed) = (&self.loaded.sampler, self.loaded.experiment.seeds[0]);
+        sampler.cell_noise(seed, solution.x.len() / sampler.len())
+    }
+
+    /// On images of cells.
+    fn measure(&self, held: &Held, plan: &Plan, network: &fewstep_fit::Epsilon) -> Result<table::Measured> {
+        let student = Student::run(fewstep_fit::Levels::of_plan(plan), plan.steps.clone(), &held.start, None, network)?;
+        let error = Error2::of(&held.target, student.end());
+        Ok(table::Measured {
+            error,
+            by_band: held.target.by_band(student.end()),
+            power: held.target.power_ratio(student.end()),
+        })
+    }
+
+    fn path(&self, nfe: usize, stage: &str) -> PathBuf {
+        self.folder.join("stages").join(format!("{METHOD}-{nfe}-{stage}.json"))
+    }
+
+    /// Of everything that the plan of a stage depends on.
+    fn key(&self, stage: Stage, nfe: usize) -> Result<Key> {
+        let Spec { rule, grid, grids, stages, rounds } = &self.fit.spec;
+        let before: Vec<&Stage> = stages.iter().take_while(|other| **other <= stage).collect();
+        let grids: Vec<String> = std::iter::once(grid).chain(grids).map(|grid| grid.name()).collect();
+        fitted_key(
+            &self.teacher.key,
+            &self.held.key,
+            &(nfe, self.fit.objective, rule, grids, before, rounds),
+            &self.canary,
+        )
+    }
+
+    /// A stage that was finished before.
+    fn known(&self, stage: Stage, nfe: usize) -> Option<(Plan, String, f64)> {
+        if self.fresh {
+            return None;
+        }
+        let file = PlanFile::read(&self.path(nfe, stage.name())).ok()?;
+        let provenance: Provenance = serde_json::from_str(file.provenance.as_ref()?).ok()?;
+        let own = provenance.key == self.key(stage, nfe).ok()?.as_str();
+        let model = &self.loaded.experiment.model;
+        let plan = file.plan(&model.schedule, &model.schedule_name).ok().filter(|_| own)?;
+        Some((plan, provenance.note, provenance.condition))
+    }
+
+    fn keep(&self, outcome: &Outcome, nfe: usize) -> Result<()> {
+        let experiment = &self.loaded.experiment;
+        let errors = |error: &Error2| [error.objective, error.rmse];
+        let provenance = Provenance {
+            key: self.key(outcome.stage, nfe)?.as_str().to_owned(),
+            fitted_to: self.loaded.sampler.predictor.identity(),
+            experiment: experiment.name.clone(),
+            fewstep_build: BUILD.to_owned(),
+            stage: outcome.stage.name().into(),
+            note: outcome.note.clone(),
+            condition: outcome.condition,
+            objective: self.fit.objective.name().into(),
+            rule: self.fit.spec.rule,
+            images: self.fit.images,
+            validation_images: self.fit.validation,
+            trajectories_nfe: self.nfe,
+            seed: experiment.seeds[0],
+            fit: errors(&outcome.fit),
+            validation: errors(&outcome.validation),
+        };
+        let text = serde_json::to_string(&provenance).map_err(Failure::run)?;
+        let file = PlanFile::of(&outcome.plan, &experiment.model.schedule_name);
+        let file = PlanFile { provenance: Some(text), ..file };
+        files::write(&self.path(nfe, outcome.stage.name()), format!("{file}\n").as_bytes())
+    }
+}
+
+fn network_error(failure: Failure) -> fewstep_fit::Error {
+    match failure {
+        Failure::Request(message) => fewstep_fit::Error::Request(message),
+        other => fewstep_fit::Error::Network(other.to_string()),
+    }
+}
+
+/// Evaluations that the stages of one number will make, about: for the time left only.
+fn expected(fit: &FitSpec, nfe: usize) -> u64 {
+    let (n, images) = (nfe as u64, fit.images as u64);
+    let of = |stage: &Stage| match stage {
+        Stage::Coefficients => n,
+        Stage::Path => n * (fit.spec.grids.len() as u64 + 2),
+        // Five distances, two or three passes, both ways, half of the steps again.
+        Stage::Grid | Stage::Levels => 5 * 5 * n * n / 2,
+        Stage::Joint => {
+            let unknowns: usize = (0..nfe).map(|k| fit.spec.rule.unknowns(k)).sum();
+            6 * (unknowns as u64 + n) * n / 2
+        }
+    };
+    fit.spec.stages.iter().map(of).sum::<u64>() * images
+}
+
+/// What the fit's code does, on a formula: part of every key.
+fn canary() -> Result<String> {
+    let mut bytes = Vec::new();
+    for plan in fewstep_fit::canary()? {
+        let numbers = plan.steps.iter().flat_map(|step| [&[step.a], &*step.b, &*step.c].concat());
+        bytes.extend(plan.tau.iter().copied().chain(numbers).flat_map(f64::to_le_bytes));
+    }
+    Ok(files::sha256(&bytes))
+}
