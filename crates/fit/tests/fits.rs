@@ -18,28 +18,31 @@ fn target(objective: Objective, teacher: &fewstep_fit::Teacher) -> Target {
 #[test]
 fn the_exact_plan_of_gaussian_data_is_found() {
     let schedule = Schedule::linear();
-    let teacher = exact_teacher(&schedule, 64, 100);
     let network = |x: &[f32], tau: f64| gaussian(&schedule, x, tau);
-    for nfe in [1, 2, 5, 10] {
-        let tau = Grid::quadratic().times(nfe, &schedule).unwrap();
-        let levels_of = Levels::of_states(tau.clone());
-        let student = Student::fitted(levels_of, &rule(1, Constraint::Free), &teacher, None, &network).unwrap();
-        let error = Error2::of(&target(Objective::Rms, &teacher), student.end());
-        // In single precision the first step alone, from ρ = 157, is off by 1e-5; in double the plan itself is exact to 1e-6.
-        assert!(error.rmse < 2e-5, "{nfe}: {error:?}");
-        let start: Vec<f64> = noise(3, 0.9).into_iter().map(f64::from).collect();
-        let mut x = start.clone();
-        for (k, step) in student.steps.iter().enumerate() {
-            let ((s, sigma, v), (to, _, w)) = (levels(&schedule, tau[k]), levels(&schedule, tau[k + 1]));
-            let c = ((w / v).sqrt() * s - to) * v / (sigma * s);
-            assert!((step.a / (to / s) - 1.0).abs() < 1e-4, "{nfe} {k}: {} {}", step.a, to / s);
-            assert!((step.c[0] / c - 1.0).abs() < 1e-3, "{nfe} {k}: {} {c}", step.c[0]);
-            x.iter_mut().for_each(|x| *x = step.a * *x + step.c[0] * sigma * (*x - s * MEAN) / v);
+    // From τ = 1, where ρ is 157, one rounding of ε in single precision is 1e-5 of a sample; from 0.5, where it is 3.5, it is not.
+    for (from, bound) in [(0.5, 1e-6), (1.0, 2e-5)] {
+        let teacher = exact_teacher(&schedule, 8, 100, from);
+        for nfe in [1, 2, 5, 10] {
+            let times = Grid::quadratic().times(nfe, &schedule).unwrap();
+            let tau: Vec<f64> = times.iter().map(|tau| from * tau).collect();
+            let levels_of = Levels::of_states(tau.clone());
+            let student = Student::fitted(levels_of, &rule(1, Constraint::Free), &teacher, None, &network).unwrap();
+            let error = Error2::of(&target(Objective::Rms, &teacher), student.end());
+            assert!(error.rmse < bound, "{from} {nfe}: {error:?}");
+            for (k, step) in student.steps.iter().enumerate() {
+                let ((s, sigma, v), (to, _, w)) = (levels(&schedule, tau[k]), levels(&schedule, tau[k + 1]));
+                let c = ((w / v).sqrt() * s - to) * v / (sigma * s);
+                assert!((step.a / (to / s) - 1.0).abs() < 100.0 * bound, "{nfe} {k}: {} {}", step.a, to / s);
+                assert!((step.c[0] / c - 1.0).abs() < 1000.0 * bound, "{nfe} {k}: {} {c}", step.c[0]);
+            }
+            // On other noise too.
+            let start = noise(3, 0.9);
+            let run = Student::run(student.levels, student.steps, &start.clone().into(), None, &network).unwrap();
+            let expected = exact(&schedule, &start, from, 0.0);
+            let squares = run.end().iter().zip(&*expected).map(|(x, y)| f64::from(x - y).powi(2));
+            let rms = (squares.sum::<f64>() / start.len() as f64).sqrt();
+            assert!(rms < bound, "{from} {nfe}: {rms}");
         }
-        let ((s, _, v), (to, _, w)) = (levels(&schedule, 1.0), levels(&schedule, 0.0));
-        let squares = x.iter().zip(&start).map(|(x, start)| x - to * MEAN - (start - s * MEAN) * (w / v).sqrt());
-        let rms = (squares.map(|difference| difference.powi(2)).sum::<f64>() / x.len() as f64).sqrt();
-        assert!(rms < 1e-6, "{nfe}: {rms}");
     }
     assert!(MEAN > 0.0, "with a mean of 0 the state and its prediction are the same but for a factor");
 }
@@ -47,9 +50,9 @@ fn the_exact_plan_of_gaussian_data_is_found() {
 #[test]
 fn between_points_a_trajectory_is_what_it_is() {
     let schedule = Schedule::linear();
-    let teacher = exact_teacher(&schedule, 2, 50);
+    let teacher = exact_teacher(&schedule, 2, 50, 1.0);
     for tau in [0.97, 0.61, 0.333, 0.0501, 0.0011, 0.0003, 1.0, 0.0] {
-        let (found, expected) = (teacher.at(tau), exact(&schedule, teacher.start(), tau));
+        let (found, expected) = (teacher.at(tau), exact(&schedule, teacher.start(), 1.0, tau));
         let worst = found.iter().zip(&*expected).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
         assert!(worst < 2e-5, "{worst} at {tau}");
     }
@@ -141,7 +144,7 @@ fn the_shortest_path_is_the_shortest() {
 #[test]
 fn olss_is_exact_where_predictions_are_linear() {
     let schedule = Schedule::linear();
-    let teacher = exact_teacher(&schedule, 8, 60);
+    let teacher = exact_teacher(&schedule, 8, 60, 1.0);
     let network = |x: &[f32], tau: f64| gaussian(&schedule, x, tau);
     // Two numbers carry a Gaussian's ODE, so that one step's bound is met by the whole way: a path of one step.
     let (levels, steps) = Points::of(&teacher).olss(1).unwrap();
@@ -249,7 +252,7 @@ fn bits_do_not_depend_on_threads() {
 #[test]
 fn what_cannot_be_fitted_is_refused() {
     let schedule = Schedule::linear();
-    let teacher = exact_teacher(&schedule, 1, 30);
+    let teacher = exact_teacher(&schedule, 1, 30, 1.0);
     let network = |x: &[f32], tau: f64| gaussian(&schedule, x, tau);
     let (points, fitting) = (Points::of(&teacher), target(Objective::Rms, &teacher));
     let validation = Held { start: teacher.start().clone(), target: fitting.clone() };

@@ -32,16 +32,17 @@ pub fn gaussian(schedule: &Schedule, x: &[f32], tau: f64) -> Result<Vec<f32>> {
     Ok(x.iter().map(|x| (sigma * (f64::from(*x) - signal * MEAN) / variance) as f32).collect())
 }
 
-/// Its ODE's solution from x at τ = 1.
-pub fn exact(schedule: &Schedule, x: &[f32], tau: f64) -> Arc<[f32]> {
-    let ((s, _, v), (to, _, w)) = (levels(schedule, 1.0), levels(schedule, tau));
+/// Its ODE's solution from x at `from`.
+pub fn exact(schedule: &Schedule, x: &[f32], from: f64, tau: f64) -> Arc<[f32]> {
+    let ((s, _, v), (to, _, w)) = (levels(schedule, from), levels(schedule, tau));
     x.iter().map(|x| (to * MEAN + (f64::from(*x) - s * MEAN) * (w / v).sqrt()) as f32).collect()
 }
 
-pub fn exact_teacher(schedule: &Schedule, images: usize, points: usize) -> Teacher {
-    let tau = Grid::quadratic().times(points, schedule).unwrap();
+/// On the quadratic grid, its times times `from`.
+pub fn exact_teacher(schedule: &Schedule, images: usize, points: usize, from: f64) -> Teacher {
+    let tau: Vec<f64> = Grid::quadratic().times(points, schedule).unwrap().iter().map(|tau| from * tau).collect();
     let start = noise(images, 0.0);
-    let x: Vec<Arc<[f32]>> = tau.iter().map(|&tau| exact(schedule, &start, tau)).collect();
+    let x: Vec<Arc<[f32]>> = tau.iter().map(|&tau| exact(schedule, &start, from, tau)).collect();
     let epsilon = x.iter().zip(&tau[..points]).map(|(x, &tau)| gaussian(schedule, x, tau).unwrap().into()).collect();
     Teacher::new(schedule, LEN, tau, x, epsilon).unwrap()
 }
