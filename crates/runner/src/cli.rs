@@ -71,7 +71,14 @@ pub struct Compare {
     /// Folder with a `cells.csv`.
     pub first: PathBuf,
     /// What it may be a reproduction of.
-    pub second: PathBuf,
+    #[arg(required_unless_present = "methods", conflicts_with = "methods")]
+    pub second: Option<PathBuf>,
+    /// Two methods of the folder instead, image by image: `DEIS-SN-2; DEIS-2`, by their names in its tables.
+    #[arg(long, conflicts_with = "check")]
+    pub methods: Option<String>,
+    /// What the images of --methods are compared by: ode_rmse or feature_rmse (default: all there are).
+    #[arg(long, requires = "methods")]
+    pub metric: Option<String>,
     /// Fail unless every cell of the second is there, to the last digit.
     #[arg(long)]
     pub check: bool,

@@ -63,6 +63,8 @@ fn write_inputs(cwd: &Path) {
         "kind = \"unet\"\nsize = 16",
     );
     experiment(cwd, "no-solution.toml", "[solution]\nnfe = 200\nsamples = 24\n", "");
+    let no_solution = GAUSSIAN.replace("\"ode_rmse\"]", "\"fd_pixel_solution\"]");
+    write("no-converged.toml", no_solution.replace("[solution]\nnfe = 200\nsamples = 24\n", "").as_bytes());
     experiment(cwd, "no-reference.toml", "fd_pixel = \"pixels.safetensors\"", "");
     experiment(cwd, "solution-samples.toml", "samples = 24", "samples = 41");
     experiment(cwd, "clip.toml", "clip = 3", "clip = 50");
@@ -209,6 +211,11 @@ fn cases() -> Vec<Case> {
         ("variance", &["variance is -0.25"], sweep("variance.toml")),
         ("no weights", &["needs weights"], sweep("no-weights.toml")),
         ("no solution", &["'ode_rmse' needs a [solution] table"], sweep("no-solution.toml")),
+        (
+            "no converged samples",
+            &["no-converged.toml:6:", "'fd_pixel_solution' needs a [solution]"],
+            sweep("no-converged.toml"),
+        ),
         ("no reference", &["'fd_pixel' needs"], sweep("no-reference.toml")),
         ("solution larger than cell", &["samples is 41"], sweep("solution-samples.toml")),
         ("clip beyond the curve", &["clip is 50", "50 entries"], sweep("clip.toml")),

@@ -73,6 +73,7 @@ const GAUSSIAN_LINES: &[Line] = &[
     ("metrics", ", \"ode_rmse\"]", "]", NOTHING),
     ("metrics", "[\"fd_pixel\", \"ode_rmse\"]", "[\"ode_rmse\", \"fd_pixel\"]", NOTHING),
     ("metrics", "\"fd_pixel\", ", "\"fd_pixel\", \"fd_data\", ", metric(&["fd_data"])),
+    ("metrics", "\"fd_pixel\", ", "\"fd_pixel\", \"fd_pixel_solution\", ", metric(&["fd_pixel_solution"])),
     ("grid", "\ngrid = \"quadratic\"", "\ngrid = \"trailing\"", cells(&[" at "])),
     ("grids", "\ngrid = \"quadratic\"", "\ngrids = [\"quadratic\"]", NOTHING),
     ("grids", "\ngrid = \"quadratic\"", "\ngrids = [\"quadratic\", \"trailing\"]", cells(&["on trailing"])),

@@ -9,6 +9,7 @@ use fewstep_sampler::{Grid, Method, Request, Schedule};
 pub const SIDE: usize = 4;
 pub const LEN: usize = 3 * SIDE * SIDE;
 /// Mean and variance of Gaussian data.
+// With a mean of 0 the state and its prediction would be the same but for a factor.
 pub const MEAN: f64 = 0.2;
 pub const VARIANCE: f64 = 0.25;
 

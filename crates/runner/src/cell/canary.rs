@@ -140,6 +140,11 @@ pub fn space(extractor: &dyn Extractor, size: usize) -> Result<String> {
     Ok(files::sha256(format!("{} {}", features(extractor, size)?, frechet()?).as_bytes()))
 }
 
+/// Of a distance between the features of two images.
+pub fn paired(extractor: &dyn Extractor, size: usize) -> Result<String> {
+    Ok(files::sha256(format!("{} {}", features(extractor, size)?, distance()).as_bytes()))
+}
+
 /// Of one image's features, `size`×`size`.
 fn features(extractor: &dyn Extractor, size: usize) -> Result<String> {
     let x: Vec<f32> = noise::cell(SEED, 0, 0, CHANNELS * size * size).collect();

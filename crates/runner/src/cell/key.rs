@@ -11,7 +11,7 @@ use super::{canary::Canary, sampler::Sampler};
 use crate::{
     failure::{Failure, Result},
     files,
-    results::Metric,
+    results::{Metric, Noise},
 };
 
 /// SHA-256 in hexadecimal.
@@ -108,6 +108,29 @@ pub fn frechet(metric: Metric, extractor: &dyn Extractor, reference: &Statistics
     let numbers: Vec<u8> =
         reference.gaussian.mean().iter().copied().chain(columns).flat_map(f64::to_le_bytes).collect();
     Key::of("frechet", &(metric, extractor.identity(), files::sha256(&numbers), canary))
+}
+
+/// Of the features of converged samples: of `plan` from the seed's `noise`, or of the network's formula where there is no plan.
+pub fn converged(
+    sampler: &Sampler,
+    canary: &Canary,
+    plan: Option<&Plan>,
+    (seed, noise): (u64, Noise),
+    samples: usize,
+    extractor: &dyn Extractor,
+    features: &str,
+) -> Result<Key> {
+    let made = match plan {
+        Some(plan) => Key::of("run", &run(sampler, canary, plan))?,
+        None => Key::of("formula", &(sampler.predictor.identity(), sampler.size, &canary.sampling))?,
+    };
+    let other = noise == Noise::Other;
+    Key::of("converged", &(made.as_str(), seed, other, samples, extractor.identity(), features))
+}
+
+/// Of a measure in a feature space from converged samples, or of those samples' own.
+pub fn from_converged(metric: Metric, converged: &Key, own: bool, canary: &str) -> Result<Key> {
+    Key::of("from converged", &(metric, converged.as_str(), own, canary))
 }
 
 /// Of a Fréchet distance to moments that the network knows.

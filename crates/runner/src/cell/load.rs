@@ -16,17 +16,25 @@ use crate::{
     experiment::{CHANNELS, Experiment, Made, MethodEntry, NormaliserSource},
     failure::{Failure, Result},
     files,
-    results::Metric,
+    results::{Features, Metric},
 };
 
-/// A feature space with the data's statistics in it.
+/// A feature space.
 pub struct Space {
-    /// The metric that it gives.
-    pub metric: Metric,
+    /// Which.
+    pub features: Features,
     /// Images to features.
     pub extractor: Box<dyn Extractor>,
-    /// The data.
-    pub reference: Statistics,
+    /// What its code does.
+    pub canary: String,
+    /// The data, where a metric is measured from it.
+    pub data: Option<Data>,
+}
+
+/// The data's statistics in a feature space.
+pub struct Data {
+    /// Its moments.
+    pub statistics: Statistics,
     /// Of a distance to it.
     pub key: Key,
 }
@@ -81,9 +89,9 @@ impl Loaded {
     /// Loads everything.
     pub fn all(experiment: Experiment, device: DeviceName) -> Result<Self> {
         let mut loaded = Loaded::network(experiment, device)?;
-        for (metric, path) in loaded.experiment.references.clone() {
-            if loaded.experiment.metrics.contains(&metric) {
-                loaded.space(metric, &path, device)?;
+        for features in [Features::Inception, Features::Pixels] {
+            if loaded.experiment.metrics.iter().any(|metric| metric.features() == Some(features)) {
+                loaded.open(features, device)?;
             }
         }
         let start = Instant::now();
@@ -91,7 +99,7 @@ impl Loaded {
             let hash = match metric {
                 Metric::OdeRmse => canary::distance(),
                 Metric::FdData => canary::frechet()?,
-                Metric::Fid | Metric::FdPixel => continue,
+                _ => continue,
             };
             loaded.canary.metrics.insert(metric, hash);
         }
@@ -99,45 +107,71 @@ impl Loaded {
         Ok(loaded)
     }
 
-    fn space(&mut self, metric: Metric, path: &Path, device: DeviceName) -> Result<()> {
-        let extractor: Box<dyn Extractor> = match metric {
-            Metric::Fid => Box::new(inception(&self.sampler.device, device)?),
-            _ => Box::new(Pixel8),
+    /// A feature space that is open.
+    pub fn space(&self, features: Features) -> Option<&Space> {
+        self.spaces.iter().find(|space| space.features == features)
+    }
+
+    /// Opens a feature space, with the data's statistics where a metric needs them.
+    fn open(&mut self, features: Features, device: DeviceName) -> Result<()> {
+        let (extractor, of_data): (Box<dyn Extractor>, Metric) = match features {
+            Features::Inception => (Box::new(inception(&self.sampler.device, device)?), Metric::Fid),
+            Features::Pixels => (Box::new(Pixel8), Metric::FdPixel),
         };
         let size = self.sampler.size;
-        if metric == Metric::FdPixel {
+        if features == Features::Pixels {
             // Sides that cannot be pooled are found before anything is sampled.
             let blank = Images::new(size, size, vec![0; size * size * CHANNELS])?;
             extractor.features(&blank).map_err(Failure::request)?;
         }
-        let reference = statistics(path, &extractor.identity())?;
-        if let Some(dataset) = &self.experiment.dataset
-            && *dataset != reference.dataset
-        {
-            return Err(Failure::Request(format!(
+        let (metrics, references) = (&self.experiment.metrics, &self.experiment.references);
+        let path = references.iter().find(|(metric, _)| *metric == of_data && metrics.contains(metric));
+        let path = path.map(|(_, path)| path.clone());
+        let read = path.as_ref().map(|path| self.reference(path, &extractor.identity())).transpose()?;
+        let start = Instant::now();
+        let canary = canary::space(extractor.as_ref(), size)?;
+        tell(start, of_data.name(), &canary);
+        if let Some(path) = &path {
+            self.assets.insert(format!("{}-statistics", of_data.name()), files::sha256_of(path)?);
+        }
+        if !extractor.identity().weights.is_empty() {
+            self.assets.insert(format!("{}-weights", of_data.name()), extractor.identity().weights);
+        }
+        let key = |statistics: &Statistics| key::frechet(of_data, extractor.as_ref(), statistics, &canary);
+        let data = read.map(|statistics| Ok::<_, Failure>(Data { key: key(&statistics)?, statistics })).transpose()?;
+        for metric in self.experiment.metrics.iter().filter(|metric| metric.features() == Some(features)) {
+            let hash = match metric {
+                Metric::FeatureRmse => canary::paired(extractor.as_ref(), size)?,
+                _ => canary.clone(),
+            };
+            self.canary.metrics.insert(*metric, hash);
+        }
+        self.spaces.push(Space { features, extractor, canary, data });
+        Ok(())
+    }
+
+    /// Statistics of the experiment's data.
+    fn reference(&self, path: &Path, identity: &Identity) -> Result<Statistics> {
+        let reference = statistics(path, identity)?;
+        match &self.experiment.dataset {
+            Some(dataset) if *dataset != reference.dataset => Err(Failure::Request(format!(
                 "{}: statistics do not match: data set hash is '{}', but the experiment says '{dataset}'",
                 path.display(),
                 reference.dataset
-            )));
+            ))),
+            _ => Ok(reference),
         }
-        let start = Instant::now();
-        let hash = canary::space(extractor.as_ref(), size)?;
-        tell(start, metric.name(), &hash);
-        self.assets.insert(format!("{}-statistics", metric.name()), files::sha256_of(path)?);
-        if !extractor.identity().weights.is_empty() {
-            self.assets.insert(format!("{}-weights", metric.name()), extractor.identity().weights);
-        }
-        let key = key::frechet(metric, extractor.as_ref(), &reference, &hash)?;
-        self.canary.metrics.insert(metric, hash);
-        self.spaces.push(Space { metric, extractor, reference, key });
-        Ok(())
     }
 
     /// Features of a Fréchet metric's space.
     pub fn dimensions(&self) -> BTreeMap<String, usize> {
-        let spaces = self.spaces.iter().map(|space| (space.metric.name().to_owned(), space.extractor.dim()));
-        let data = self.experiment.metrics.contains(&Metric::FdData);
-        spaces.chain(data.then(|| (Metric::FdData.name().to_owned(), self.sampler.len()))).collect()
+        let dimension = |metric: &Metric| match (metric.features(), metric) {
+            (Some(features), _) => self.space(features).map(|space| space.extractor.dim()),
+            (None, Metric::FdData) => Some(self.sampler.len()),
+            _ => None,
+        };
+        let named = |metric: &Metric| Some((metric.name().to_owned(), dimension(metric)?));
+        self.experiment.metrics.iter().filter(|metric| metric.is_frechet()).filter_map(named).collect()
     }
 }
 

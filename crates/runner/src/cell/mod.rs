@@ -1,8 +1,11 @@
 //! One cell: a plan's samples from a network, what is measured of them, and the keys under which both are kept.
 
 mod canary;
+mod converged;
 mod curve;
 mod distance;
+mod figures;
+mod kept;
 mod key;
 mod load;
 mod measure;
@@ -14,6 +17,7 @@ mod reuse;
 mod sampler;
 mod solution;
 mod state;
+mod targets;
 mod trajectories;
 
 pub use curve::long_run;
@@ -25,4 +29,5 @@ pub use reuse::Reuse;
 pub use sampler::{Sampler, images_of, values};
 pub use solution::Solution;
 pub use state::{Cell, Done, Measurement, Wanted};
+pub use targets::{Needs, Targets};
 pub use trajectories::{Trajectories, network};

@@ -97,6 +97,11 @@ impl Sampler {
         Ok(all)
     }
 
+    /// x_T of images `range` for converged samples from other noise than any cell's.
+    pub fn converged_noise(&self, seed: u64, range: Range<usize>) -> Tensor<4> {
+        self.tensor(range, |k, len| noise::converged(seed, k, len))
+    }
+
     fn tensor<I: Iterator<Item = f32>>(&self, range: Range<usize>, image: impl Fn(u64, usize) -> I) -> Tensor<4> {
         let shape = [range.len(), CHANNELS, self.size, self.size];
         let values: Vec<f32> = range.flat_map(|k| image(k as u64, self.len())).collect();

@@ -6,17 +6,15 @@
 //! are shorter it vanishes (results/solution). With N evaluations on this grid the longest step has 2T/N timesteps: 4 for N = T/2.
 //! How far the solution can be believed is measured, on its first images, against one with twice the evaluations.
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{ops::Range, path::Path};
 
+use burn::tensor::Tensor;
 use fewstep_sampler::{Grid, Plan, Request};
-use serde::{Deserialize, Serialize};
 
 use super::{
     curve::long_run,
     distance::squared_error,
+    kept::{self, Numbers},
     key::{self, Key},
     load::Loaded,
     sampler::values,
@@ -24,19 +22,17 @@ use super::{
 use crate::{
     experiment::SolutionSpec,
     failure::{Failure, Result},
-    files,
     progress::Progress,
 };
 
 /// Images that are solved again with twice the evaluations: their distance is a mean over so many thousand pixels that more
 /// would not change what is said of it.
 const CHECKED: usize = 8;
+const NAME: &str = "solution";
 
 /// x_0 of the first images of a seed.
 #[derive(Debug, Clone)]
 pub struct Solution {
-    /// What it depends on.
-    pub key: Key,
     /// Of a cell's samples by the very same run; none of a formula.
     run: Option<Key>,
     /// Evaluations an image that the network counted.
@@ -45,16 +41,6 @@ pub struct Solution {
     pub x: Vec<f32>,
     /// Mean squared distance of each of the first images to its solution with twice the evaluations; 0 for a formula.
     pub check: Vec<f64>,
-}
-
-/// What is kept beside the numbers.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    key: String,
-    counted: f64,
-    check: Vec<f64>,
-    /// Of the numbers' file.
-    sha256: String,
 }
 
 /// The grid of solutions.
@@ -87,10 +73,15 @@ impl Solution {
         }
     }
 
+    /// Whether a cell's samples with this key are of the very same run.
+    pub fn is_of(&self, cell: &Key) -> bool {
+        self.run.as_ref() == Some(cell)
+    }
+
     /// x_0 of the first of the images `range` of a cell, where its run is the one that they were found with.
     pub fn beginning(&self, cell: &Key, range: &Range<usize>, len: usize) -> &[f32] {
         let end = (range.end * len).min(self.x.len());
-        let known = self.x.get(range.start * len..end).filter(|_| self.run.as_ref() == Some(cell));
+        let known = self.x.get(range.start * len..end).filter(|_| self.is_of(cell));
         known.unwrap_or_default()
     }
 
@@ -112,15 +103,14 @@ impl Solution {
         progress: &Progress,
     ) -> Result<Self> {
         let key = Solution::key(loaded, spec, seed)?;
-        let Some(nfe) = spec.nfe else { return Solution::exact(loaded, spec, seed, key) };
+        let Some(nfe) = spec.nfe else { return Solution::exact(loaded, spec, seed) };
         let [plan, finer] = plans(loaded, nfe)?;
         let samples = loaded.experiment.samples;
         let run = Some(key::samples(&loaded.sampler, &loaded.canary, &plan, seed, samples)?);
-        let files = kept_at(folder, &key);
-        let kept = if fresh { None } else { read(&files, &key, spec.samples * loaded.sampler.len()) };
-        if let Some((kept, x)) = kept {
+        let kept = if fresh { None } else { kept::read(folder, NAME, &key, spec.samples * loaded.sampler.len()) };
+        if let Some(Numbers { counted, check, values: x }) = kept {
             progress.skip(spec.work());
-            return Ok(Solution { key, run, counted: kept.counted, x, check: kept.check });
+            return Ok(Solution { run, counted, x, check });
         }
         progress.say(format!("solution with {nfe} evaluations, seed {seed}"));
         let before = loaded.sampler.asked();
@@ -129,12 +119,13 @@ impl Solution {
         let finer = solve(loaded, &finer, seed, spec.checked(), progress)?;
         let len = loaded.sampler.len();
         let check: Vec<f64> = x.chunks(len).zip(finer.chunks(len)).map(|(x, y)| squared_error(x, y)).collect();
-        let solution = Solution { key, run, counted, x, check };
-        solution.write(&files)?;
-        Ok(solution)
+        let numbers = Numbers { counted, check, values: x };
+        kept::write(folder, NAME, &key, &numbers)?;
+        let Numbers { check, values: x, .. } = numbers;
+        Ok(Solution { run, counted, x, check })
     }
 
-    fn exact(loaded: &Loaded, spec: &SolutionSpec, seed: u64, key: Key) -> Result<Self> {
+    fn exact(loaded: &Loaded, spec: &SolutionSpec, seed: u64) -> Result<Self> {
         let mut x = Vec::new();
         loaded.sampler.batches(
             spec.samples,
@@ -144,35 +135,19 @@ impl Solution {
                 Ok(())
             },
         )?;
-        Ok(Solution { key, run: None, counted: 0.0, x, check: vec![0.0; spec.checked()] })
-    }
-
-    /// The numbers first: what says that they are there is written when they are.
-    fn write(&self, [description, numbers]: &[PathBuf; 2]) -> Result<()> {
-        let bytes: Vec<u8> = self.x.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let (key, sha256) = (self.key.as_str().to_owned(), files::sha256(&bytes));
-        let kept = Kept { key, counted: self.counted, check: self.check.clone(), sha256 };
-        files::write(numbers, &bytes)?;
-        files::write(description, files::seal(&toml::to_string(&kept).map_err(Failure::run)?).as_bytes())
+        Ok(Solution { run: None, counted: 0.0, x, check: vec![0.0; spec.checked()] })
     }
 }
 
 /// x_0 by the network's formula.
 pub fn exact(loaded: &Loaded, seed: u64, range: Range<usize>) -> Result<Vec<f32>> {
-    let exact = loaded.sampler.predictor.solution(loaded.sampler.noise(seed, range));
+    formula(loaded, loaded.sampler.noise(seed, range))
+}
+
+/// x_0 of the x_T in `start` by the network's formula.
+pub fn formula(loaded: &Loaded, start: Tensor<4>) -> Result<Vec<f32>> {
+    let exact = loaded.sampler.predictor.solution(start);
     values(exact.ok_or_else(|| Failure::request("[solution] needs nfe: this model has no exact solution"))?)
-}
-
-fn kept_at(folder: &Path, key: &Key) -> [PathBuf; 2] {
-    ["toml", "f32"].map(|ending| folder.join(format!("solution-{}.{ending}", key.short())))
-}
-
-/// What is kept under this key, whole and unchanged; else nothing.
-fn read([description, numbers]: &[PathBuf; 2], key: &Key, len: usize) -> Option<(Kept, Vec<f32>)> {
-    let kept: Kept = toml::from_str(files::unseal(&std::fs::read_to_string(description).ok()?)?).ok()?;
-    let bytes = std::fs::read(numbers).ok()?;
-    let whole = kept.key == key.as_str() && bytes.len() == 4 * len && files::sha256(&bytes) == kept.sha256;
-    whole.then(|| (kept, bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()))
 }
 
 fn solve(loaded: &Loaded, plan: &Plan, seed: u64, samples: usize, progress: &Progress) -> Result<Vec<f32>> {
@@ -192,6 +167,11 @@ impl SolutionSpec {
     /// Evaluations of one seed.
     pub fn work(&self) -> u64 {
         self.nfe.map_or(0, |nfe| nfe * (self.samples + 2 * self.checked())) as u64
+    }
+
+    /// The solution of all `samples` images of a cell, with the evaluations of those whose Fréchet distances are the floor.
+    pub fn of_all(self, samples: usize) -> Self {
+        SolutionSpec { nfe: self.floor, samples, floor: self.floor }
     }
 
     fn checked(&self) -> usize {

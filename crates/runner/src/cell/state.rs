@@ -6,15 +6,16 @@ use fewstep_sampler::Plan;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    converged,
     key::{self, Key},
-    load::Loaded,
+    load::{Loaded, Space},
     solution::{self, Solution},
 };
 use crate::{
     experiment::{Made, MethodEntry, SolutionSpec},
     failure::{Failure, Result},
     files,
-    results::{BUILD, Metric, Record, SOLUTION, rmse_error},
+    results::{BUILD, Metric, Noise, Record, SOLUTION, rmse_error},
 };
 
 /// A cell of an experiment.
@@ -77,7 +78,7 @@ impl Cell {
     }
 
     /// What is to be measured of it, with the keys. Of a method that solves no ODE there is no distance to its solution; the
-    /// solution's own is its distance to one with twice the evaluations.
+    /// solution's own is its distance to one with twice the evaluations, and from its own converged samples it has none.
     pub fn wanted(&self, loaded: &Loaded, solution: Option<&Key>) -> Result<Vec<Wanted>> {
         let stochastic = self.entry.as_ref().is_some_and(|entry| entry.is_stochastic(self.nfe));
         let canary = |metric| loaded.canary.metrics.get(&metric).map_or("", String::as_str);
@@ -88,7 +89,18 @@ impl Cell {
             }
             Metric::FdData => key::frechet_to_data(canary(metric)).map(Some),
             Metric::Fid | Metric::FdPixel => {
-                Ok(loaded.spaces.iter().find(|space| space.metric == metric).map(|space| space.key.clone()))
+                let space = metric.features().and_then(|features| loaded.space(features));
+                Ok(space.and_then(|space| space.data.as_ref()).map(|data| data.key.clone()))
+            }
+            Metric::FidPaired if self.entry.is_none() => Ok(None),
+            Metric::FidSolution | Metric::FidPaired | Metric::FeatureRmse | Metric::FdPixelSolution => {
+                let space = metric.features().and_then(|features| loaded.space(features));
+                let of = space.zip(metric.noise()).filter(|_| !(stochastic && metric.is_paired()));
+                let key = |(space, noise): (&Space, Noise)| {
+                    let converged = converged::key(loaded, space, noise, self.seed)?;
+                    key::from_converged(metric, &converged, self.entry.is_none(), canary(metric))
+                };
+                of.map(key).transpose()
             }
         };
         let wanted =
@@ -128,11 +140,8 @@ impl Cell {
             ..self.description()
         };
         for measurement in done.current(wanted) {
-            record.set(measurement.metric, measurement.value);
+            record.set(measurement.metric, measurement.value, measurement.error());
             record.seconds_features += measurement.seconds;
-            if measurement.metric == Metric::OdeRmse {
-                record.ode_rmse_error = measurement.error();
-            }
         }
         record
     }
@@ -171,6 +180,26 @@ pub struct Wanted {
     pub key: Key,
 }
 
+impl Wanted {
+    /// Nothing measured: of samples that are not finite.
+    pub fn blank(&self) -> Measurement {
+        let (key, build) = (self.key.as_str().to_owned(), BUILD.to_owned());
+        Measurement { metric: self.metric, key, build, ..Measurement::default() }
+    }
+
+    /// A value.
+    pub fn of_value(&self, value: f64) -> Measurement {
+        Measurement { value: Some(value), ..self.blank() }
+    }
+
+    /// A root mean square of these squares, one an image.
+    pub fn of_images(&self, per_image: Vec<f64>) -> Measurement {
+        // Image by image, so that the batch size does not change the last bits.
+        let mean = per_image.iter().sum::<f64>() / per_image.len().max(1) as f64;
+        Measurement { value: Some(mean.sqrt()), per_image, ..self.blank() }
+    }
+}
+
 /// One metric of a cell.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -185,19 +214,11 @@ pub struct Measurement {
     pub value: Option<f64>,
     /// In the feature extractor and the distance.
     pub seconds: f64,
-    /// Of a mean over images: each one's mean squared distance.
+    /// Of a root mean square over images: each one's squared distance.
     pub per_image: Vec<f64>,
 }
 
 impl Measurement {
-    /// A root mean square of these mean squares.
-    pub fn of_images(key: &Key, per_image: Vec<f64>) -> Self {
-        // Image by image, so that the batch size does not change the last bits.
-        let mean = per_image.iter().sum::<f64>() / per_image.len().max(1) as f64;
-        let (key, build) = (key.as_str().to_owned(), BUILD.to_owned());
-        Measurement { metric: Metric::OdeRmse, key, build, value: Some(mean.sqrt()), seconds: 0.0, per_image }
-    }
-
     /// Standard error, of a mean over images.
     pub fn error(&self) -> Option<f64> {
         self.value.and_then(|value| rmse_error(&self.per_image, value))

@@ -14,14 +14,17 @@ use super::{
     selection::Selection,
 };
 use crate::{
-    cell::{Cell, Done, INCEPTION_COST, Loaded, Measurement, Reuse, Samples, Solution, Wanted, measure, normaliser},
+    cell::{
+        Cell, Done, INCEPTION_COST, Loaded, Measurement, Needs, Reuse, Samples, Solution, Targets, Wanted, measure,
+        normaliser,
+    },
     cli,
     experiment::{Experiment, Made, MethodEntry},
     failure::{Failure, Result},
     files,
     progress::Progress,
     report::mosaic,
-    results::{Folder, Metric, NORMALISER_ASSET, published},
+    results::{Features, Folder, Metric, NORMALISER_ASSET, published},
 };
 use written::reference;
 
@@ -105,39 +108,24 @@ impl Sweep {
             asked.map(lacking).filter(|(_, lacking)| !lacking.is_empty()).collect();
         let progress = Progress::new(self.work(&pending), "evaluations");
         let before = self.loaded.sampler.predictor.evaluated();
-        let mut solution: Option<(u64, Solution)> = None;
+        let needs = self.needs(&pending);
+        let mut found: Option<(u64, Targets)> = None;
         let total = pending.len();
         for (count, (i, mut lacking)) in pending.into_iter().enumerate() {
             let seed = self.cells[i].seed;
-            if let Some(spec) = self.loaded.experiment.solution
-                && self.needs_solution(i, &lacking)
-                && solution.as_ref().is_none_or(|(of, _)| *of != seed)
-                && !self.unsolved.contains_key(&seed)
-            {
-                let kept = self.folder.join(KEPT);
-                match Solution::find(&self.loaded, &spec, seed, &kept, fresh, &progress) {
-                    Ok(found) => solution = Some((seed, found)),
-                    // What needs no solution is measured all the same.
-                    Err(Failure::Diverged { image, .. }) => {
-                        let said = format!(
-                            "the solution of image {image}, seed {seed}, is not finite: nothing is measured against it"
-                        );
-                        progress.line(&said);
-                        self.unsolved.insert(seed, said);
-                    }
-                    Err(error) => return Err(error),
-                }
+            if found.as_ref().is_none_or(|(of, _)| *of != seed) {
+                found = Some((seed, self.targets(seed, &needs[&seed], fresh, &progress)?));
             }
             if self.unsolved.contains_key(&seed) {
                 let own = self.cells[i].entry.is_none() && self.plan(i).is_none();
-                lacking.retain(|wanted| wanted.metric != Metric::OdeRmse && !own);
+                lacking.retain(|wanted| !wanted.metric.needs_solution() && !own);
                 if lacking.is_empty() {
                     continue;
                 }
             }
-            let of_seed = solution.as_ref().filter(|(of, _)| *of == seed).map(|(_, solution)| solution);
-            let found = self.cell(i, lacking, of_seed, fresh, &progress)?;
-            progress.line(&format!("cell {} of {total}: {}: {found}", count + 1, self.cells[i].name()));
+            let Some((_, targets)) = &found else { continue };
+            let said = self.cell(i, lacking, targets, fresh, &progress)?;
+            progress.line(&format!("cell {} of {total}: {}: {said}", count + 1, self.cells[i].name()));
             self.write()?;
         }
         progress.end();
@@ -148,11 +136,35 @@ impl Sweep {
         self.write()
     }
 
-    /// For a distance to it, or because its samples are the ones to measure.
-    fn needs_solution(&self, i: usize, lacking: &[Wanted]) -> bool {
-        let Cell { entry, plan, .. } = &self.cells[i];
-        let own = entry.is_none() && plan.is_some() && self.plan(i).is_none();
-        own || lacking.iter().any(|wanted| wanted.metric == Metric::OdeRmse)
+    /// What the pending cells of each seed are measured from: of the solution, distances to it, and its own samples.
+    fn needs(&self, pending: &[(usize, Vec<Wanted>)]) -> BTreeMap<u64, Needs> {
+        let mut all: BTreeMap<u64, Needs> = BTreeMap::new();
+        for (i, lacking) in pending {
+            let Cell { entry, plan, seed, .. } = &self.cells[*i];
+            let needs = all.entry(*seed).or_default();
+            needs.solution |= entry.is_none() && plan.is_some() && self.plan(*i).is_none();
+            lacking.iter().for_each(|wanted| needs.add(wanted.metric));
+        }
+        all
+    }
+
+    /// What the cells of a seed are measured from; nothing where a solution is not finite: what needs none is measured all the same.
+    fn targets(&mut self, seed: u64, needs: &Needs, fresh: bool, progress: &Progress) -> Result<Targets> {
+        let Some(spec) = self.loaded.experiment.solution.filter(|_| !needs.is_empty()) else {
+            return Ok(Targets::default());
+        };
+        let kept = self.folder.join(KEPT);
+        match Targets::find(&self.loaded, needs, (&spec, seed), (&kept, fresh), progress) {
+            Err(Failure::Diverged { image, .. }) => {
+                let said = format!(
+                    "the solution of image {image}, seed {seed}, is not finite: nothing is measured against it"
+                );
+                progress.line(&said);
+                self.unsolved.insert(seed, said);
+                Ok(Targets::default())
+            }
+            found => found,
+        }
     }
 
     /// A method's cell where it is selected; the solution's where any of its seed is.
@@ -178,14 +190,14 @@ impl Sweep {
     /// For the time left.
     fn work(&self, pending: &[(usize, Vec<Wanted>)]) -> u64 {
         let cells = pending.iter().map(|(i, lacking)| self.work_of(*i, lacking)).sum::<u64>();
-        let mut seeds: Vec<u64> = pending.iter().map(|(i, _)| self.cells[*i].seed).collect();
-        seeds.dedup();
-        cells + self.loaded.experiment.solution.map_or(0, |spec| spec.work()) * seeds.len() as u64
+        let Some(spec) = self.loaded.experiment.solution else { return cells };
+        let samples = self.loaded.experiment.samples;
+        cells + self.needs(pending).values().map(|needs| needs.work(&spec, samples)).sum::<u64>()
     }
 
     /// Of one cell.
     fn work_of(&self, i: usize, lacking: &[Wanted]) -> u64 {
-        let features = lacking.iter().any(|wanted| wanted.metric == Metric::Fid);
+        let features = lacking.iter().any(|wanted| wanted.metric.features() == Some(Features::Inception));
         let plan = self.plan(i).map_or(0, |plan| plan.nfe as u64);
         self.loaded.experiment.samples as u64 * (plan + if features { INCEPTION_COST } else { 0 })
     }
@@ -205,17 +217,17 @@ impl Sweep {
         &mut self,
         i: usize,
         mut lacking: Vec<Wanted>,
-        solution: Option<&Solution>,
+        targets: &Targets,
         fresh: bool,
         progress: &Progress,
     ) -> Result<String> {
         let kept = self.done[i].take().filter(|_| !fresh);
         progress.say(self.cells[i].name());
-        // The solution's own error is known with it, and is measured on no samples.
-        let is_own = |wanted: &Wanted| wanted.metric == Metric::OdeRmse && self.cells[i].entry.is_none();
-        let own = lacking.iter().position(is_own);
-        let own = own.map(|at| lacking.remove(at)).zip(solution);
-        let own = own.map(|(wanted, solution)| Measurement::of_images(&wanted.key, solution.check.clone()));
+        // The solution's own errors are known with it, and are measured on no samples.
+        let is_own = |wanted: &mut Wanted| !wanted.metric.is_frechet() && self.cells[i].entry.is_none();
+        let own = lacking.extract_if(.., is_own).collect::<Vec<Wanted>>();
+        let own = own.iter().filter_map(|wanted| Some(wanted.of_images(targets.check(wanted.metric)?.to_vec())));
+        let own: Vec<Measurement> = own.collect();
         let mut said = String::new();
         let mut done = match kept {
             Some(kept) if lacking.is_empty() => kept,
@@ -227,7 +239,7 @@ impl Sweep {
                         said = format!(", of the same samples as {}", self.cells[j].name());
                         done
                     }
-                    None => self.sample(i, &lacking, solution, progress)?,
+                    None => self.sample(i, &lacking, targets, progress)?,
                 };
                 match kept {
                     Some(kept) => kept.merge(new),
@@ -235,8 +247,8 @@ impl Sweep {
                 }
             }
         };
-        if let Some(own) = own {
-            let new = Done { measured: vec![own], ..done.clone() };
+        if !own.is_empty() {
+            let new = Done { measured: own, ..done.clone() };
             done = done.merge(new);
         }
         let cell = &self.cells[i];
@@ -253,14 +265,16 @@ impl Sweep {
     }
 
     /// What cell `i` lacks, of samples of its own.
-    fn sample(&self, i: usize, lacking: &[Wanted], solution: Option<&Solution>, progress: &Progress) -> Result<Done> {
+    fn sample(&self, i: usize, lacking: &[Wanted], targets: &Targets, progress: &Progress) -> Result<Done> {
         let (cell, count) = (&self.cells[i], self.loaded.experiment.samples);
-        let samples = match (self.plan(i), solution) {
-            (Some(plan), _) => Samples::Of(plan, count),
-            (None, Some(solution)) if cell.plan.is_some() => Samples::Kept(solution),
+        let all = targets.all_of(&cell.key).filter(|_| cell.entry.is_none());
+        let samples = match (all, self.plan(i), &targets.solution) {
+            (Some(all), ..) => Samples::Kept(all),
+            (None, Some(plan), _) => Samples::Of(plan, count),
+            (None, None, Some(solution)) if cell.plan.is_some() => Samples::Kept(solution),
             _ => Samples::Exact(count),
         };
-        let (mut done, first) = measure(&self.loaded, cell, samples, lacking, solution, progress)?;
+        let (mut done, first) = measure(&self.loaded, cell, samples, lacking, targets, progress)?;
         if let Some(first) = first {
             mosaic::write(&cell.picture(), &first)?;
             done.picture = files::sha256_of(&cell.picture())?;

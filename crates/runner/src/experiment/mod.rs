@@ -17,7 +17,12 @@ use fewstep_sampler::{Coefficients, Grid, Normaliser, Schedule};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{failure::Result, files, results::Metric, source::Source};
+use crate::{
+    failure::Result,
+    files,
+    results::{Metric, Noise},
+    source::Source,
+};
 pub use fit::{FitSpec, MAX_HISTORY, MAX_IMAGES, MAX_ROUNDS};
 use method::{Common, RawGrid, RawMethod};
 pub use method::{Made, MethodEntry};
@@ -53,7 +58,7 @@ pub struct Experiment {
     pub references: Vec<(Metric, PathBuf)>,
     /// Hash of the images behind the statistics.
     pub dataset: Option<String>,
-    /// The many-step solution for `ode_rmse`.
+    /// The many-step solution for `ode_rmse`, and the converged samples of the metrics that are measured from them.
     pub solution: Option<SolutionSpec>,
     /// Files of published figures to show beside.
     pub published: Vec<PathBuf>,
@@ -101,8 +106,8 @@ pub struct SolutionSpec {
     pub nfe: Option<usize>,
     /// Its first images are compared.
     pub samples: usize,
-    /// Evaluations of the images whose Fréchet distances are the floor, where those are not the compared ones: as many as `nfe`
-    /// unless said otherwise.
+    /// Evaluations of converged samples as many as a cell's: those whose Fréchet distances are the floor, and those that
+    /// features are measured from. As many as `nfe` unless said otherwise.
     pub floor: Option<usize>,
 }
 
@@ -198,7 +203,7 @@ impl Experiment {
 
     /// Whether a method has any of the metrics: one with noise in its steps solves no ODE, and has no distance to its solution.
     pub fn measures(&self, entry: &MethodEntry, nfe: usize) -> bool {
-        self.metrics.iter().any(|&metric| metric != Metric::OdeRmse || !entry.is_stochastic(nfe))
+        self.metrics.iter().any(|metric| !metric.is_paired() || !entry.is_stochastic(nfe))
     }
 }
 
@@ -258,7 +263,7 @@ impl Source<'_> {
             files.into_iter().filter_map(|(metric, file)| Some((metric, self.beside(file?)))).collect();
         for (metric, span) in &metrics {
             let missing = match metric {
-                Metric::OdeRmse => solution.is_none().then_some("a [solution] table".to_owned()),
+                metric if metric.needs_solution() => solution.is_none().then_some("a [solution] table".to_owned()),
                 Metric::FdData => match &model.kind {
                     ModelKind::Mixture(components) if components[0].mean.len() <= MAX_MOMENTS => None,
                     _ => Some(format!("kind 'gaussian' or 'mixture' of at most {MAX_MOMENTS} numbers")),
@@ -270,6 +275,13 @@ impl Source<'_> {
             };
             if let Some(missing) = missing {
                 return Err(self.error(span.clone(), format!("metric '{}' needs {missing}", metric.name())));
+            }
+            if metric.noise() == Some(Noise::Same) && samples * CHANNELS * model.size * model.size > MAX_SOLUTION {
+                let message = format!(
+                    "metric '{}' needs converged samples of {samples} images of this size; expected at most {MAX_SOLUTION} numbers",
+                    metric.name()
+                );
+                return Err(self.error(span.clone(), message));
             }
         }
         Ok(Experiment {
@@ -342,17 +354,17 @@ impl Source<'_> {
     /// A method with noise in its steps solves no ODE: where there is no other method and no other metric, nothing would be measured.
     fn measurable(&self, metrics: &[(Metric, Range<usize>)], methods: &[MethodEntry], nfe: &[usize]) -> Result<()> {
         let noisy = |entry: &MethodEntry| nfe.iter().all(|&nfe| !entry.has(nfe) || entry.is_stochastic(nfe));
-        match metrics {
-            [(Metric::OdeRmse, span)] if methods.iter().all(noisy) => {
-                let names: Vec<String> = methods.iter().map(|entry| format!("'{}'", entry.name())).collect();
-                let message = format!(
-                    "metric 'ode_rmse' is a distance to the ODE's solution, and {} solves none; expected another metric or method",
-                    names.join(", ")
-                );
-                Err(self.error(span.clone(), message))
-            }
-            _ => Ok(()),
-        }
+        let paired = metrics.iter().all(|(metric, _)| metric.is_paired());
+        let Some((metric, span)) = metrics.first().filter(|_| paired && methods.iter().all(noisy)) else {
+            return Ok(());
+        };
+        let names: Vec<String> = methods.iter().map(|entry| format!("'{}'", entry.name())).collect();
+        let message = format!(
+            "metric '{}' is a distance to the ODE's solution, and {} solves none; expected another metric or method",
+            metric.name(),
+            names.join(", ")
+        );
+        Err(self.error(span.clone(), message))
     }
 
     /// So many evaluations that the curve through them is a normaliser.

@@ -1,6 +1,6 @@
 //! Texts whose tables and figures are made of cells: what stands between `<!-- kind: key=value | … -->` and `<!-- end -->`.
 //!
-//! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent), `grids` (every
+//! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent), `wins` (on how many images it is closer), `grids` (every
 //! solver on its best grid), and within a sentence `value` (one
 //! figure) and `change` (one change, of the method under score normalisation; in brackets where it is not beyond its error). Keys:
 //! `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table with semicolons
@@ -20,7 +20,7 @@ use crate::{
 const OPEN: &str = "<!-- ";
 const CLOSE: &str = " -->";
 const END: &str = "<!-- end -->";
-const KINDS: [&str; 6] = ["table", "changes", "grids", "value", "change", "csv"];
+const KINDS: [&str; 7] = ["table", "changes", "wins", "grids", "value", "change", "csv"];
 
 /// `text` with every block written anew; `results` holds the folders.
 ///
@@ -119,6 +119,12 @@ fn block(
                 "\n{}",
                 changes.ok_or_else(|| Failure::request("no method with and without score normalisation"))?
             ))
+        }
+        "wins" => {
+            let wins = super::wins::table(folder, &normalised_pairs(&folder.records), metric, &nfes);
+            let wins =
+                wins.ok_or_else(|| Failure::request("no images of a method with and without score normalisation"))?;
+            Ok(format!("\n{wins}"))
         }
         "change" => match (all.as_slice(), nfes.as_slice()) {
             ([one], [nfe]) => change(folder, &every, one, *nfe, metric),

@@ -8,6 +8,7 @@ pub mod mosaic;
 mod published;
 pub mod score_curve;
 pub mod table;
+pub mod wins;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

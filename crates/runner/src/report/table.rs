@@ -119,6 +119,10 @@ pub fn section(results: &Folder, metric: Metric, all: &[Series], floor: Option<&
         text.push_str(if floor.is_some() { ", – what does not lie above the first row:\n\n" } else { ":\n\n" });
         text.push_str(&changes);
     }
+    if let Some(wins) = super::wins::table(results, &pairs, metric, &all_nfes(all)) {
+        text.push_str("\nImages that score normalisation brings closer, in percent of those that differ (p: exact two-sided sign test):\n\n");
+        text.push_str(&wins);
+    }
     text
 }
 
@@ -170,6 +174,7 @@ fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Floor>
     if metric == Metric::Fid && samples < 50_000 {
         notes.push("FID is biased upwards below 50 000 images: compare within this table only.".into());
     }
+    notes.extend(explanation(metric).map(str::to_owned));
     let known = all.iter().any(|series| series.points.values().any(|point| point.error().is_some()));
     notes.push(match (known, metric.is_frechet()) {
         (false, true) => "One seed: the error of a Fréchet distance is not known, so that nothing is in bold.".into(),
@@ -182,6 +187,25 @@ fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Floor>
         notes.push("Diverged: samples that are not finite, from the named image and step on.".into());
     }
     notes
+}
+
+/// What a figure is, where its name does not say it.
+fn explanation(metric: Metric) -> Option<&'static str> {
+    match metric {
+        Metric::FidSolution | Metric::FdPixelSolution => Some(
+            "Against converged samples of the same network, as many, from other noise: what the sampler alone is off by, 0 in the limit of many \
+             images whatever the network is worth. The first row is what two such sets of converged samples are apart.",
+        ),
+        Metric::FidPaired => Some(
+            "Against converged samples of the same noise: 0 for a solver without error at any number of images. Noise that both have in common \
+             cancels, so that these are below `fid_solution`, and no first row is to be taken off.",
+        ),
+        Metric::FeatureRmse => Some(
+            "L2 distance of 2048 features, root mean square over images. Its square is the cost of moving each image's features to its converged \
+             sample's, and so above `fid_paired`, the least that such moves can cost.",
+        ),
+        Metric::Fid | Metric::FdPixel | Metric::FdData | Metric::OdeRmse => None,
+    }
 }
 
 /// Rows methods, columns NFE.
@@ -204,7 +228,7 @@ pub fn values(all: &[Series], floor: Option<&Floor>, metric: Metric, nfes: &[u32
     text
 }
 
-fn header(nfes: &[u32]) -> String {
+pub(super) fn header(nfes: &[u32]) -> String {
     // Writing to a string cannot fail.
     let mut text = "| method |".to_owned();
     nfes.iter().for_each(|nfe| _ = write!(text, " {nfe} |"));
@@ -334,7 +358,7 @@ mod tests {
                 ode_rmse: Some(rmse),
                 ..Record::default()
             };
-            folder.per_image.insert(record.cell(), squares.to_vec());
+            folder.per_image.insert((record.cell(), Metric::OdeRmse), squares.to_vec());
             folder.records.push(record);
         }
         let solution = Record {

@@ -32,7 +32,6 @@ pub struct Comparison {
 /// Compares `first` with `second`.
 pub fn compare(first: &Folder, second: &Folder) -> Comparison {
     let mut found = Comparison { expected: second.records.len(), ..Comparison::default() };
-    let floor = floor(first, second);
     for a in &first.records {
         let Some(b) = second.records.iter().find(|b| b.cell() == a.cell()) else {
             found.only_first.push(name(a));
@@ -40,7 +39,7 @@ pub fn compare(first: &Folder, second: &Folder) -> Comparison {
         };
         found.common += 1;
         let unlike = unlike(a, b);
-        let figures = figures((first, a), (second, b), floor);
+        let figures = figures((first, a), (second, b));
         found.equal += usize::from(unlike.is_empty() && figures.is_empty());
         found.unlike.extend(unlike);
         found.differing.extend(figures);
@@ -51,19 +50,13 @@ pub fn compare(first: &Folder, second: &Folder) -> Comparison {
 }
 
 /// Figures of both that differ in any bit. How long it took is none.
-fn figures((first, a): (&Folder, &Record), (second, b): (&Folder, &Record), floor: f64) -> Vec<Figure> {
+fn figures((first, a): (&Folder, &Record), (second, b): (&Folder, &Record)) -> Vec<Figure> {
     let figure = |metric: Metric| {
         let values = a.metric(metric).zip(b.metric(metric)).filter(|(a, b)| a != b)?;
-        let images = first.per_image.get(&a.cell()).zip(second.per_image.get(&b.cell()));
-        let difference = images.filter(|_| metric == Metric::OdeRmse);
-        let difference = difference.and_then(|(a, b)| rmse_difference((a, values.0), (b, values.1)));
-        Some(Figure {
-            cell: name(a),
-            metric: metric.name(),
-            values,
-            difference,
-            floor: if metric == Metric::OdeRmse { floor } else { 0.0 },
-        })
+        let images = first.per_image.get(&(a.cell(), metric)).zip(second.per_image.get(&(b.cell(), metric)));
+        let difference = images.and_then(|(a, b)| rmse_difference((a, values.0), (b, values.1)));
+        let floor = if metric.is_frechet() { 0.0 } else { floor(first, second, metric) };
+        Some(Figure { cell: name(a), metric: metric.name(), values, difference, floor })
     };
     let spent = a.nfe_measured.zip(b.nfe_measured).filter(|(a, b)| a != b);
     let spent = spent.map(|values| Figure { cell: name(a), metric: SPENT, values, difference: None, floor: 0.0 });
@@ -208,7 +201,7 @@ mod tests {
     fn folder(records: Vec<Record>) -> Folder {
         let images = |record: &Record| {
             let mean = record.ode_rmse.unwrap_or(0.0).powi(2);
-            (record.cell(), vec![0.8 * mean, 1.2 * mean, 0.9 * mean, 1.1 * mean])
+            ((record.cell(), Metric::OdeRmse), vec![0.8 * mean, 1.2 * mean, 0.9 * mean, 1.1 * mean])
         };
         Folder { per_image: records.iter().map(images).collect(), records, ..Folder::default() }
     }
@@ -230,7 +223,7 @@ mod tests {
         let mut b = folder(vec![record(5, 0.1001), record(10, 0.5), record(50, 0.3)]);
         // The first differs up and down, image by image; the second in one way.
         let up_and_down: Vec<f64> = [0.0072, 0.0128, 0.0081, 0.01198].to_vec();
-        b.per_image.insert(b.records[0].cell(), up_and_down);
+        b.per_image.insert((b.records[0].cell(), Metric::OdeRmse), up_and_down);
         let text = compare(&a, &b).to_string();
         assert!(text.starts_with("differs: 0 of 2 cells are equal"), "{text}");
         assert!(text.contains("2 figures differ, 1 beyond rounding or the noise; the largest"), "{text}");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{folder::Folder, series::Difference};
+use super::{folder::Folder, metric::Metric, series::Difference};
 
 /// A figure that two folders have in common.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +84,7 @@ impl fmt::Display for Figure {
 
 /// What a distance to the solution is uncertain by: the larger of the two folders' solutions' own errors, below which the tables say
 /// that nothing counts, and single precision where the solution has a formula.
-pub fn floor(first: &Folder, second: &Folder) -> f64 {
+pub fn floor(first: &Folder, second: &Folder, metric: Metric) -> f64 {
     let solutions = first.records.iter().chain(&second.records).filter(|record| record.is_solution());
-    solutions.filter_map(|record| record.ode_rmse).fold(ROUNDING, f64::max)
+    solutions.filter_map(|record| record.metric(metric)).fold(ROUNDING, f64::max)
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, io::Cursor, path::Path};
 use polars::prelude::*;
 
 use super::{
+    metric::Metric,
     provenance::{self, Provenance},
     published,
     record::Record,
@@ -14,8 +15,12 @@ use crate::{
     files,
 };
 
-/// Mean squared distance of each image to its solution, by [`Record::cell`].
-pub type PerImage = BTreeMap<String, Vec<f64>>;
+/// Squared distance of each image to what it is measured from, by [`Record::cell`] and metric.
+pub type PerImage = BTreeMap<(String, Metric), Vec<f64>>;
+
+/// Metrics that are root mean squares over images, and the columns of their images' squares.
+const SQUARES: [(Metric, &str); 2] =
+    [(Metric::OdeRmse, "squared_error"), (Metric::FeatureRmse, "squared_feature_distance")];
 
 /// What a results folder holds.
 #[derive(Debug, Clone, Default)]
@@ -131,7 +136,12 @@ fn frame(records: &[Record]) -> PolarsResult<DataFrame> {
         seed,
         samples,
         fid,
+        fid_solution,
+        fid_paired,
+        feature_rmse,
+        feature_rmse_error,
         fd_pixel,
+        fd_pixel_solution,
         fd_data,
         ode_rmse,
         ode_rmse_error,
@@ -145,22 +155,25 @@ fn frame(records: &[Record]) -> PolarsResult<DataFrame> {
     DataFrame::new(records.len(), columns)
 }
 
-/// One row an image of every cell: `cell, image, squared_error`.
+/// One row an image of every cell: `cell, image, squared_error`, and a column of each further metric that has images.
 fn images(records: &[Record], per_image: &PerImage) -> PolarsResult<DataFrame> {
-    let (mut cells, mut numbers, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut cells, mut numbers, mut squares) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
     for cell in records.iter().map(Record::cell) {
-        for (image, value) in per_image.get(&cell).into_iter().flatten().enumerate() {
-            cells.push(cell.clone());
-            numbers.push(image as u32);
-            values.push(*value);
+        let of = SQUARES.map(|(metric, _)| per_image.get(&(cell.clone(), metric)).map_or(&[][..], Vec::as_slice));
+        let count = of.iter().map(|of| of.len()).max().unwrap_or(0);
+        cells.extend(std::iter::repeat_n(cell, count));
+        numbers.extend(0..count as u32);
+        for (squares, of) in squares.iter_mut().zip(of) {
+            squares.extend((0..count).map(|image| of.get(image).copied()));
         }
     }
-    let columns = vec![
-        Column::new("cell".into(), cells),
-        Column::new("image".into(), numbers),
-        Column::new("squared_error".into(), values),
-    ];
-    let rows = columns[0].len();
+    let rows = cells.len();
+    let mut columns = vec![Column::new("cell".into(), cells), Column::new("image".into(), numbers)];
+    for ((metric, name), squares) in SQUARES.into_iter().zip(squares) {
+        if metric == Metric::OdeRmse || squares.iter().any(Option::is_some) {
+            columns.push(Column::new(name.into(), squares));
+        }
+    }
     DataFrame::new(rows, columns)
 }
 
@@ -174,12 +187,16 @@ fn read_images(path: &Path) -> Result<PerImage> {
     let bytes = std::fs::read(path).map_err(Failure::file(path))?;
     let frame = ParquetReader::new(Cursor::new(bytes)).finish().map_err(|error| wrong(&error))?;
     let cells = frame.column("cell").and_then(|column| column.str().cloned()).map_err(|error| wrong(&error))?;
-    let values =
-        frame.column("squared_error").and_then(|column| column.f64().cloned()).map_err(|error| wrong(&error))?;
     let mut all = PerImage::new();
-    for (cell, value) in cells.iter().zip(values.iter()) {
-        if let (Some(cell), Some(value)) = (cell, value) {
-            all.entry(cell.to_owned()).or_default().push(value);
+    for (metric, name) in SQUARES {
+        if metric != Metric::OdeRmse && frame.column(name).is_err() {
+            continue;
+        }
+        let values = frame.column(name).and_then(|column| column.f64().cloned()).map_err(|error| wrong(&error))?;
+        for (cell, value) in cells.iter().zip(values.iter()) {
+            if let (Some(cell), Some(value)) = (cell, value) {
+                all.entry((cell.to_owned(), metric)).or_default().push(value);
+            }
         }
     }
     Ok(all)

@@ -6,26 +6,65 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Fréchet distance between FID-Inception features.
+    /// Fréchet distance between FID-Inception features of the samples and of the data.
     #[default]
     Fid,
+    /// The same to the network's own converged samples from other noise: the sampler's error alone, 0 in the limit of many images.
+    FidSolution,
+    /// The same to the network's own converged samples from the same noise.
+    FidPaired,
+    /// Root-mean-square L2 distance of each image's FID-Inception features to those of its own converged sample.
+    FeatureRmse,
     /// Fréchet distance between pixels pooled to 8×8.
     FdPixel,
+    /// The same to the network's own converged samples from other noise.
+    FdPixelSolution,
     /// Fréchet distance between samples as the sampler left them and an oracle's exact moments.
     FdData,
     /// Root-mean-square pixel distance to the many-step solution from the same noise.
     OdeRmse,
 }
 
+/// A space of features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Features {
+    /// FID-Inception's pool3.
+    Inception,
+    /// Pixels pooled to 8×8.
+    Pixels,
+}
+
+/// Where the network's converged samples come from that a metric compares with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Noise {
+    /// The cell's own x_T, image by image.
+    Same,
+    /// Noise that no cell has.
+    Other,
+}
+
 impl Metric {
     /// All metrics, in the order of the columns.
-    pub const ALL: [Metric; 4] = [Metric::Fid, Metric::FdPixel, Metric::FdData, Metric::OdeRmse];
+    pub const ALL: [Metric; 8] = [
+        Metric::Fid,
+        Metric::FidSolution,
+        Metric::FidPaired,
+        Metric::FeatureRmse,
+        Metric::FdPixel,
+        Metric::FdPixelSolution,
+        Metric::FdData,
+        Metric::OdeRmse,
+    ];
 
     /// The column's name.
     pub fn name(self) -> &'static str {
         match self {
             Metric::Fid => "fid",
+            Metric::FidSolution => "fid_solution",
+            Metric::FidPaired => "fid_paired",
+            Metric::FeatureRmse => "feature_rmse",
             Metric::FdPixel => "fd_pixel",
+            Metric::FdPixelSolution => "fd_pixel_solution",
             Metric::FdData => "fd_data",
             Metric::OdeRmse => "ode_rmse",
         }
@@ -40,7 +79,13 @@ impl Metric {
     pub fn title(self) -> &'static str {
         match self {
             Metric::Fid => "FID (pytorch-fid's Inception, pool3)",
+            Metric::FidSolution => "FID to the network's converged samples from other noise",
+            Metric::FidPaired => "FID to the network's converged samples from the same noise",
+            Metric::FeatureRmse => "RMS distance of Inception features to the same image's converged sample",
             Metric::FdPixel => "Fréchet distance of 8×8 pixels",
+            Metric::FdPixelSolution => {
+                "Fréchet distance of 8×8 pixels to the network's converged samples from other noise"
+            }
             Metric::FdData => "Fréchet distance to the data's exact moments",
             Metric::OdeRmse => "RMS distance to the ODE's solution",
         }
@@ -48,6 +93,34 @@ impl Metric {
 
     /// Whether it is one distance between two sets of images, biased upwards where these are small, and no mean over images.
     pub fn is_frechet(self) -> bool {
-        self != Metric::OdeRmse
+        !matches!(self, Metric::OdeRmse | Metric::FeatureRmse)
+    }
+
+    /// The features that it is measured in, of 8-bit images; none where it is measured of samples as the sampler left them.
+    pub fn features(self) -> Option<Features> {
+        match self {
+            Metric::Fid | Metric::FidSolution | Metric::FidPaired | Metric::FeatureRmse => Some(Features::Inception),
+            Metric::FdPixel | Metric::FdPixelSolution => Some(Features::Pixels),
+            Metric::FdData | Metric::OdeRmse => None,
+        }
+    }
+
+    /// The noise of the converged samples whose features it is measured from; none where it is measured from anything else.
+    pub fn noise(self) -> Option<Noise> {
+        match self {
+            Metric::FidSolution | Metric::FdPixelSolution => Some(Noise::Other),
+            Metric::FidPaired | Metric::FeatureRmse => Some(Noise::Same),
+            Metric::Fid | Metric::FdPixel | Metric::FdData | Metric::OdeRmse => None,
+        }
+    }
+
+    /// Whether it is measured from what many steps give.
+    pub fn needs_solution(self) -> bool {
+        self == Metric::OdeRmse || self.noise().is_some()
+    }
+
+    /// Whether it compares each image with what the ODE makes of its own noise, which a method with noise in its steps does not solve.
+    pub fn is_paired(self) -> bool {
+        self == Metric::OdeRmse || self.noise() == Some(Noise::Same)
     }
 }

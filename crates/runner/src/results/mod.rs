@@ -10,13 +10,15 @@ mod provenance;
 pub mod published;
 mod record;
 mod series;
+mod sign_test;
 
 pub use compare::compare;
 pub use folder::{Folder, PerImage};
 pub use grids::Grids;
-pub use metric::Metric;
+pub use metric::{Features, Metric, Noise};
 pub use provenance::{BUILD, BURN, NORMALISER_ASSET, Provenance, count};
 pub use record::{Record, SOLUTION};
 #[cfg(test)]
 pub use series::Value;
 pub use series::{Difference, Point, Series, labels, normalised_pairs, rmse_error, series};
+pub use sign_test::Wins;

@@ -45,7 +45,22 @@ pub struct Record {
     /// Empty where not measured.
     pub fid: Option<f64>,
     /// Empty where not measured.
+    #[serde(default)]
+    pub fid_solution: Option<f64>,
+    /// Empty where not measured.
+    #[serde(default)]
+    pub fid_paired: Option<f64>,
+    /// Empty where not measured.
+    #[serde(default)]
+    pub feature_rmse: Option<f64>,
+    /// Its standard error over the images.
+    #[serde(default)]
+    pub feature_rmse_error: Option<f64>,
+    /// Empty where not measured.
     pub fd_pixel: Option<f64>,
+    /// Empty where not measured.
+    #[serde(default)]
+    pub fd_pixel_solution: Option<f64>,
     /// Empty where not measured.
     #[serde(default)]
     pub fd_data: Option<f64>,
@@ -76,16 +91,29 @@ impl Record {
     pub fn metric(&self, metric: Metric) -> Option<f64> {
         match metric {
             Metric::Fid => self.fid,
+            Metric::FidSolution => self.fid_solution,
+            Metric::FidPaired => self.fid_paired,
+            Metric::FeatureRmse => self.feature_rmse,
+            Metric::FdPixelSolution => self.fd_pixel_solution,
             Metric::FdPixel => self.fd_pixel,
             Metric::FdData => self.fd_data,
             Metric::OdeRmse => self.ode_rmse,
         }
     }
 
-    /// Sets the value of a metric.
-    pub fn set(&mut self, metric: Metric, value: Option<f64>) {
+    /// Sets the value of a metric, and its standard error where it is a mean over images.
+    pub fn set(&mut self, metric: Metric, value: Option<f64>, error: Option<f64>) {
+        match metric {
+            Metric::FeatureRmse => self.feature_rmse_error = error,
+            Metric::OdeRmse => self.ode_rmse_error = error,
+            _ => {}
+        }
         *match metric {
             Metric::Fid => &mut self.fid,
+            Metric::FidSolution => &mut self.fid_solution,
+            Metric::FidPaired => &mut self.fid_paired,
+            Metric::FeatureRmse => &mut self.feature_rmse,
+            Metric::FdPixelSolution => &mut self.fd_pixel_solution,
             Metric::FdPixel => &mut self.fd_pixel,
             Metric::FdData => &mut self.fd_data,
             Metric::OdeRmse => &mut self.ode_rmse,
@@ -111,6 +139,7 @@ impl Record {
         let metric = |metric: Metric| Some((metric.name(), self.metric(metric)?));
         let numbers = Metric::ALL.into_iter().filter_map(metric);
         let numbers = numbers.chain(self.ode_rmse_error.map(|error| ("ode_rmse_error", error)));
+        let numbers = numbers.chain(self.feature_rmse_error.map(|error| ("feature_rmse_error", error)));
         let mut numbers = numbers.chain(self.nfe_measured.map(|nfe| ("nfe_measured", nfe)));
         let (name, value) = numbers.find(|(_, value)| !(0.0..1e12).contains(value))?;
         Some(format!("{name} is {value}; expected a number from 0 on"))

@@ -162,8 +162,7 @@ pub fn series(records: &[Record], per_image: &PerImage, metric: Metric) -> Vec<S
         point.spent = record.nfe_measured.unwrap_or(f64::from(record.nfe));
         match value {
             Some(value) => {
-                let shares =
-                    if metric == Metric::OdeRmse { shares(per_image.get(&record.cell()), value) } else { Vec::new() };
+                let shares = shares(per_image.get(&(record.cell(), metric)), value);
                 point.values.insert(record.seed, Value { value, shares });
             }
             None => drop(point.diverged.insert(record.seed, record.diverged.clone())),

@@ -22,7 +22,7 @@ impl Sweep {
             }
             let record = cell.record(&loaded.experiment.name, done, wanted);
             for measurement in done.current(wanted).filter(|measurement| !measurement.per_image.is_empty()) {
-                per_image.insert(record.cell(), measurement.per_image.clone());
+                per_image.insert((record.cell(), measurement.metric), measurement.per_image.clone());
             }
             records.push(record);
         }

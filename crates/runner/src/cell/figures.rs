@@ -1,0 +1,260 @@
+//! From a cell's samples to its figures. Every feature space is gone through once, however many metrics are measured in it.
+
+use std::time::Instant;
+
+use fewstep_fid::{Gaussian, Images, Moments, frechet_distance};
+use fewstep_model::DataMoments;
+
+use super::{
+    converged::{Converged, squared_distance},
+    distance::squared_error,
+    load::{Data, Loaded, Space},
+    solution::Solution,
+    state::{Measurement, Wanted},
+    targets::Targets,
+};
+use crate::{
+    failure::{Failure, Result},
+    results::{Features, Metric},
+};
+
+/// How a metric is measured.
+enum How<'a> {
+    /// Fréchet distance of features to the data's.
+    Data(&'a Data),
+    /// Fréchet distance of features to converged samples'.
+    Converged(&'a Converged),
+    /// Distance of each image's features to its converged sample's.
+    Paired(&'a Converged),
+    /// Fréchet distance of samples to the network's own moments of the data.
+    Moments(DataMoments),
+    /// Distance of each sample to the solution of the same noise.
+    Distance(&'a Solution),
+}
+
+/// How everything that is wanted is measured.
+pub struct Ways<'a> {
+    all: Vec<(Metric, How<'a>)>,
+    /// The spaces of all, each once.
+    spaces: Vec<&'a Space>,
+}
+
+/// What one batch gives.
+pub struct Rows {
+    /// By space: features, and seconds that they took.
+    features: Vec<(Vec<f32>, f64)>,
+    /// The samples themselves, where their moments are wanted.
+    x: Vec<f32>,
+    /// Mean squared distances to the solution.
+    squared: Vec<f64>,
+}
+
+/// What figures are made of.
+pub struct Gathered {
+    spaces: Vec<InSpace>,
+    x: Option<Moments>,
+    squared: Vec<f64>,
+}
+
+struct InSpace {
+    moments: Moments,
+    /// `[n, dim]`, where images are compared one by one.
+    rows: Option<Vec<f32>>,
+    seconds: f64,
+}
+
+impl<'a> Ways<'a> {
+    /// Of what is wanted.
+    ///
+    /// # Errors
+    /// Where something cannot be measured here.
+    pub fn new(loaded: &'a Loaded, wanted: &[Wanted], targets: &'a Targets) -> Result<Self> {
+        let way = |wanted: &Wanted| Ok((wanted.metric, how(loaded, wanted.metric, targets)?));
+        let all = wanted.iter().map(way).collect::<Result<Vec<_>>>()?;
+        let is_used = |space: &&Space| all.iter().any(|(metric, _)| metric.features() == Some(space.features));
+        Ok(Ways { spaces: loaded.spaces.iter().filter(is_used).collect(), all })
+    }
+
+    /// Whether images go through Inception.
+    pub fn in_inception(&self) -> bool {
+        self.spaces.iter().any(|space| space.features == Features::Inception)
+    }
+
+    /// Nothing yet, of samples of `len` numbers.
+    pub fn begin(&self, len: usize) -> Gathered {
+        let paired = |space: &Space| {
+            let here = |(metric, how): &(Metric, How)| {
+                metric.features() == Some(space.features) && matches!(how, How::Paired(_))
+            };
+            self.all.iter().any(here)
+        };
+        let in_space = |space: &&Space| InSpace {
+            moments: Moments::new(space.extractor.dim()),
+            rows: paired(space).then(Vec::new),
+            seconds: 0.0,
+        };
+        let spaces = self.spaces.iter().map(in_space).collect();
+        Gathered { spaces, x: self.of_samples().then(|| Moments::new(len)), squared: Vec::new() }
+    }
+
+    fn of_samples(&self) -> bool {
+        self.all.iter().any(|(_, how)| matches!(how, How::Moments(_)))
+    }
+
+    /// What a batch that begins with image `first` gives.
+    ///
+    /// # Errors
+    /// Of an extractor.
+    pub fn rows(&self, x: &[f32], images: &Images, first: usize, len: usize) -> Result<Rows> {
+        let features = |space: &&Space| {
+            let start = Instant::now();
+            let features = space.extractor.features(images)?;
+            Ok((features, start.elapsed().as_secs_f64()))
+        };
+        let features = self.spaces.iter().map(features).collect::<Result<_>>()?;
+        let solution = self.all.iter().find_map(|(_, how)| match how {
+            How::Distance(solution) => Some(solution),
+            _ => None,
+        });
+        let solved = solution.and_then(|solution| solution.x.get(first * len..)).unwrap_or_default();
+        let squared = x.chunks(len).zip(solved.chunks(len)).map(|(x, solved)| squared_error(x, solved));
+        Ok(Rows { features, squared: squared.collect(), x: if self.of_samples() { x.to_vec() } else { Vec::new() } })
+    }
+
+    /// The figures.
+    ///
+    /// # Errors
+    /// Of a distance, as of samples that are too few.
+    pub fn finish(self, wanted: &[Wanted], gathered: Gathered) -> Result<Vec<Measurement>> {
+        let Gathered { mut spaces, x, squared } = gathered;
+        let gaussian = |space: &mut InSpace| {
+            let start = Instant::now();
+            let gaussian = space.moments.gaussian()?;
+            space.seconds += start.elapsed().as_secs_f64();
+            Ok(gaussian)
+        };
+        let gaussians = spaces.iter_mut().map(gaussian).collect::<Result<Vec<Gaussian>>>()?;
+        let mut measured = Vec::new();
+        for (wanted, (metric, how)) in wanted.iter().zip(self.all) {
+            let start = Instant::now();
+            let space = self.spaces.iter().position(|space| metric.features() == Some(space.features));
+            let of_space = |space: Option<usize>| space.ok_or_else(|| Failure::run("features that no space has"));
+            let own = |space| Ok::<_, Failure>(&gaussians[of_space(space)?]);
+            let measurement = match how {
+                How::Data(data) => wanted.of_value(frechet_distance(own(space)?, &data.statistics.gaussian)?),
+                How::Converged(converged) => wanted.of_value(frechet_distance(own(space)?, &converged.gaussian)?),
+                How::Paired(converged) => {
+                    let dim = converged.gaussian.mean().len();
+                    let rows = spaces[of_space(space)?].rows.as_deref().unwrap_or_default();
+                    let pairs = rows.chunks(dim).zip(converged.rows.chunks(dim));
+                    wanted.of_images(pairs.map(|(a, b)| squared_distance(a, b)).collect())
+                }
+                How::Moments(DataMoments { mean, covariance }) => {
+                    let moments = x.as_ref().ok_or_else(|| Failure::run("samples whose moments were not taken"))?;
+                    wanted.of_value(frechet_distance(&moments.gaussian()?, &Gaussian::from_rows(mean, &covariance)?)?)
+                }
+                How::Distance(_) => wanted.of_images(squared.clone()),
+            };
+            // What a space took is its first metric's.
+            let shared = space.map_or(0.0, |space| std::mem::take(&mut spaces[space].seconds));
+            measured.push(Measurement { seconds: shared + start.elapsed().as_secs_f64(), ..measurement });
+        }
+        Ok(measured)
+    }
+}
+
+fn how<'a>(loaded: &'a Loaded, metric: Metric, targets: &'a Targets) -> Result<How<'a>> {
+    let how = match metric {
+        Metric::Fid | Metric::FdPixel => {
+            metric.features().and_then(|features| loaded.space(features)?.data.as_ref()).map(How::Data)
+        }
+        Metric::FidSolution | Metric::FidPaired | Metric::FdPixelSolution => {
+            targets.converged(metric).map(How::Converged)
+        }
+        Metric::FeatureRmse => targets.converged(metric).map(How::Paired),
+        Metric::FdData => loaded.sampler.predictor.moments().map(How::Moments),
+        Metric::OdeRmse => targets.solution.as_ref().map(How::Distance),
+    };
+    how.ok_or_else(|| Failure::request(format!("metric '{}' cannot be measured here", metric.name())))
+}
+
+impl Gathered {
+    /// Adds a batch, whose seconds count `share` each.
+    ///
+    /// # Errors
+    /// Where features are not finite.
+    pub fn add(&mut self, batch: Rows, share: f64) -> Result<()> {
+        for (space, (features, seconds)) in self.spaces.iter_mut().zip(batch.features) {
+            space.moments.push(&features)?;
+            space.seconds += seconds * share;
+            space.rows.iter_mut().for_each(|rows| rows.extend_from_slice(&features));
+        }
+        if let Some(moments) = &mut self.x {
+            moments.push(&batch.x)?;
+        }
+        self.squared.extend(batch.squared);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fewstep_fid::{Extractor, Identity};
+
+    use super::*;
+    use crate::{cell::key, results::Noise};
+
+    /// The first pixel's red, of 255.
+    struct First;
+
+    impl Extractor for First {
+        fn identity(&self) -> Identity {
+            Identity { extractor: "first".into(), weights: String::new(), preparation: String::new() }
+        }
+
+        fn dim(&self) -> usize {
+            1
+        }
+
+        fn features(&self, images: &Images) -> fewstep_fid::Result<Vec<f32>> {
+            Ok(images.iter().map(|image| f32::from(image[0])).collect())
+        }
+    }
+
+    fn converged(noise: Noise, rows: &[f32]) -> Converged {
+        let mut moments = Moments::new(1);
+        moments.push(rows).unwrap();
+        let gaussian = moments.gaussian().unwrap();
+        Converged { features: Features::Inception, noise, rows: rows.to_vec(), gaussian, check: Vec::new() }
+    }
+
+    /// By hand: {0, 2} has mean 1 and variance 2, {1, 5} mean 3 and variance 8; in one dimension the distance is
+    /// (μ₁ − μ₂)² + (σ₁ − σ₂)² = 4 + 2. From {0, 2} to {3, 6} the squares are 9 and 16.
+    #[test]
+    fn of_two_images_by_hand() {
+        let extractor = Box::new(First);
+        let space = Space { features: Features::Inception, extractor, canary: String::new(), data: None };
+        let (other, itself) = (converged(Noise::Other, &[1.0, 5.0]), converged(Noise::Same, &[0.0, 2.0]));
+        let far = converged(Noise::Same, &[3.0, 6.0]);
+        let all = vec![
+            (Metric::FidSolution, How::Converged(&other)),
+            (Metric::FidPaired, How::Converged(&itself)),
+            (Metric::FeatureRmse, How::Paired(&far)),
+        ];
+        let key = key::frechet_to_data("by hand").unwrap();
+        let wanted: Vec<Wanted> = all.iter().map(|(metric, _)| Wanted { metric: *metric, key: key.clone() }).collect();
+        let ways = Ways { all, spaces: vec![&space] };
+        let mut gathered = ways.begin(3);
+        // One image a batch.
+        for (first, level) in [(0, 0u8), (1, 2)] {
+            let images = Images::new(1, 1, vec![level, 0, 0]).unwrap();
+            gathered.add(ways.rows(&[0.0; 3], &images, first, 3).unwrap(), 1.0).unwrap();
+        }
+        let measured = ways.finish(&wanted, gathered).unwrap();
+        let values: Vec<f64> = measured.iter().map(|measured| measured.value.unwrap()).collect();
+        assert!((values[0] - 6.0).abs() < 1e-14 && values[1].abs() < 1e-14, "{values:?}");
+        assert_eq!((values[2], measured[2].per_image.as_slice()), (12.5f64.sqrt(), &[9.0, 16.0][..]));
+        // q/(2r) is 9/(2r) and 16/(2r): their spread over √2 is 7/(4r).
+        assert!((measured[2].error().unwrap() - 7.0 / (4.0 * 12.5f64.sqrt())).abs() < 1e-15);
+    }
+}
