@@ -8,6 +8,7 @@
 //! [`path`], [`search`] and [`joint`] find levels and all numbers together, [`stages`] puts them in a row.
 
 mod canary;
+pub mod curve;
 mod error;
 pub mod joint;
 pub mod objective;
@@ -21,6 +22,7 @@ pub mod teacher;
 pub mod vectors;
 
 pub use canary::canary;
+pub use curve::{Curve, Normalised};
 pub use error::{Error, Result};
 pub use objective::{Bands, Objective, Target};
 pub use path::Points;

@@ -3,11 +3,11 @@
 mod formula;
 
 use fewstep_fit::{
-    Constraint, Error2, Held, Levels, Objective, Points, Problem, Spec, Stage, Student, Target, canary, path::Cost,
-    search::Valued,
+    Constraint, Error2, Held, Levels, Normalised, Objective, Points, Problem, Spec, Stage, Student, Target, canary,
+    path::Cost, search::Valued,
 };
-use fewstep_sampler::{Grid, Method, Request, Schedule, Step};
-use formula::{LEN, MEAN, SIDE, bent, bent_teacher, exact, exact_teacher, gaussian, levels, noise, rule};
+use fewstep_sampler::{Grid, Method, Normaliser, Request, Schedule, Step};
+use formula::{LEN, SIDE, bent, bent_teacher, exact, exact_teacher, gaussian, levels, noise, rule};
 
 fn target(objective: Objective, teacher: &fewstep_fit::Teacher) -> Target {
     Target::new(objective, SIDE, LEN, teacher.end().to_vec())
@@ -280,4 +280,33 @@ fn what_cannot_be_fitted_is_refused() {
         &|x, tau| Ok(x.iter().map(|x| if tau < 0.3 { f32::NAN } else { *x }).collect()),
     );
     assert!(diverged.unwrap_err().to_string().starts_with("image 0 of the trajectories"));
+}
+
+/// The curve that is fitted is at least as good as both that it begins from, and a factor of it changes nothing.
+#[test]
+fn the_fitted_normaliser_is_no_worse_than_none_or_the_papers() {
+    let schedule = Schedule::linear();
+    let teacher = bent_teacher(&schedule, 4, 0.0);
+    let network = |x: &[f32], tau: f64| bent(&schedule, x, tau);
+    let target = target(Objective::Rms, &teacher);
+    let mut points: Vec<(f64, f64)> = (0..teacher.epsilon.len())
+        .map(|k| {
+            let epsilon = &teacher.epsilon[k];
+            (teacher.tau[k], epsilon.iter().map(|e| f64::from(e.abs())).sum::<f64>() / epsilon.len() as f64)
+        })
+        .collect();
+    points.reverse();
+    let own =
+        Normaliser::new(points.iter().map(|point| point.0).collect(), points.iter().map(|point| point.1).collect());
+    let grid = Grid::quadratic();
+    let normalised = Normalised { method: Method::deis(2), grid: &grid, nfe: &[4, 6] };
+    let found = normalised.fit(&own.unwrap(), &teacher, &target, &network).unwrap();
+    let [plain, published, fitted] = found.value;
+    assert!(fitted < plain.min(published) - 0.02, "{plain} {published} {fitted}");
+    let run = |plan: &fewstep_sampler::Plan| {
+        let run = Student::run(Levels::of_plan(plan), plan.steps.clone(), teacher.start(), None, &network).unwrap();
+        target.value(run.end()).ln()
+    };
+    let mean = (run(&found.plans[0]) + run(&found.plans[1])) / 2.0;
+    assert!((mean - fitted).abs() < 1e-3, "{mean} {fitted}");
 }

@@ -253,6 +253,9 @@ pub struct Fit {
     /// Most steps of the joint stage.
     #[arg(long)]
     pub rounds: Option<usize>,
+    /// Also find the normaliser r(τ) under which DEIS-2 is nearest to the solutions.
+    #[arg(long)]
+    pub curve: bool,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceName,

@@ -1,16 +1,17 @@
 //! `fewstep fit`: for each number of evaluations the best plan for an experiment's network, and what every stage of finding it gained.
 
+mod curve;
 mod table;
 
 use std::path::PathBuf;
 
 use fewstep_fit::{Error2, Held, METHOD, Outcome, Points, Problem, Spec, Stage, Student, Target};
-use fewstep_sampler::{Plan, PlanFile};
+use fewstep_sampler::{Normaliser, Plan, PlanFile};
 use serde::{Deserialize, Serialize};
 
 use super::folders::run_folder;
 use crate::{
-    cell::{Key, Loaded, Solution, Trajectories, fitted_key, network},
+    cell::{Key, Loaded, Solution, Trajectories, fitted_key, network, normaliser},
     cli,
     experiment::{Experiment, FitSpec, MAX_HISTORY, MAX_IMAGES, MAX_ROUNDS},
     failure::{Failure, Result},
@@ -32,7 +33,15 @@ pub fn run(arguments: &cli::Fit) -> Result<()> {
     let mut experiment = Experiment::read(&arguments.experiment)?;
     let fit = chosen(arguments, &experiment)?;
     // No method of the experiment runs here.
-    (experiment.normaliser, experiment.methods) = (None, Vec::new());
+    experiment.methods = Vec::new();
+    if !arguments.curve {
+        experiment.normaliser = None;
+    } else if experiment.normaliser.is_none() {
+        let path = arguments.experiment.display();
+        return Err(Failure::Request(format!(
+            "{path}: --curve needs a [normaliser] table, for the curve to begin with"
+        )));
+    }
     let folder = arguments.out.clone().unwrap_or_else(|| run_folder(&format!("{}-fit", experiment.name)));
     let nfes = numbers(&arguments.nfe)?;
     let run = Run::prepare(experiment, fit, folder, &nfes, arguments)?;
@@ -100,6 +109,8 @@ fn numbers(asked: &[usize]) -> Result<Vec<usize>> {
 struct Provenance {
     /// Of all that the plan depends on.
     key: String,
+    /// Of the file without this, so that a plan that was changed by hand is not gone on from.
+    sha256: String,
     fitted_to: String,
     experiment: String,
     fewstep_build: String,
@@ -124,6 +135,8 @@ struct Run {
     teacher: Trajectories,
     held: Trajectories,
     solution: Option<Solution>,
+    /// The experiment's normaliser, clipped, where a better one is asked for.
+    normaliser: Option<Normaliser>,
     fresh: bool,
     canary: String,
     progress: Progress,
@@ -162,7 +175,11 @@ impl Run {
         let solution =
             spec.map(|spec| Solution::find(&loaded, &spec, seed, &kept, arguments.fresh, &progress)).transpose()?;
         let canary = canary()?;
-        Ok(Run { loaded, fit, nfe, folder, teacher, held, solution, fresh: arguments.fresh, canary, progress })
+        let clip = loaded.experiment.normaliser.as_ref().map_or(0, |spec| spec.clip);
+        let found = normaliser(&loaded, &kept, true, arguments.fresh)?;
+        let normaliser = found.map(|found| found.normaliser.with_clip(clip)).transpose()?;
+        let fresh = arguments.fresh;
+        Ok(Run { loaded, fit, nfe, folder, teacher, held, solution, normaliser, fresh, canary, progress })
     }
 
     /// Every number of evaluations, each stage kept as soon as it is done.
@@ -212,18 +229,21 @@ impl Run {
                 files::write(&self.folder.join(format!("{METHOD}-{nfe}.json")), files::text(&from)?.as_bytes())?;
             }
             rows.extend(found);
-            self.write(&rows, target(&self.teacher).bands())?;
+            self.write(&rows, fitting.bands(), "")?;
             let used = self.loaded.sampler.predictor.evaluated() - before;
             self.progress.skip(expected(&self.fit, nfe).saturating_sub(used));
+        }
+        if let Some(own) = &self.normaliser {
+            self.write(&rows, fitting.bands(), &self.curve(own, &problem, nfes)?)?;
         }
         self.progress.end();
         println!("{}", self.folder.join("fit.md").display());
         Ok(())
     }
 
-    fn write(&self, rows: &[Row], bands: &fewstep_fit::Bands) -> Result<()> {
+    fn write(&self, rows: &[Row], bands: &fewstep_fit::Bands, more: &str) -> Result<()> {
         files::write(&self.folder.join("fit.csv"), table::csv(rows, bands).as_bytes())?;
-        files::write(&self.folder.join("fit.md"), table::markdown(rows, &self.fit).as_bytes())
+        files::write(&self.folder.join("fit.md"), (table::markdown(rows, &self.fit) + more).as_bytes())
     }
 
     /// OLSS's plan, which is fitted to nothing but the teacher; nothing where it finds no path.
@@ -290,7 +310,8 @@ impl Run {
         }
         let file = PlanFile::read(&self.path(nfe, stage.name())).ok()?;
         let provenance: Provenance = serde_json::from_str(file.provenance.as_ref()?).ok()?;
-        let own = provenance.key == self.key(stage, nfe).ok()?.as_str();
+        let file = PlanFile { provenance: None, ..file };
+        let own = provenance.key == self.key(stage, nfe).ok()?.as_str() && provenance.sha256 == hash(&file);
         let model = &self.loaded.experiment.model;
         let plan = file.plan(&model.schedule, &model.schedule_name).ok().filter(|_| own)?;
         Some((plan, provenance.note, provenance.condition))
@@ -299,8 +320,10 @@ impl Run {
     fn keep(&self, outcome: &Outcome, nfe: usize) -> Result<()> {
         let experiment = &self.loaded.experiment;
         let errors = |error: &Error2| [error.objective, error.rmse];
+        let file = PlanFile::of(&outcome.plan, &experiment.model.schedule_name);
         let provenance = Provenance {
             key: self.key(outcome.stage, nfe)?.as_str().to_owned(),
+            sha256: hash(&file),
             fitted_to: self.loaded.sampler.predictor.identity(),
             experiment: experiment.name.clone(),
             fewstep_build: BUILD.to_owned(),
@@ -317,10 +340,14 @@ impl Run {
             validation: errors(&outcome.validation),
         };
         let text = serde_json::to_string(&provenance).map_err(Failure::run)?;
-        let file = PlanFile::of(&outcome.plan, &experiment.model.schedule_name);
         let file = PlanFile { provenance: Some(text), ..file };
         files::write(&self.path(nfe, outcome.stage.name()), format!("{file}\n").as_bytes())
     }
+}
+
+/// Of a plan file as it is written.
+fn hash(file: &PlanFile) -> String {
+    files::sha256(file.to_string().as_bytes())
 }
 
 fn network_error(failure: Failure) -> fewstep_fit::Error {
