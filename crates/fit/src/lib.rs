@@ -27,6 +27,6 @@ pub use error::{Error, Result};
 pub use objective::{Bands, Objective, Target};
 pub use path::Points;
 pub use rule::{Constraint, Rule};
-pub use stages::{Error2, Held, METHOD, Outcome, Problem, Spec, Stage};
+pub use stages::{Errors, Held, METHOD, Outcome, Problem, Spec, Stage};
 pub use student::{Levels, Student};
 pub use teacher::{Epsilon, Teacher};

@@ -97,27 +97,27 @@ pub struct Outcome {
     /// The plan.
     pub plan: Plan,
     /// On the images that were fitted to.
-    pub fit: Error2,
+    pub fit: Errors,
     /// On those for validation.
-    pub validation: Error2,
+    pub validation: Errors,
     /// The largest condition of a step's normal equations; 0 where none were solved.
     pub condition: f64,
 }
 
 /// The objective, and the root-mean-square distance to the solution.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Error2 {
+pub struct Errors {
     /// What is minimised.
     pub objective: f64,
     /// `ode_rmse`.
     pub rmse: f64,
 }
 
-impl Error2 {
+impl Errors {
     /// Of x_0.
     pub fn of(target: &Target, x: &[f32]) -> Self {
         let rmse = root_mean(&squared_errors(x, &target.solution, target.len));
-        Error2 { objective: target.value(x), rmse }
+        Errors { objective: target.value(x), rmse }
     }
 }
 
@@ -213,8 +213,8 @@ impl Problem<'_> {
                 stage,
                 note: std::mem::take(&mut note),
                 plan,
-                fit: Error2::of(self.target, best.student.end()),
-                validation: Error2::of(&self.validation.target, &end),
+                fit: Errors::of(self.target, best.student.end()),
+                validation: Errors::of(&self.validation.target, &end),
                 condition,
             })?;
         }

@@ -3,7 +3,7 @@
 mod formula;
 
 use fewstep_fit::{
-    Constraint, Error2, Held, Levels, Normalised, Objective, Points, Problem, Spec, Stage, Student, Target, canary,
+    Constraint, Errors, Held, Levels, Normalised, Objective, Points, Problem, Spec, Stage, Student, Target, canary,
     path::Cost, search::Valued,
 };
 use fewstep_sampler::{Grid, Method, Normaliser, Request, Schedule, Step};
@@ -27,7 +27,7 @@ fn the_exact_plan_of_gaussian_data_is_found() {
             let tau: Vec<f64> = times.iter().map(|tau| from * tau).collect();
             let levels_of = Levels::of_states(tau.clone());
             let student = Student::fitted(levels_of, &rule(1, Constraint::Free), &teacher, None, &network).unwrap();
-            let error = Error2::of(&target(Objective::Rms, &teacher), student.end());
+            let error = Errors::of(&target(Objective::Rms, &teacher), student.end());
             assert!(error.rmse < bound, "{from} {nfe}: {error:?}");
             for (k, step) in student.steps.iter().enumerate() {
                 let ((s, sigma, v), (to, _, w)) = (levels(&schedule, tau[k]), levels(&schedule, tau[k + 1]));
@@ -80,12 +80,12 @@ fn no_method_of_the_same_history_is_nearer() {
             };
             let run =
                 Student::run(Levels::of_plan(&plan), plan.steps.clone(), teacher.start(), None, &network).unwrap();
-            let (free, theirs) = (fitted(Constraint::Free), Error2::of(&target, run.end()).rmse);
-            let ours = Error2::of(&target, free.end()).rmse;
+            let (free, theirs) = (fitted(Constraint::Free), Errors::of(&target, run.end()).rmse);
+            let ours = Errors::of(&target, free.end()).rmse;
             assert!(ours <= theirs, "{} at {nfe} on {}: {ours} {theirs}", method.label(), grid.name());
             // Euler's method has factors of its own.
             if fitted(Constraint::Consistent).steps[0].a == plan.steps[0].a {
-                let consistent = Error2::of(&target, fitted(Constraint::Consistent).end()).rmse;
+                let consistent = Errors::of(&target, fitted(Constraint::Consistent).end()).rmse;
                 assert!(consistent >= ours * 0.5, "{consistent} {ours}");
             }
             for (k, step) in plan.steps.iter().enumerate() {
@@ -148,7 +148,7 @@ fn olss_is_exact_where_predictions_are_linear() {
     // Two numbers carry a Gaussian's ODE, so that one step's bound is met by the whole way: a path of one step.
     let (levels, steps) = Points::of(&teacher).olss(1).unwrap();
     let student = Student::run(levels, steps, teacher.start(), None, &network).unwrap();
-    assert!(Error2::of(&target(Objective::Rms, &teacher), student.end()).rmse < 1e-5);
+    assert!(Errors::of(&target(Objective::Rms, &teacher), student.end()).rmse < 1e-5);
     // On a network that is not, every state is of x_T and all predictions.
     let teacher = bent_teacher(&schedule, 8, 0.0);
     let (levels, steps) = Points::of(&teacher).olss(4).unwrap();

@@ -71,3 +71,30 @@ fn a_change_is_of_one_method_at_one_nfe_and_in_brackets_where_it_is_not_decided(
     let undecided = text.split(" -->").nth(1).unwrap();
     assert!(undecided.starts_with('(') && undecided.contains(" %)<!--"), "{text} {message}");
 }
+
+#[test]
+fn times_are_ratios_of_the_values() {
+    let folder = common::gaussian_folder();
+    let cwd = folder.path();
+    succeed(cwd, &["sweep", "gaussian.toml", "--out", "results/gaussian"]);
+    let of = "results=gaussian | metric=ode_rmse";
+    let value = |method: &str| -> f64 {
+        let (status, message, text) =
+            rewritten(cwd, &format!("<!-- value: {of} | method={method} | nfe=5 --><!-- end -->"));
+        assert_eq!(status, Some(0), "{message}");
+        text.split(" -->").nth(1).unwrap().split('<').next().unwrap().parse().unwrap()
+    };
+    let (status, message, text) =
+        rewritten(cwd, &format!("<!-- times: {of} | methods=DDIM; DEIS-2 | over=DEIS-2 | nfe=5 --><!-- end -->"));
+    assert_eq!(status, Some(0), "{message}");
+    let expected = format!("| DDIM | × {:.2} |\n| DEIS-2 | × 1.00 |\n", value("DDIM") / value("DEIS-2"));
+    assert!(value("DDIM") > 1.5 * value("DEIS-2") && text.contains(&expected), "{text} {expected}");
+    for (keys, expected) in [
+        ("times: {of}", "times needs over= and a method"),
+        ("times: {of} | over=DEIS-7", "no method 'DEIS-7'"),
+        ("table: {of} | over=DEIS-2", "over is for grids and times"),
+    ] {
+        let (status, message, _) = rewritten(cwd, &format!("<!-- {} --><!-- end -->", keys.replace("{of}", of)));
+        assert!(status == Some(2) && message.contains(expected), "{keys}: {message}");
+    }
+}

@@ -5,7 +5,7 @@ mod table;
 
 use std::path::PathBuf;
 
-use fewstep_fit::{Error2, Held, METHOD, Outcome, Points, Problem, Spec, Stage, Student, Target};
+use fewstep_fit::{Errors, Held, METHOD, Outcome, Points, Problem, Spec, Stage, Student, Target};
 use fewstep_sampler::{Normaliser, Plan, PlanFile};
 use serde::{Deserialize, Serialize};
 
@@ -257,8 +257,8 @@ impl Run {
             nfe,
             stage: OLSS.into(),
             note: "every state of x_T and all predictions, fitted to the teacher's".into(),
-            fit: Error2::of(problem.target, student.end()),
-            validation: Error2::of(&validation.target, &end),
+            fit: Errors::of(problem.target, student.end()),
+            validation: Errors::of(&validation.target, &end),
             condition: 0.0,
             measured: None,
             chosen: false,
@@ -278,7 +278,7 @@ impl Run {
     /// On images of cells.
     fn measure(&self, held: &Held, plan: &Plan, network: &fewstep_fit::Epsilon) -> Result<table::Measured> {
         let student = Student::run(fewstep_fit::Levels::of_plan(plan), plan.steps.clone(), &held.start, None, network)?;
-        let error = Error2::of(&held.target, student.end());
+        let error = Errors::of(&held.target, student.end());
         Ok(table::Measured {
             error,
             by_band: held.target.by_band(student.end()),
@@ -319,7 +319,7 @@ impl Run {
 
     fn keep(&self, outcome: &Outcome, nfe: usize) -> Result<()> {
         let experiment = &self.loaded.experiment;
-        let errors = |error: &Error2| [error.objective, error.rmse];
+        let errors = |error: &Errors| [error.objective, error.rmse];
         let file = PlanFile::of(&outcome.plan, &experiment.model.schedule_name);
         let provenance = Provenance {
             key: self.key(outcome.stage, nfe)?.as_str().to_owned(),

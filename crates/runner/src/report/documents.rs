@@ -1,7 +1,7 @@
 //! Texts whose tables and figures are made of cells: what stands between `<!-- kind: key=value | … -->` and `<!-- end -->`.
 //!
 //! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent), `wins` (on how many images it is closer), `grids` (every
-//! solver on its best grid), and within a sentence `value` (one
+//! solver on its best grid), `times` (how many times the value of the method `over` each is at; of `grids` too where `over` is there), and within a sentence `value` (one
 //! figure) and `change` (one change, of the method under score normalisation; in brackets where it is not beyond its error). Keys:
 //! `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table with semicolons
 //! between; `method` of a value or a change. And `csv`, columns of any file: `file`, below `results/`, and `columns` with commas between.
@@ -20,7 +20,7 @@ use crate::{
 const OPEN: &str = "<!-- ";
 const CLOSE: &str = " -->";
 const END: &str = "<!-- end -->";
-const KINDS: [&str; 7] = ["table", "changes", "wins", "grids", "value", "change", "csv"];
+const KINDS: [&str; 8] = ["table", "changes", "wins", "grids", "times", "value", "change", "csv"];
 
 /// `text` with every block written anew; `results` holds the folders.
 ///
@@ -76,14 +76,20 @@ fn content(open: &str, results: &Path, folders: &mut BTreeMap<String, Folder>) -
     let nfes = list(take("nfe"), ',')
         .map(|all| all.iter().map(|nfe| nfe.parse::<u32>()).collect::<std::result::Result<Vec<_>, _>>());
     let nfes = nfes.transpose().map_err(|error| Failure::Request(format!("nfe: {error}")))?;
+    let over = take("over");
+    if over.is_some() && !["grids", "times"].contains(&kind) {
+        return Err(Failure::request("over is for grids and times"));
+    }
     let methods = list(take("methods"), ';').or_else(|| take("method").map(|method| vec![method]));
     if let Some(key) = keys.keys().next() {
-        return Err(Failure::Request(format!("no key '{key}'; expected results, metric, nfe, methods or method")));
+        return Err(Failure::Request(format!(
+            "no key '{key}'; expected results, metric, nfe, over, methods or method"
+        )));
     }
     if !folders.contains_key(&name) {
         folders.insert(name.clone(), Folder::read(&results.join(&name))?);
     }
-    block(kind, &folders[&name], metric, nfes, methods)
+    block(kind, &folders[&name], metric, nfes, methods, over)
 }
 
 fn block(
@@ -92,6 +98,7 @@ fn block(
     metric: Metric,
     nfes: Option<Vec<u32>>,
     methods: Option<Vec<String>>,
+    over: Option<String>,
 ) -> Result<String> {
     if kind == "grids" && (nfes.is_some() || methods.is_some()) {
         return Err(Failure::request("grids is of all methods and NFEs; expected results and metric"));
@@ -106,13 +113,18 @@ fn block(
         return Err(Failure::Request(format!("no method is measured at {nfe} NFE")));
     }
     let floor = Floor::of(folder, metric);
+    let over = over.map(|over| find(&every, &over)).transpose()?;
     if kind == "grids" {
         let map = Grids::of(&folder.records, &folder.per_image, metric);
         let map = map.ok_or_else(|| Failure::request("too few solvers or grids, or most of their pairs missing"))?;
-        return Ok(format!("\n{}", table::best_grids(&map, floor.as_ref(), metric)));
+        return Ok(format!("\n{}", table::best_grids(&map, floor.as_ref(), metric, over.as_ref())));
     }
     match kind {
         "table" => Ok(format!("\n{}", table::values(&all, floor.as_ref(), metric, &nfes))),
+        "times" => {
+            let over = over.ok_or_else(|| Failure::request("times needs over= and a method"))?;
+            Ok(format!("\n{}", table::times(&all, &over, &nfes)))
+        }
         "changes" => {
             let changes = table::changes(&normalised_pairs(&folder.records), &all, floor.as_ref(), metric, &nfes);
             Ok(format!(

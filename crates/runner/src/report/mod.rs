@@ -113,7 +113,7 @@ fn drawn(results: &Folder) -> (String, BTreeMap<String, Figure>) {
             text.push_str(
                 "\nEvery solver on its best grid, chosen at each NFE by this very number; bold as above:\n\n",
             );
-            text.push_str(&table::best_grids(&grids, floor.as_ref(), metric));
+            text.push_str(&table::best_grids(&grids, floor.as_ref(), metric, None));
             let map = HeatMap { title: format!("Solvers and grids: {title}"), grids, metric };
             charts.insert(grids_of(metric), Figure::Heat(map));
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use fewstep_fit::{Bands, Error2, Outcome};
+use fewstep_fit::{Bands, Errors, Outcome};
 use fewstep_sampler::Plan;
 
 use crate::experiment::FitSpec;
@@ -16,9 +16,9 @@ pub struct Row {
     /// In words.
     pub note: String,
     /// On the images that were fitted to.
-    pub fit: Error2,
+    pub fit: Errors,
     /// On those for validation.
-    pub validation: Error2,
+    pub validation: Errors,
     /// The largest condition of a step's normal equations; 0 where none were solved.
     pub condition: f64,
     /// On a cell's own images.
@@ -32,7 +32,7 @@ pub struct Row {
 /// On images of cells, which nothing was fitted to or chosen by.
 pub struct Measured {
     /// Both errors.
-    pub error: Error2,
+    pub error: Errors,
     /// E_b/P_b.
     pub by_band: Vec<f64>,
     /// Power over the solution's, by band.
