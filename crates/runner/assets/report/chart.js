@@ -197,6 +197,7 @@ function drawNames(u, lines) {
   ctx.save();
   ctx.font = `${12 * ratio}px system-ui, sans-serif`;
   ctx.textBaseline = "middle";
+  ctx.textAlign = "left";
   const x = bbox.left + bbox.width + 10 * ratio;
   for (const { line, at, y, x: end, alpha } of names) {
     ctx.globalAlpha = alpha;
@@ -272,12 +273,12 @@ function legend(lines) {
 }
 
 /** What a chart draws, as a table that opens below it. */
-function chartTable(caption, lines, xs, unit) {
+function chartTable(title, lines, xs, unit) {
   const head = h("tr", {}, h("th", { scope: "col" }, "line"), xs.map((x) => h("th", { scope: "col" }, `${short(x)}`)));
   const body = lines.map((line) => h("tr", {}, h("th", { scope: "row" }, line.label), xs.map((x) => {
     const point = line.points.find((point) => point.x === x);
     return h("td", {}, point ? point.text : "");
   })));
-  const table = h("table", {}, h("caption", {}, `${caption}; columns: ${unit}`), h("thead", {}, head), h("tbody", {}, body));
+  const table = h("table", {}, caption(`${title}; columns: ${unit}`), h("thead", {}, head), h("tbody", {}, body));
   return h("details", { class: "data" }, h("summary", {}, "The figures of this chart as a table"), h("div", { class: "scroll", tabindex: "0" }, table));
 }

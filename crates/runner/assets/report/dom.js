@@ -55,6 +55,9 @@ function figure(text, cells, title, strong = false) {
   return h("button", { ...attributes, onclick: () => showProvenance(title, text, cells) }, text);
 }
 
+/** A table's caption, which stays in sight where the table is wider than the page. */
+const caption = (text) => h("caption", {}, h("span", {}, text));
+
 /** A button that is pressed or not. */
 function toggle(label, pressed, change) {
   const button = h("button", { type: "button", class: "toggle", "aria-pressed": String(pressed) }, label);
@@ -98,6 +101,7 @@ async function copy(text, what) {
 
 /** A number in few digits, for axes. */
 function short(value) {
+  if (value === null) return "";
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 1e5) return value.toExponential(0).replace("e-", "e−").replace("e+", "e");

@@ -41,9 +41,9 @@ function drawChanges() {
     return h("td", {}, figure(text, entry.cells, title));
   }));
   const head = h("tr", {}, h("th", { scope: "col" }, "method"), nfes.map((nfe) => h("th", { scope: "col" }, String(nfe))));
-  const caption = h("caption", {}, `Change of ${name} by score normalisation in percent, paired, ± standard error; in brackets what is not beyond its error, – what does not lie above the solution's own.`);
-  const table = h("div", { class: "scroll", tabindex: "0" }, h("table", { class: "values" }, caption, h("thead", {}, head), h("tbody", {}, changes.map(row))));
-  const fold = h("details", { class: "data", open: changes.length <= 12 }, h("summary", {}, `All ${changes.length} pairs as a table`), table);
+  const about = caption(`Change of ${name} by score normalisation in percent, paired, ± standard error; in brackets what is not beyond its error, – what does not lie above the solution's own.`);
+  const table = h("div", { class: "scroll", tabindex: "0" }, h("table", { class: "values" }, about, h("thead", {}, head), h("tbody", {}, changes.map(row))));
+  const fold = h("details", { class: "data", open: changes.length <= 12 }, h("summary", {}, changes.length === 1 ? "The figures as a table" : `All ${changes.length} pairs as a table`), table);
   document.getElementById("changes-table").replaceChildren(fold);
 }
 
@@ -80,8 +80,8 @@ function drawHeat() {
     }));
   };
   const head = h("tr", {}, h("th", { scope: "col" }, "solver"), heat.grids.map((grid) => h("th", { scope: "col" }, grid)));
-  const caption = h("caption", {}, `${metric().title} at ${nfes[heatAt]} NFE. Bright is small; framed: the best grid of a row; framed thick: the lowest of all. *: fewer evaluations spent.`);
-  document.getElementById("heat-table").replaceChildren(h("table", { class: "heat" }, caption, h("thead", {}, head), h("tbody", {}, heat.solvers.map(row))));
+  const about = caption(`${metric().title} at ${nfes[heatAt]} NFE. Bright is small; framed: the best grid of a row; framed thick: the lowest of all. *: fewer evaluations spent.`);
+  document.getElementById("heat-table").replaceChildren(h("table", { class: "heat" }, about, h("thead", {}, head), h("tbody", {}, heat.solvers.map(row))));
   document.getElementById("heat-nfe").replaceChildren(choice("Network evaluations of the map", nfes.map((nfe) => `${nfe} NFE`), heatAt, (i) => { heatAt = i; drawHeat(); }));
 }
 
@@ -110,6 +110,6 @@ function publishedTable() {
   }
   const head = ["method", "network", "FID by", "images", ...nfes.map(String), "source"];
   const body = [...lines.values()].map(({ row, values }) => h("tr", {}, h("th", { scope: "row" }, row.method), h("td", { class: "words" }, row.model), h("td", { class: "words" }, row.tool), h("td", {}, String(row.samples)), nfes.map((nfe) => h("td", {}, values.get(nfe) ?? "")), h("td", { class: "words" }, row.source)));
-  const caption = h("caption", {}, "FID as others published it, with their own networks: no figure of this table is comparable with ours, nor with another source's.");
-  return h("table", { class: "values" }, caption, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, body));
+  const about = caption("FID as others published it, with their own networks: no figure of this table is comparable with ours, nor with another source's.");
+  return h("table", { class: "values" }, about, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, body));
 }

@@ -3,7 +3,8 @@
 const section = (id, title, ...content) => h("section", { id, "aria-labelledby": `${id}-title` }, h("h2", { id: `${id}-title` }, title), content);
 
 function sentence(parts) {
-  return parts.map((part) => (typeof part === "string" ? part : figure(part.text, part.cells, "A figure of the finding", true)));
+  const whole = parts.map((part) => part.text ?? part).join("");
+  return parts.map((part) => (typeof part === "string" ? part : figure(part.text, part.cells, whole, true)));
 }
 
 function drawFinding() {

@@ -105,7 +105,7 @@ function drawTable() {
   if (floor) {
     const about = h("th", { scope: "row", class: "floor" }, floor.text.split(": ").slice(0, -1).join(": "));
     const text = floor.text.split(": ").at(-1);
-    bodies.push(h("tbody", {}, h("tr", { class: "floor" }, about, nfes.map(() => h("td", {}, figure(text, floor.cells, "What the solution itself is at"))))));
+    bodies.push(h("tbody", {}, h("tr", { class: "floor" }, about, h("td", { colspan: nfes.length }, figure(text, floor.cells, "What the solution itself is at")))));
   }
   if (state.folded) {
     for (const [family, members] of families(rows)) {
@@ -113,8 +113,8 @@ function drawTable() {
       bodies.push(h("tbody", {}, familyRow(family, members), shown));
     }
   } else bodies.push(h("tbody", {}, rows.map((row) => methodRow(row, false))));
-  const caption = h("caption", {}, `${title} (${name}) by number of network evaluations; lower is better; ${rows.length} of ${metric().rows.length} methods. In bold the lowest, and what is not told apart from it.`);
-  document.getElementById("values").replaceChildren(h("table", { class: "values" }, caption, h("thead", {}, head), bodies));
+  const about = caption(`${title} (${name}) by number of network evaluations; lower is better; ${rows.length} of ${metric().rows.length} methods. In bold the lowest, and what is not told apart from it.`);
+  document.getElementById("values").replaceChildren(h("table", { class: "values" }, about, h("thead", {}, head), bodies));
   say(`${rows.length} methods`);
 }
 

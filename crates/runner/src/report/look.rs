@@ -99,14 +99,16 @@ mod tests {
     /// In CIE Lab's terms two colours are told apart from a distance of some ten on; here in plain numbers of 0 to 255.
     #[test]
     fn solvers_that_are_drawn_together_differ_in_colour() {
-        let names = ["euler", "ddim", "deis", "ipndm", "dpm-solver", "dpm-solver++m", "unipc-bh1", "unipc-bh2", "rho-heun"];
+        let names =
+            ["euler", "ddim", "deis", "ipndm", "dpm-solver", "dpm-solver++m", "unipc-bh1", "unipc-bh2", "rho-heun"];
         let mut colours = BTreeMap::new();
         for name in names {
             for normalised in [false, true] {
                 colours.insert((name, normalised), of(name, normalised).colour);
             }
         }
-        let distance = |a: Colour, b: Colour| -> i32 { (0..3).map(|i| (i32::from(a[i]) - i32::from(b[i])).abs()).sum() };
+        let distance =
+            |a: Colour, b: Colour| -> i32 { (0..3).map(|i| (i32::from(a[i]) - i32::from(b[i])).abs()).sum() };
         for (a, x) in &colours {
             for (b, y) in &colours {
                 assert!(a == b || distance(*x, *y) >= 50, "{a:?} {b:?}: {x:?} {y:?}");

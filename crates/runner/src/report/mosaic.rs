@@ -113,7 +113,8 @@ pub fn cut(tiles: &[Tile], sheet: &image::RgbImage) -> Result<Option<Cut>> {
         let piece = view(sheet);
         let blank = piece.pixels().all(|pixel| pixel.0 == [255; 3]) || piece == view(&drawn);
         let at = |labels: &[String], label: &String| labels.iter().position(|known| known == label);
-        if let (false, Some(row), Some(column)) = (blank, at(&grid.rows, &place.row), at(&grid.columns, &place.column)) {
+        if let (false, Some(row), Some(column)) = (blank, at(&grid.rows, &place.row), at(&grid.columns, &place.column))
+        {
             pieces.push((row, column, piece));
         }
     }
@@ -295,7 +296,8 @@ mod tests {
         let tiles = [tile("DEIS-2", "5 NFE", some), tile("DDIM", "5 NFE", None), tile("DDIM", "10 NFE", some)];
         grid(&out, &tiles).unwrap();
         // What had a picture is not known when the sheet is read.
-        let asked: Vec<Tile> = tiles.iter().map(|tile| Tile { picture: some.map(Path::to_owned), ..tile.clone() }).collect();
+        let asked: Vec<Tile> =
+            tiles.iter().map(|tile| Tile { picture: some.map(Path::to_owned), ..tile.clone() }).collect();
         let sheet = open(&out).unwrap();
         let found = cut(&asked, &sheet).unwrap().unwrap();
         assert_eq!((found.rows.join(" "), found.columns.join(" ")), ("DEIS-2 DDIM".into(), "5 NFE 10 NFE".into()));

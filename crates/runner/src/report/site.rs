@@ -33,9 +33,9 @@ pub fn index(entries: &[Entry]) -> String {
     let mut list = String::new();
     for Entry { name, title, finding, summary } in entries {
         // Writing to a string cannot fail.
-        _ = write!(
+        _ = writeln!(
             list,
-            "<li><h2><a href=\"{0}.html\">{1}</a></h2><p class=\"lead\">{2}</p><p class=\"muted\"><code>results/{0}</code> · {3}</p></li>\n",
+            "<li><h2><a href=\"{0}.html\">{1}</a></h2><p class=\"lead\">{2}</p><p class=\"muted\"><code>results/{0}</code> · {3}</p></li>",
             escaped(name),
             escaped(title),
             escaped(finding),

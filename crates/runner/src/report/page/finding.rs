@@ -88,30 +88,27 @@ impl Asked<'_> {
         let (at, _) = points().find(|(_, point)| std::ptr::eq(*point, best))?;
         let label = &self.every[at].label;
         let others = points().filter(|(i, point)| *i != at && point.diverged.is_empty()).count();
-        let start = format!("At {nfe} NFE {label} is ");
         let value = self.value(at, nfe, best);
         if others == 0 {
             return Some(vec![words(format!("At {nfe} NFE only {label} was measured: ")), value, words(".")]);
         }
+        let start =
+            words(format!("At {nfe} NFE {label} has the lowest {} of {} methods, ", self.metric.name(), others + 1));
         if floor.as_ref().is_some_and(|floor| best.mean() <= floor.value) {
-            let end = " – not above what the solution itself is at: this metric tells nobody apart there.";
-            return Some(vec![words(start + "lowest at "), value, words(end)]);
+            let end = ", which is not above what the solution itself is at: this metric tells nobody apart there.";
+            return Some(vec![start, value, words(end)]);
         }
         if best.error().is_none() {
-            let end = format!(" among {}, but its error is not known: nobody wins.", others + 1);
-            return Some(vec![words(start + "lowest at "), value, words(end)]);
+            return Some(vec![start, value, words(", but its error is not known: nobody wins.")]);
         }
         let tied = points().filter(|(i, point)| *i != at && table::is_best(point, best, floor.as_ref(), self.metric));
         let tied: Vec<&str> = tied.map(|(i, _)| self.every[i].label.as_str()).collect();
         if tied.is_empty() {
-            let mut parts = vec![words(start + "lowest of "), words(format!("{}, at ", others + 1)), value];
-            parts.extend(self.next(at, nfe));
-            return Some(parts);
+            return Some([vec![start, value], self.next(at, nfe)].concat());
         }
-        let names = listed(&tied);
         let verb = if tied.len() == 1 { "is" } else { "are" };
-        let end = format!(", a tie: {names} {verb} not told apart from it.");
-        Some(vec![words(start + "lowest of "), words(format!("{}, at ", others + 1)), value, words(end)])
+        let end = format!(", a tie: {} {verb} not told apart from it.", listed(&tied));
+        Some(vec![start, value, words(end)])
     }
 
     /// How far the next one is off, which the errors tell apart.
@@ -151,7 +148,8 @@ impl Asked<'_> {
             return None;
         }
         if found.is_empty() {
-            let text = format!("What score normalisation changes at {nfe} NFE does not lie above the solution's own error.");
+            let text =
+                format!("What score normalisation changes at {nfe} NFE does not lie above the solution's own error.");
             return Some(vec![words(text)]);
         }
         let figure = |&((with, without), change, _): &((usize, usize), _, bool)| {
@@ -172,16 +170,19 @@ impl Asked<'_> {
             };
             return Some(vec![words(format!("Score normalisation changes {label} by ")), figure(one), words(end)]);
         }
-        let count = |below: bool| found.iter().filter(|(_, change, decided)| *decided && (change.mean < 0.0) == below).count();
+        let count =
+            |below: bool| found.iter().filter(|(_, change, decided)| *decided && (change.mean < 0.0) == below).count();
         let (lower, higher) = (count(true), count(false));
         let undecided = all - lower - higher;
+        let known = found.iter().any(|(_, change, _)| change.error.is_some());
+        let rest = if known { "not told apart" } else { "no error is known" };
         let text = format!(
             "Score normalisation, each method against itself without it: at {nfe} NFE lower for {lower} of {all}, higher for {higher}, \
-             not told apart for {undecided}"
+             {rest} for {undecided}"
         );
         let Some(one) = papers else { return Some(vec![words(text + ".")]) };
         let label = &self.every[one.0.1].label;
-        let end = if one.2 { ")." } else { ", not beyond its error)." };
+        let end = if one.2 || !known { ")." } else { ", not beyond its error)." };
         Some(vec![words(format!("{text} ({label}: ")), figure(one), words(end)])
     }
 }
@@ -241,7 +242,7 @@ mod tests {
         assert_eq!(
             sentences(&folder),
             [
-                "At 10 NFE DEIS-SN is lowest of 2, at 2.012 ± 0.082, told apart from all others; the next is DEIS (+11.1 ± 0.0 %).",
+                "At 10 NFE DEIS-SN has the lowest ode_rmse of 2 methods, 2.012 ± 0.082, told apart from all others; the next is DEIS (+11.1 ± 0.0 %).",
                 "Score normalisation changes DEIS by −10.0 ± 0.0 %, beyond its error."
             ]
         );
@@ -252,12 +253,20 @@ mod tests {
     fn ties_and_unknown_errors_have_no_winner() {
         let mut tie = folder(&[("ddim", PLAIN), ("deis", [5.2, 4.1, 5.9, 4.9]), ("euler", [9.0; 4])]);
         let found = sentences(&tie);
-        assert!(found[0].contains("ddim").then_some(()).is_none() && found[0].contains("a tie: DEIS is not told apart from it.") | found[0].contains("a tie: DDIM is not told apart from it."), "{found:?}");
+        assert!(found[0].ends_with(", a tie: DEIS is not told apart from it."), "{found:?}");
         assert_eq!(found.len(), 1);
         tie.per_image.clear();
-        assert!(sentences(&tie)[0].ends_with("among 3, but its error is not known: nobody wins."), "{:?}", sentences(&tie));
+        assert!(
+            sentences(&tie)[0].ends_with("of 3 methods, 2.236, but its error is not known: nobody wins."),
+            "{:?}",
+            sentences(&tie)
+        );
         let pair = folder(&[("deis", PLAIN), ("deis-sn", [5.2, 4.1, 5.9, 4.9])]);
-        assert!(sentences(&pair)[1].ends_with("not beyond its error: no difference is found."), "{:?}", sentences(&pair));
+        assert!(
+            sentences(&pair)[1].ends_with("not beyond its error: no difference is found."),
+            "{:?}",
+            sentences(&pair)
+        );
     }
 
     #[test]

@@ -137,7 +137,7 @@ mod tests {
     fn the_page_names_no_address() {
         let page = filled("x", "{}");
         for scheme in ["http://", "https://", "//cdn", "@import", "url("] {
-            let found = page.match_indices(scheme).map(|(at, _)| &page[at..].split('\n').next().unwrap_or_default());
+            let found = page.match_indices(scheme).map(|(at, _)| page[at..].split('\n').next().unwrap_or_default());
             // The library names its home in its first line.
             let known = ["http://www.w3.org/", "https://github.com/leeoniya/uPlot (v"];
             let foreign: Vec<&str> = found.filter(|text| !known.iter().any(|known| text.starts_with(known))).collect();

@@ -18,13 +18,16 @@ pub fn sections(provenance: &Provenance) -> Vec<Section> {
     let counted = |(name, count): (&String, &usize)| (name.clone(), format!("{count} cells"));
     let pair = |(name, value): (&String, &String)| (name.clone(), value.clone());
     let all = [
-        ("Experiment", vec![
-            named("name", experiment),
-            named("SHA-256 of its file", experiment_sha256),
-            named("fewstep", fewstep),
-            named("burn", burn),
-            named("network: hash of its tensors, shape, prediction and schedule", network),
-        ]),
+        (
+            "Experiment",
+            vec![
+                named("name", experiment),
+                named("SHA-256 of its file", experiment_sha256),
+                named("fewstep", fewstep),
+                named("burn", burn),
+                named("network: hash of its tensors, shape, prediction and schedule", network),
+            ],
+        ),
         ("What was read", provenance.assets.iter().map(pair).collect()),
         ("What the program did on a small canary", provenance.canary.iter().map(pair).collect()),
         ("Builds", provenance.builds.iter().map(counted).collect()),

@@ -58,7 +58,8 @@ pub fn sheet(folder: &Path, results: &Folder) -> Result<Option<Sheet>> {
 /// How many pixels a side of `picture` there are for each of what it was enlarged from.
 fn enlarged(picture: &RgbImage) -> u32 {
     let (width, height) = picture.dimensions();
-    let same = |scale: u32| picture.enumerate_pixels().all(|(x, y, p)| p == picture.get_pixel(x - x % scale, y - y % scale));
+    let same =
+        |scale: u32| picture.enumerate_pixels().all(|(x, y, p)| p == picture.get_pixel(x - x % scale, y - y % scale));
     let fits = |scale: &u32| width % scale == 0 && height % scale == 0 && same(*scale);
     (1..=width.min(height).max(1)).rev().find(fits).unwrap_or(1)
 }

@@ -44,5 +44,7 @@ pub fn curve(folder: &Path, provenance: &Provenance) -> Result<Option<Curve>> {
 /// The one that all sizes of images share; `simple-diffusion` depends on theirs.
 fn schedule(provenance: &Provenance) -> Option<Schedule> {
     let of = |size: usize| Schedule::named(provenance.assets.get("schedule")?, size);
-    of(32).filter(|small| of(64).is_some_and(|large| (0..=10).all(|k| small.sigma(0.1 * f64::from(k)) == large.sigma(0.1 * f64::from(k)))))
+    of(32).filter(|small| {
+        of(64).is_some_and(|large| (0..=10).all(|k| small.sigma(0.1 * f64::from(k)) == large.sigma(0.1 * f64::from(k))))
+    })
 }

@@ -217,7 +217,14 @@ fn changes(
             let (change, decided) = table::relative(a, b, floor.as_ref(), metric)?;
             let cells = [method, other].iter().flat_map(|&group| groups[group].cells(&results.records, nfe)).collect();
             let text = format!("{} %", table::percent(change));
-            Some(Entry { value: Some(change.mean), error: change.error, text, strong: decided, cells, ..Entry::default() })
+            Some(Entry {
+                value: Some(change.mean),
+                error: change.error,
+                text,
+                strong: decided,
+                cells,
+                ..Entry::default()
+            })
         };
         let entries: Vec<Option<Entry>> = nfes.iter().map(entry).collect();
         if entries.iter().any(Option::is_some) {
