@@ -54,6 +54,14 @@ test-python:
     "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/examples-venv/bin/pip" install --quiet --requirement examples/python/requirements.txt
     FEWSTEP="${CARGO_TARGET_DIR:-target}/release/fewstep" "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/examples-venv/bin/python" examples/python/test_fewstep_plan.py
 
+# The pages of published results in a real browser; Node 20, and Chromium (Debian: apt-get install chromium). Half a minute.
+test-report *arguments:
+    bash tests/browser/run.sh {{arguments}}
+
+# The pages of all published results and their list, into docs/, for any static host.
+site:
+    cargo run --release -- site
+
 # What CI checks before the tests.
 check:
     cargo fmt --all --check

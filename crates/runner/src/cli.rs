@@ -48,7 +48,7 @@ pub enum Command {
         #[arg(long, default_value = "out/convergence")]
         out: PathBuf,
     },
-    /// Make tables and charts again from a results folder.
+    /// Make tables, charts and the page again from a results folder.
     Report(Report),
     /// Compare two results folders cell by cell: is the one a reproduction of the other?
     Compare(Compare),
@@ -56,6 +56,8 @@ pub enum Command {
     Publish(Publish),
     /// Write the tables and figures in texts anew from the cells that they are of.
     Documents(Documents),
+    /// Write the pages of all published results and their list, for any static host.
+    Site(Site),
 }
 
 /// `fewstep report`.
@@ -104,6 +106,20 @@ pub struct Documents {
     #[arg(default_values = ["README.md", "results/README.md", "benches/README.md"])]
     pub files: Vec<PathBuf>,
     /// Write nothing; fail where a text is not what the cells say.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `fewstep site`.
+#[derive(Args)]
+pub struct Site {
+    /// Where results are published.
+    #[arg(long, default_value = "results")]
+    pub results: PathBuf,
+    /// Where the pages go: `index.html`, and one a folder of results with cells.
+    #[arg(long, default_value = "docs")]
+    pub out: PathBuf,
+    /// Write nothing; fail where a page is not what the cells say.
     #[arg(long)]
     pub check: bool,
 }

@@ -297,6 +297,7 @@ fn cases() -> Vec<Case> {
         ("unknown asset", &["no asset 'imagenet'"], vec!["fetch", "imagenet"]),
         ("report of nothing", &["cells.csv"], vec!["report", "no-cells"]),
         ("report of other columns", &["cells.csv"], vec!["report", "bad-cells"]),
+        ("site of no folder", &["no-results"], vec!["site", "--results", "no-results"]),
         (
             "sample of another method",
             &["no method 'dpm'"],

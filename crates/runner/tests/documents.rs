@@ -98,3 +98,73 @@ fn times_are_ratios_of_the_values() {
         assert!(status == Some(2) && message.contains(expected), "{keys}: {message}");
     }
 }
+
+#[test]
+fn the_pages_of_published_results_are_what_the_cells_say() {
+    let printed = succeed(&repository(), &["site", "--check"]);
+    let folders = std::fs::read_dir(repository().join("results")).unwrap();
+    let with_cells = folders.filter(|folder| folder.as_ref().unwrap().path().join("cells.csv").exists()).count();
+    assert!(printed.contains(&format!("docs: {} pages as the cells say", with_cells + 1)), "{printed}");
+    let index = std::fs::read_to_string(repository().join("docs/index.html")).unwrap();
+    assert_eq!(index.matches("<li><h2>").count(), with_cells);
+}
+
+#[test]
+fn pages_follow_the_cells_and_other_files_stay() {
+    let folder = common::gaussian_folder();
+    let cwd = folder.path();
+    succeed(cwd, &["sweep", "gaussian.toml", "--out", "results/gaussian"]);
+    // The run's own page, and the site's, are one.
+    let own = std::fs::read(cwd.join("results/gaussian/report.html")).unwrap();
+    std::fs::create_dir(cwd.join("docs")).unwrap();
+    std::fs::write(cwd.join("docs/mine.html"), "<!doctype html>").unwrap();
+    succeed(cwd, &["site"]);
+    assert!(std::fs::read(cwd.join("docs/gaussian.html")).unwrap() == own);
+    succeed(cwd, &["report", "results/gaussian"]);
+    assert!(std::fs::read(cwd.join("results/gaussian/report.html")).unwrap() == own, "another page of the same folder");
+    succeed(cwd, &["site", "--check"]);
+    // Results that are gone have no page, and what this program did not write is left alone.
+    std::fs::rename(cwd.join("results/gaussian"), cwd.join("results/other")).unwrap();
+    let output = common::run(cwd, &["site", "--check"]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && message.contains("run `fewstep site`"), "{message}");
+    let printed = succeed(cwd, &["site"]);
+    assert!(printed.contains("docs/gaussian.html: of no published results, and removed"), "{printed}");
+    assert!(cwd.join("docs/mine.html").exists() && cwd.join("docs/other.html").exists());
+}
+
+#[test]
+fn the_page_has_every_cell_and_ends_no_script() {
+    let folder = common::gaussian_folder();
+    let cwd = folder.path();
+    let text = common::GAUSSIAN.replace("title = \"Gaussian\"", "title = \"</script><b>Gaussian\"");
+    std::fs::write(cwd.join("gaussian.toml"), text).unwrap();
+    succeed(cwd, &["sweep", "gaussian.toml"]);
+    let page = std::fs::read_to_string(cwd.join("out/gaussian/report.html")).unwrap();
+    assert!(page.contains("<title>&lt;/script&gt;&lt;b&gt;Gaussian</title>") && page.matches("</script>").count() == 3);
+    let (_, data) = page.split_once("<script id=\"data\" type=\"application/json\">").unwrap();
+    let data: serde_json::Value = serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap();
+    assert_eq!(data["title"], "</script><b>Gaussian");
+    let metrics: Vec<&str> = data["metrics"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
+    assert_eq!(metrics, ["ode_rmse", "fd_pixel"]);
+    // Eight cells and the solution's own: every figure of a table names its cell, by its place in cells.csv.
+    let labels = &data["cells"]["label"];
+    let label = |cell: usize| {
+        let rows = labels["rows"].as_array().map_or(cell as u64, |rows| rows[cell].as_u64().unwrap());
+        labels["values"].as_array().or(labels.as_array()).unwrap()[rows as usize].as_str().unwrap().to_owned()
+    };
+    let mut seen = 0;
+    for row in data["metrics"][0]["rows"].as_array().unwrap() {
+        let method = row["method"].as_u64().unwrap() as usize;
+        for entry in row["entries"].as_array().unwrap() {
+            let cells = entry["cells"].as_array().unwrap();
+            assert_eq!(cells.len(), 1);
+            assert_eq!(label(cells[0].as_u64().unwrap() as usize), data["methods"][method]["label"].as_str().unwrap());
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 8);
+    let pictures = data["samples"]["pictures"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap());
+    assert_eq!(pictures.filter(|picture| picture.is_string()).count(), 9);
+    assert!(data["curve"]["tau"].as_array().unwrap().len() == 50);
+}

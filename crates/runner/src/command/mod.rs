@@ -15,6 +15,7 @@ mod report;
 mod sample;
 mod score_curve;
 mod selection;
+mod site;
 mod stats;
 mod sweep;
 mod train;
@@ -40,5 +41,6 @@ pub fn run(command: Command) -> Result<()> {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Documents(arguments) => documents::run(&arguments),
+        Command::Site(arguments) => site::run(&arguments),
     }
 }

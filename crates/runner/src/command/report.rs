@@ -1,4 +1,4 @@
-//! `fewstep report`: tables and charts of a results folder again.
+//! `fewstep report`: tables, charts and the page of a results folder again.
 
 use crate::{cli, failure::Result, report, results::Folder};
 

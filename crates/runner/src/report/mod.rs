@@ -4,9 +4,12 @@ pub mod chart;
 mod csv_table;
 pub mod documents;
 mod heat_map;
+pub mod look;
 pub mod mosaic;
+pub mod page;
 mod published;
 pub mod score_curve;
+pub mod site;
 pub mod table;
 pub mod wins;
 
@@ -30,8 +33,9 @@ use crate::{
 pub const SAMPLES: &str = "samples.png";
 const TABLE: &str = "table.md";
 
-/// Makes `table.md` and the charts of every metric in `folder`, and prints the table; the names of what it wrote. Charts that are not
-/// of these cells are removed: they are an earlier run's.
+/// Makes `table.md`, `report.html` and the charts of every metric in `folder`, and prints the table; the names of what it wrote that
+/// is published beside the cells, which the page is not: `fewstep site` makes it again. Charts that are not of these cells are removed:
+/// they are an earlier run's.
 pub fn write(folder: &Path, results: &Folder) -> Result<Vec<String>> {
     let (text, charts) = drawn(results);
     let mut written = vec![TABLE.to_owned()];
@@ -46,6 +50,7 @@ pub fn write(folder: &Path, results: &Folder) -> Result<Vec<String>> {
         }
     }
     files::write(&folder.join(TABLE), text.as_bytes())?;
+    files::write(&folder.join(page::FILE), page::html(folder, results)?.as_bytes())?;
     print!("{text}");
     Ok(written)
 }
@@ -124,12 +129,18 @@ fn drawn(results: &Folder) -> (String, BTreeMap<String, Figure>) {
 /// Writes the grid of samples: of the methods that the chart of ode_rmse draws, or of the first metric there is, with the first
 /// seed, and of the solution. `picture` finds a cell's.
 pub fn samples(folder: &Path, results: &Folder, picture: impl Fn(&Record) -> Option<PathBuf>) -> Result<()> {
+    let tiles = pictured(results, picture);
+    let path = folder.join(SAMPLES);
+    if tiles.is_empty() { files::remove(&path) } else { mosaic::grid(&path, &tiles) }
+}
+
+/// The cells of the grid of samples, in its order.
+fn pictured(results: &Folder, picture: impl Fn(&Record) -> Option<PathBuf>) -> Vec<Tile> {
     let records = &results.records;
     let metrics = [Metric::OdeRmse].into_iter().chain(Metric::ALL);
     let all = metrics.map(|metric| series(records, &results.per_image, metric)).find(|all| !all.is_empty());
     let all = all.unwrap_or_default();
     let (drawn, _) = chosen(&all);
-    let mut columns: Vec<u32> = Vec::new();
     let mut tiles = Vec::new();
     for (record, label) in records.iter().zip(labels(records)) {
         let is_drawn = record.is_solution() || drawn.is_empty() || drawn.iter().any(|series| series.label == label);
@@ -138,7 +149,6 @@ pub fn samples(folder: &Path, results: &Folder, picture: impl Fn(&Record) -> Opt
         }
         let picture = picture(record);
         if picture.is_some() || !record.diverged.is_empty() {
-            columns.push(record.nfe);
             tiles.push((record.nfe, label, record.is_solution(), picture));
         }
     }
@@ -149,9 +159,7 @@ pub fn samples(folder: &Path, results: &Folder, picture: impl Fn(&Record) -> Opt
         column: if solution { "solution".into() } else { format!("{nfe} NFE") },
         picture,
     };
-    let tiles: Vec<Tile> = tiles.into_iter().map(tile).collect();
-    let path = folder.join(SAMPLES);
-    if tiles.is_empty() { files::remove(&path) } else { mosaic::grid(&path, &tiles) }
+    tiles.into_iter().map(tile).collect()
 }
 
 /// Lines that can be told apart in one chart.

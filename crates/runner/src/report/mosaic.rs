@@ -74,6 +74,53 @@ pub fn grid(path: &Path, tiles: &[Tile]) -> Result<()> {
     chart::write_png(path, (grid.size.0 as u32, grid.size.1 as u32), pixels)
 }
 
+/// What a sheet shows.
+pub struct Cut {
+    /// Labels of its rows.
+    pub rows: Vec<String>,
+    /// And of its columns.
+    pub columns: Vec<String>,
+    /// Row, column and picture of the cells that have one.
+    pub pieces: Vec<(usize, usize, image::RgbImage)>,
+}
+
+/// The pictures of a sheet that [`grid`] drew of `tiles`, of which some may have had none. Nothing where it is another's: the labels,
+/// drawn again, are not the sheet's to the last pixel.
+pub fn cut(tiles: &[Tile], sheet: &image::RgbImage) -> Result<Option<Cut>> {
+    chart::fonts()?;
+    let mut grid = Grid::of(tiles, &[])?;
+    let (width, height) = (sheet.width() as usize, sheet.height() as usize);
+    let share = |whole: usize, start: usize, count: usize| {
+        let room = whole.checked_sub(start).filter(|room| count > 0 && room % count == 0)?;
+        (room / count).checked_sub(GAP).filter(|side| *side > 0)
+    };
+    let sides = share(width, grid.left, grid.columns.len()).zip(share(height, TOP, grid.rows.len()));
+    let Some(tile) = sides else { return Ok(None) };
+    (grid.tile, grid.size) = (tile, (width, height));
+    let mut pixels = vec![255; width * height * 3];
+    grid.labels(&mut pixels, &tiles.iter().map(|tile| Tile { picture: None, ..tile.clone() }).collect::<Vec<_>>())?;
+    let drawn = image::RgbImage::from_raw(width as u32, height as u32, pixels).unwrap_or_default();
+    let label = |x: u32, y: u32| (x as usize) < grid.left - 1 || (y as usize) < TOP;
+    if sheet.enumerate_pixels().any(|(x, y, pixel)| label(x, y) && pixel != drawn.get_pixel(x, y)) {
+        return Ok(None);
+    }
+    let mut pieces = Vec::new();
+    for place in tiles {
+        let (x, y) = grid.corner(place);
+        let view = |of: &image::RgbImage| {
+            image::imageops::crop_imm(of, x as u32, y as u32, tile.0 as u32, tile.1 as u32).to_image()
+        };
+        let piece = view(sheet);
+        let blank = piece.pixels().all(|pixel| pixel.0 == [255; 3]) || piece == view(&drawn);
+        let at = |labels: &[String], label: &String| labels.iter().position(|known| known == label);
+        if let (false, Some(row), Some(column)) = (blank, at(&grid.rows, &place.row), at(&grid.columns, &place.column))
+        {
+            pieces.push((row, column, piece));
+        }
+    }
+    Ok(Some(Cut { rows: grid.rows, columns: grid.columns, pieces }))
+}
+
 /// Width and height of a picture that can be made.
 fn size(width: Option<usize>, height: Option<usize>) -> Result<(usize, usize)> {
     let text = |side: Option<usize>| side.map_or("too many".to_owned(), |side| side.to_string());
@@ -182,7 +229,8 @@ fn distinct(tiles: &[Tile], label: impl Fn(&Tile) -> &String) -> Vec<String> {
     all
 }
 
-fn open(path: &Path) -> Result<image::RgbImage> {
+/// Reads a picture.
+pub fn open(path: &Path) -> Result<image::RgbImage> {
     let bytes = std::fs::read(path).map_err(Failure::file(path))?;
     let image = image::load_from_memory(&bytes);
     Ok(image.map_err(|error| Failure::Request(format!("{}: {error}", path.display())))?.to_rgb8())
@@ -237,6 +285,30 @@ mod tests {
         assert_eq!(drawn.get_pixel(left + 126, y + 2 * 40).0, first.get_pixel(63, 40).0);
         grid(&out, &tiles).unwrap();
         assert_eq!(std::fs::read(&out).unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_sheet_is_cut_into_what_it_was_made_of_and_another_sheet_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (picture, out) = (folder.path().join("a.png"), folder.path().join("grid.png"));
+        write(&picture, &images(4, 32)).unwrap();
+        let some = Some(picture.as_path());
+        let tiles = [tile("DEIS-2", "5 NFE", some), tile("DDIM", "5 NFE", None), tile("DDIM", "10 NFE", some)];
+        grid(&out, &tiles).unwrap();
+        // What had a picture is not known when the sheet is read.
+        let asked: Vec<Tile> =
+            tiles.iter().map(|tile| Tile { picture: some.map(Path::to_owned), ..tile.clone() }).collect();
+        let sheet = open(&out).unwrap();
+        let found = cut(&asked, &sheet).unwrap().unwrap();
+        assert_eq!((found.rows.join(" "), found.columns.join(" ")), ("DEIS-2 DDIM".into(), "5 NFE 10 NFE".into()));
+        let places: Vec<(usize, usize)> = found.pieces.iter().map(|piece| (piece.0, piece.1)).collect();
+        assert_eq!(places, [(0, 0), (1, 1)]);
+        let (small, large) = (open(&picture).unwrap(), &found.pieces[1].2);
+        assert!(large.enumerate_pixels().all(|(x, y, pixel)| pixel == small.get_pixel(x / 2, y / 2)));
+        // Methods in another order are another sheet, of the same size.
+        let swapped = [asked[1].clone(), asked[0].clone(), asked[2].clone()];
+        assert!(cut(&swapped, &sheet).unwrap().is_none());
+        assert!(cut(&asked[..1], &sheet).unwrap().is_none());
     }
 
     #[test]

@@ -188,7 +188,8 @@ fn decisive(floor: Option<&Floor>, metric: Metric) -> f64 {
     floor.filter(|_| !metric.is_frechet()).map_or(0.0, |floor| floor.value)
 }
 
-fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Floor>) -> Vec<String> {
+/// What must be known to read a metric's table.
+pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Floor>) -> Vec<String> {
     let samples = results.records[0].samples;
     let mut notes = Vec::new();
     let dimensions = results.provenance.dimensions.get(metric.name()).copied().unwrap_or(0) as u64;
@@ -267,7 +268,7 @@ pub(super) fn header(nfes: &[u32]) -> String {
 }
 
 /// The lowest of a column, of what has every seed that any has.
-fn best(all: &[Series], nfe: u32) -> Option<&Point> {
+pub fn best(all: &[Series], nfe: u32) -> Option<&Point> {
     let points = || all.iter().filter_map(|series| series.points.get(&nfe)).filter(|point| point.diverged.is_empty());
     let seeds = points().map(|point| point.values.len()).max().filter(|seeds| *seeds > 0)?;
     points().filter(|point| point.values.len() == seeds).min_by(|a, b| a.mean().total_cmp(&b.mean()))
@@ -278,13 +279,18 @@ fn cell(point: &Point, nfe: u32, best: Option<&Point>, floor: Option<&Floor>, me
         return format!("diverged: seed {seed}, {what}");
     }
     let mean = point.mean();
-    let wins = best.is_some_and(|best| wins(point, best, floor, decisive(floor, metric)));
+    let wins = best.is_some_and(|best| is_best(point, best, floor, metric));
     let mut text = if wins { format!("**{}**", number(mean)) } else { number(mean) };
     text.push_str(&plus_minus(point.error()));
     if point.spent < f64::from(nfe) {
         _ = write!(text, " ({})", point.spent);
     }
     text
+}
+
+/// Whether a point is in bold beside the lowest of its column.
+pub fn is_best(point: &Point, best: &Point, floor: Option<&Floor>, metric: Metric) -> bool {
+    point.diverged.is_empty() && wins(point, best, floor, decisive(floor, metric))
 }
 
 /// Whether a point is the lowest of its column or ties with it. Nothing wins where the lowest says nothing, or no error is known.
@@ -341,8 +347,8 @@ pub fn percent(Difference { mean, error, .. }: Difference) -> String {
     format!("{sign}{:.1}{error}", mean.abs())
 }
 
-/// Two significant digits.
-fn plus_minus(error: Option<f64>) -> String {
+/// A standard error behind its value, with two significant digits.
+pub fn plus_minus(error: Option<f64>) -> String {
     let Some(error) = error else { return String::new() };
     if error > 0.0 && error < 1e-6 {
         return format!(" ± {error:.0e}");

@@ -1,0 +1,119 @@
+//! What a method looks like, wherever it is drawn: a colour of its solver, lighter under score normalisation, and the family that
+//! tables fold it into.
+
+use fewstep_sampler::{Lowered, Method, Predictor, Solver, Variable};
+
+/// Red, green and blue.
+pub type Colour = [u8; 3];
+
+/// A method's family and colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Its family's name.
+    pub family: &'static str,
+    /// Its colour on white.
+    pub colour: Colour,
+}
+
+/// What no solver of this program is: a plan file's table.
+const PLANS: Look = Look { family: "Plan files", colour: [184, 134, 11] };
+/// Share of white that score normalisation mixes in: a pair is told from others by its hue, and within by its lightness.
+const LIGHTER: f64 = 0.42;
+
+/// Of the solver that records call `solver`.
+pub fn of(solver: &str, normalised: bool) -> Look {
+    let look = Method::new(solver, None).map_or(PLANS, |method| plain(method.solver));
+    if normalised { Look { colour: mixed(look.colour, [255; 3], LIGHTER), ..look } } else { look }
+}
+
+/// `share` of `other` in `colour`.
+pub fn mixed(colour: Colour, other: Colour, share: f64) -> Colour {
+    let mix = |a: u8, b: u8| (f64::from(a) + share * (f64::from(b) - f64::from(a))).round() as u8;
+    [0, 1, 2].map(|i| mix(colour[i], other[i]))
+}
+
+/// Hues by family, so that what is drawn together can be told apart; within one, another lightness for another solver.
+fn plain(solver: Solver) -> Look {
+    let look = |family, colour| Look { family, colour };
+    match solver {
+        Solver::Euler => look("Euler and DDIM", [110, 110, 110]),
+        Solver::Ddim => look("Euler and DDIM", [35, 35, 35]),
+        Solver::StochasticDdim { .. } => look("DDPM and DDIM with noise", [150, 130, 105]),
+        Solver::Ddpm => look("DDPM and DDIM with noise", [115, 90, 65]),
+        Solver::Deis { variable: Variable::Time, .. } => look("DEIS", [0, 90, 170]),
+        Solver::Deis { variable: Variable::Rho, .. } => look("DEIS in ρ", [30, 130, 150]),
+        Solver::Deis { variable: Variable::LogRho, .. } => look("DEIS in ρ", [70, 100, 120]),
+        Solver::RhoRk(_) => look("ρRK-DEIS", [120, 115, 0]),
+        Solver::Ipndm { .. } => look("iPNDM", [10, 125, 60]),
+        Solver::IpndmV { .. } => look("iPNDM", [90, 150, 20]),
+        Solver::DpmSolver { .. } => look("DPM-Solver", [200, 100, 0]),
+        Solver::DpmSolverM { .. } => look("DPM-Solver", [150, 75, 20]),
+        Solver::DpmSolverPpM { .. } => look("DPM-Solver++", [195, 25, 40]),
+        Solver::DpmSolverPpS => look("DPM-Solver++", [225, 95, 85]),
+        Solver::UniPc { b: fewstep_sampler::B::H, .. } => look("UniPC", [105, 55, 165]),
+        Solver::UniPc { b: fewstep_sampler::B::Exp, .. } => look("UniPC", [190, 30, 130]),
+        Solver::DcSolver { .. } => look("UniPC", [140, 100, 160]),
+        Solver::LowerOrderFinal { of, .. } => plain(match of {
+            Lowered::DpmSolverM => Solver::DpmSolverM { order: 2 },
+            Lowered::DpmSolverPpM => Solver::DpmSolverPpM { order: 2 },
+            Lowered::UniPc(b) => Solver::UniPc { order: 3, b },
+        }),
+        Solver::UniC { predictor, .. } => Look { family: "Corrected by UniC", ..plain(corrected(predictor)) },
+        Solver::RxDdim { .. } => look("RX-DDIM and PFDiff", [0, 95, 90]),
+        Solver::PfDiff { .. } => look("RX-DDIM and PFDiff", [60, 150, 135]),
+        Solver::EdmEuler => look("EDM", [165, 120, 80]),
+        Solver::EdmHeun => look("EDM", [135, 80, 30]),
+    }
+}
+
+fn corrected(predictor: Predictor) -> Solver {
+    let deis = |variable| Solver::Deis { order: 2, variable };
+    match predictor {
+        Predictor::Deis => deis(Variable::Time),
+        Predictor::DeisRho => deis(Variable::Rho),
+        Predictor::DeisLogRho => deis(Variable::LogRho),
+        Predictor::Ipndm => Solver::Ipndm { order: 4 },
+        Predictor::DpmSolverM => Solver::DpmSolverM { order: 2 },
+        Predictor::DpmSolverPpM => Solver::DpmSolverPpM { order: 2 },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Of the name in records, whatever the order, and of names with numbers in them.
+    #[test]
+    fn every_solver_is_found_by_its_name() {
+        for solver in Solver::all() {
+            let name = solver.traits().name;
+            assert_eq!(of(&name, false), plain(solver), "{name}");
+        }
+        assert_eq!(of("ddim-eta-0.3", false), of("ddim-eta-0.5", false));
+        assert_eq!(of("dc-solver-0.4", false).family, "UniPC");
+        assert_eq!(of("by hand", false), PLANS);
+    }
+
+    /// In CIE Lab's terms two colours are told apart from a distance of some ten on; here in plain numbers of 0 to 255.
+    #[test]
+    fn solvers_that_are_drawn_together_differ_in_colour() {
+        let names =
+            ["euler", "ddim", "deis", "ipndm", "dpm-solver", "dpm-solver++m", "unipc-bh1", "unipc-bh2", "rho-heun"];
+        let mut colours = BTreeMap::new();
+        for name in names {
+            for normalised in [false, true] {
+                colours.insert((name, normalised), of(name, normalised).colour);
+            }
+        }
+        let distance =
+            |a: Colour, b: Colour| -> i32 { (0..3).map(|i| (i32::from(a[i]) - i32::from(b[i])).abs()).sum() };
+        for (a, x) in &colours {
+            for (b, y) in &colours {
+                assert!(a == b || distance(*x, *y) >= 50, "{a:?} {b:?}: {x:?} {y:?}");
+            }
+        }
+        assert_eq!(mixed([0, 100, 255], [255; 3], 0.5), [128, 178, 255]);
+    }
+}

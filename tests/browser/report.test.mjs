@@ -1,0 +1,214 @@
+// The page of a results folder in a real browser: `just test-report`. No network, no console error; what a person does with it.
+//
+// REPORTS: folder with one `NAME/report.html` each; CHROMIUM: the browser; SCREENSHOTS: where pictures of both widths go, if anywhere.
+
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync } from "node:fs";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+
+const reports = resolve(process.env.REPORTS ?? "../../out/reports");
+const browsers = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const WIDE = { width: 1280, height: 900 };
+const PHONE = { width: 390, height: 844 };
+
+let browser;
+before(async () => {
+  const executablePath = browsers.find((path) => path && existsSync(path));
+  assert.ok(executablePath, "no Chromium; set CHROMIUM");
+  // Its sandbox wants rights that containers lack; the pages are our own files.
+  browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+});
+after(() => browser?.close());
+
+/** Opens the page of a folder, and fails at its end where anything was fetched or went wrong. */
+async function opened(name, viewport, body, options = {}) {
+  const page = await browser.newPage({ viewport, ...options });
+  const wrong = [];
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && wrong.push(message.text()));
+  page.on("pageerror", (error) => wrong.push(String(error)));
+  page.on("request", (request) => /^(file|data|blob):/.test(request.url()) || wrong.push(request.url()));
+  await page.goto(pathToFileURL(`${reports}/${name}/report.html`).href);
+  await page.waitForSelector("#values table");
+  await body(page);
+  assert.deepEqual(wrong, []);
+  await page.close();
+}
+
+const texts = (page, selector) => page.locator(selector).allInnerTexts();
+const names = async (page) => (await texts(page, "#values tr[data-method] th")).map((text) => text.trim());
+/** A method's leading figure in a column of the table. */
+const numbers = async (page, column) => (await texts(page, `#values tr[data-method] td:nth-child(${column + 2})`)).map(parseFloat);
+
+for (const name of ["quick", "solvers", "cross", "gaussian", "cifar10-small"]) {
+  for (const [width, viewport] of [["wide", WIDE], ["phone", PHONE]]) {
+    test(`${name} opens ${width}, within the screen, without an error`, () => opened(name, viewport, async (page) => {
+      assert.equal(await page.evaluate("document.documentElement.scrollWidth"), viewport.width);
+      assert.ok((await page.locator("#found .lead").first().innerText()).startsWith("At "));
+      assert.ok((await page.locator("#chart canvas").count()) === 1);
+      if (process.env.SCREENSHOTS) {
+        mkdirSync(process.env.SCREENSHOTS, { recursive: true });
+        await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name}-${width}.png`, fullPage: true });
+      }
+    }));
+  }
+}
+
+test("a column sorts both ways, by its numbers", () => opened("quick", WIDE, async (page) => {
+  const before = await numbers(page, 0);
+  const head = page.locator('#values th[data-column="0"]');
+  await head.locator("button").click();
+  assert.equal(await head.getAttribute("aria-sort"), "ascending");
+  assert.deepEqual(await numbers(page, 0), [...before].sort((a, b) => a - b));
+  await head.locator("button").click();
+  assert.equal(await head.getAttribute("aria-sort"), "descending");
+  assert.deepEqual(await numbers(page, 0), [...before].sort((a, b) => b - a));
+  await page.locator('#values th[data-column="name"] button').click();
+  assert.deepEqual(await names(page), ["DDIM", "DEIS-2", "DEIS-SN-2", "Euler"]);
+}));
+
+test("families fold, and filters leave what they name", () => opened("solvers", WIDE, async (page) => {
+  assert.equal((await names(page)).length, 0);
+  const families = await texts(page, "#values tr.family .fold");
+  assert.ok(families.length >= 6 && families.some((text) => text.startsWith("UniPC")), families.join());
+  const counts = families.map((text) => Number(/\((\d+)\)/.exec(text)[1]));
+  assert.equal(counts.reduce((a, b) => a + b), 57);
+  const unipc = page.locator('#values tr[data-family="UniPC"] .fold');
+  await unipc.click();
+  assert.equal(await unipc.getAttribute("aria-expanded"), "true");
+  assert.ok((await names(page)).every((name) => name.startsWith("UniPC")));
+  await page.getByRole("button", { name: "Fold families" }).click();
+  assert.equal((await names(page)).length, 57);
+  await page.locator("#filter").fill("unipc sn");
+  const left = await names(page);
+  assert.ok(left.length === 6 && left.every((name) => name.includes("UniPC") && name.includes("SN")), left.join());
+  await page.locator("#filter").fill("");
+  await page.getByLabel("Score normalisation").selectOption("without");
+  assert.ok((await names(page)).every((name) => !name.includes("SN")));
+}));
+
+test("the metric, both axes and the bands switch", () => opened("quick", WIDE, async (page) => {
+  const picture = () => page.locator("#chart canvas").evaluate((canvas) => canvas.toDataURL());
+  const seen = [await picture()];
+  for (const name of ["Logarithmic", "Logarithmic NFE", "Error bands"]) {
+    const button = page.locator("#chart-section").getByRole("button", { name, exact: true });
+    const was = await button.getAttribute("aria-pressed");
+    await button.click();
+    assert.notEqual(await button.getAttribute("aria-pressed"), was);
+    seen.push(await picture());
+  }
+  const finding = await page.locator("#found .lead").first().innerText();
+  await page.getByRole("button", { name: "fd_pixel" }).click();
+  assert.ok((await page.locator("#chart-title").innerText()).startsWith("Fréchet distance of 8×8 pixels"));
+  assert.ok((await page.locator("#values caption").innerText()).includes("fd_pixel"));
+  assert.notEqual(await page.locator("#found .lead").first().innerText(), finding);
+  seen.push(await picture());
+  assert.equal(new Set(seen).size, seen.length);
+}));
+
+test("a figure tells its row, and the chart's nearest point does", () => opened("quick", WIDE, async (page) => {
+  await page.locator('#values tr[data-method="DEIS-2"] td:nth-child(2) button').click();
+  const dialog = page.locator("#provenance");
+  assert.ok(await dialog.isVisible());
+  const rows = await dialog.locator("table.rows tr").evaluateAll((rows) => Object.fromEntries(rows.map((row) => [...row.children].map((cell) => cell.innerText))));
+  assert.deepEqual([rows.method, rows.nfe, rows.seed, rows.samples], ["deis", "5", "0", "64"]);
+  assert.match(rows.key, /^[0-9a-f]{64}$/);
+  assert.match(rows.build, /^[0-9a-f]{40}$/);
+  assert.ok(Math.abs(Number(rows.ode_rmse) - 0.1651) < 5e-5);
+  assert.match(await dialog.innerText(), /model\s+[0-9a-f]{64}/);
+  await page.keyboard.press("Escape");
+  assert.ok(!(await dialog.isVisible()));
+  // By keyboard: the second point of the first line.
+  await page.locator("#chart .uplot").focus();
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowRight");
+  assert.match(await page.locator("#said").innerText(), /^Euler, 6 NFE: 0\.3169 ± /);
+  assert.ok(await page.locator("#chart .card").isVisible());
+  await page.keyboard.press("Enter");
+  assert.ok((await dialog.locator(".value").innerText()).startsWith("0.3169"));
+  await page.keyboard.press("Escape");
+  // By pointer: at the chart's lower right corner, DEIS ends.
+  const box = await page.locator("#chart .u-over").boundingBox();
+  await page.mouse.move(box.x + box.width - 30, box.y + box.height - 30);
+  assert.match(await page.locator("#chart .card").innerText(), /^DEIS(-SN)?-2\s+20 NFE: 0\.011/);
+}));
+
+test("the slider steps through the samples", () => opened("quick", WIDE, async (page) => {
+  const euler = page.locator("#samples img").first();
+  const first = await euler.getAttribute("src");
+  assert.match(first, /^data:image\/png;base64,/);
+  assert.ok(await euler.evaluate((image) => image.naturalWidth === 64));
+  await page.locator("#sample-nfe").focus();
+  await page.keyboard.press("End");
+  assert.equal(await page.locator("#samples output").innerText(), "20 NFE");
+  assert.notEqual(await euler.getAttribute("src"), first);
+  assert.deepEqual(await texts(page, "#samples figcaption"), ["Euler", "DDIM", "DEIS-2", "DEIS-SN-2", "solution, 500 NFE"]);
+}));
+
+test("the map of solvers and grids goes from one number of evaluations to another", () => opened("cross", WIDE, async (page) => {
+  assert.equal(await page.locator("#heat td.lowest").count(), 1);
+  assert.equal((await page.locator("#heat td.lowest").innerText()).trim(), "0.08196");
+  await page.locator("#heat").getByRole("button", { name: "10 NFE", exact: true }).click();
+  assert.ok((await page.locator("#heat caption").innerText()).includes("at 10 NFE"));
+  assert.notEqual((await page.locator("#heat td.lowest").innerText()).trim(), "0.08196");
+}));
+
+test("tables are copied as LaTeX and as Markdown", () => opened("quick", WIDE, async (page) => {
+  const copied = () => page.evaluate("document.documentElement.dataset.copied");
+  await page.locator("#copy-latex").click();
+  await page.waitForFunction("document.documentElement.dataset.copied");
+  const latex = await copied();
+  assert.ok(latex.includes("\\begin{tabular}{lrrrrrr}") && latex.includes("DEIS-SN-2 & \\textbf{0.1600} $\\pm$ 0.0067 &"), latex);
+  await page.locator("#copy-markdown").click();
+  await page.waitForFunction("document.documentElement.dataset.copied.startsWith('|')");
+  const markdown = await copied();
+  assert.ok(markdown.startsWith("| method | 5 | 6 | 8 | 10 | 15 | 20 |\n|---|---:|"), markdown);
+  assert.ok(markdown.includes("| DEIS-SN-2 | **0.1600** ± 0.0067 |"), markdown);
+}));
+
+test("every control and picture has a name, and every table a caption", () => opened("solvers", WIDE, async (page) => {
+  const nameless = await page.evaluate(() => {
+    const named = (element) => element.getAttribute("aria-label") || element.labels?.length || element.textContent.trim();
+    const bad = [...document.querySelectorAll("button, input, select")].filter((element) => !named(element));
+    const images = [...document.images].filter((image) => !image.alt);
+    const tables = [...document.querySelectorAll("main table")].filter((table) => !table.caption?.textContent);
+    const heads = [...document.querySelectorAll("main th")].filter((cell) => !cell.scope);
+    return [...bad, ...images, ...tables, ...heads].map((element) => element.outerHTML.slice(0, 120));
+  });
+  assert.deepEqual(nameless, []);
+  const order = await page.evaluate(() => [...document.querySelectorAll("h1, h2, h3")].filter((title) => title.checkVisibility()).map((title) => title.tagName).join(" "));
+  assert.match(order, /^H1 (H2 )+/);
+}));
+
+test("texts stand out in both schemes", async () => {
+  for (const colorScheme of ["light", "dark"]) {
+    await opened("quick", WIDE, async (page) => {
+      const ratios = await page.evaluate(() => {
+        const light = (css) => {
+          const [r, g, b] = css.match(/[\d.]+/g).slice(0, 3).map((value) => {
+            const share = value / 255;
+            return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+          });
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const ground = light(getComputedStyle(document.body).backgroundColor);
+        return [".lead", ".muted", "summary", "caption"].map((selector) => {
+          const ink = light(getComputedStyle(document.querySelector(selector)).color);
+          return (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
+        });
+      });
+      // WCAG 2's AA.
+      assert.ok(ratios.every((ratio) => ratio >= 4.5), `${colorScheme}: ${ratios}`);
+    }, { colorScheme });
+  }
+});
+
+test("on paper there are no controls, and everything is unfolded", () => opened("quick", WIDE, async (page) => {
+  await page.emulateMedia({ media: "print" });
+  await page.evaluate("dispatchEvent(new Event('beforeprint'))");
+  assert.ok(!(await page.locator("#copy-latex").isVisible()));
+  assert.ok(await page.locator("#chart-table table").isVisible());
+  assert.ok((await page.pdf()).length > 20_000);
+}));
