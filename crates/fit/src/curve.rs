@@ -41,6 +41,9 @@ pub struct Curve {
 }
 
 impl Normalised<'_> {
+    /// Curves that are tried, about: for the time left only.
+    pub const TRIALS: u64 = (2 * KNOTS * 2 * MOVES.len() * 3 / 2) as u64;
+
     fn plan(&self, nfe: usize, normaliser: Option<&Normaliser>, schedule: &Schedule) -> Result<Plan> {
         let method = Method { normalise: normaliser.is_some(), ..self.method };
         Ok(method.plan(&Request { normaliser, ..Request::new(schedule, self.grid, nfe) })?)

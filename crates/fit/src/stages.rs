@@ -207,7 +207,10 @@ impl Problem<'_> {
                 best = Valued { value: self.target.value(student.end()), student };
                 (note, condition) = (said, of);
             }
-            let plan = best.student.plan(self.schedule(), METHOD);
+            let mut plan = best.student.plan(self.schedule(), METHOD);
+            if best.student.levels == on(&spec.grid)? {
+                plan.grid = spec.grid.name();
+            }
             let end = self.end(&plan, &self.validation.start)?;
             done(Outcome {
                 stage,

@@ -206,6 +206,7 @@ fn every_stage_gains() {
         assert!(pair[1].fit.objective <= pair[0].fit.objective, "{:?}", pair[1].stage);
     }
     let (first, last) = (&all[0], &all[4]);
+    assert_eq!((&*first.plan.grid, &*last.plan.grid), ("quadratic", ""));
     assert!(last.fit.objective < 0.5 * first.fit.objective, "{:?} {:?}", first.fit, last.fit);
     assert!(
         last.validation.objective < 0.7 * first.validation.objective,

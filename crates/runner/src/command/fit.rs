@@ -6,7 +6,7 @@ mod table;
 
 use std::path::PathBuf;
 
-use fewstep_fit::{Errors, Held, METHOD, Outcome, Points, Problem, Spec, Stage, Student, Target};
+use fewstep_fit::{Errors, Held, METHOD, Normalised, Outcome, Points, Problem, Spec, Stage, Student, Target};
 use fewstep_sampler::{Normaliser, Plan, PlanFile};
 use serde::{Deserialize, Serialize};
 
@@ -110,7 +110,9 @@ impl Run {
         let solution_work = spec.map_or(0, |spec| spec.work() + (spec.samples * nfes.iter().sum::<usize>()) as u64);
         let trajectories = (nfe * (fit.images + fit.validation)) as u64;
         let stages: u64 = nfes.iter().map(|&nfe| expected(&fit, nfe)).sum();
-        let progress = Progress::new(trajectories + solution_work + stages, "evaluations");
+        let curve =
+            if arguments.curve { Normalised::TRIALS * (fit.images * nfes.iter().sum::<usize>()) as u64 } else { 0 };
+        let progress = Progress::new(trajectories + solution_work + stages + curve, "evaluations");
         let find = |images, validation| {
             Trajectories::find(&loaded, nfe, images, validation, &kept, arguments.fresh, &progress)
         };
