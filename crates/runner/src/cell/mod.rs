@@ -15,7 +15,7 @@ mod sampler;
 mod solution;
 mod state;
 
-pub use curve::long_run;
+pub use curve::{by_image, long_run, plan as curve_plan};
 pub use load::{Loaded, inception, statistics, statistics_key};
 pub use measure::{INCEPTION_COST, Samples, measure};
 pub use normaliser::normaliser;
