@@ -35,6 +35,14 @@ roughness:
     "${CARGO_TARGET_DIR:-target}/release/examples/roughness" models/cifar10-small.safetensors > results/roughness/cifar10-small.csv
     "${CARGO_TARGET_DIR:-target}/release/examples/roughness" models/cifar10-tiny.safetensors > results/roughness/cifar10-tiny.csv
 
+# The score's curves of this repository's networks and oracles beside the published ones, into out/curves/ (results/curves/); needs fetch.
+curves *arguments:
+    cargo run --release -- curves experiments/quick.toml experiments/cifar10-tiny.toml experiments/gaussian.toml experiments/mixture.toml experiments/ideal-cifar10.toml --published experiments/published/curves/xia-2023-cifar10.csv experiments/published/curves/xia-2023-lsun-church64.csv {{arguments}}
+
+# The plans of experiments/curve-swap.toml, from the curves that they are named after.
+curve-plans:
+    bash experiments/plans/curves/make.sh
+
 # Speed: plan, integrator step, U-Net, Inception, Fréchet distance, ideal denoiser.
 bench:
     cargo bench --workspace --bench sampler --bench networks --bench frechet --bench oracle

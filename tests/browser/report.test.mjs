@@ -85,7 +85,7 @@ test("families fold, and filters leave what they name", () => opened("solvers", 
   const left = await names(page);
   assert.ok(left.length === 6 && left.every((name) => name.includes("UniPC") && name.includes("SN")), left.join());
   await page.locator("#filter").fill("");
-  await page.getByLabel("Score normalisation").selectOption("without");
+  await page.getByLabel("Score normalisation with and").selectOption("without");
   assert.ok((await names(page)).every((name) => !name.includes("SN")));
 }));
 

@@ -25,6 +25,8 @@ pub enum Command {
     Sweep(Sweep),
     /// Collect the normaliser r(τ) of an experiment's model, and draw it.
     Curve(Curve),
+    /// The score's curves of several networks in one figure, with errors and how many images they take.
+    Curves(Curves),
     /// Print a method's coefficients.
     Plan(Plan),
     /// Fréchet Inception distance between two sets of images or statistics.
@@ -170,6 +172,26 @@ pub struct Curve {
     /// CSV to write; the figure goes beside it (default: out/EXPERIMENT/normaliser.csv).
     #[arg(long)]
     pub out: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub device: DeviceName,
+}
+
+/// `fewstep curves`.
+#[derive(Args)]
+pub struct Curves {
+    /// Experiment files: of each the model, and where it has one the [normaliser.collect] table's evaluations, grid and seed.
+    #[arg(required = true)]
+    pub experiments: Vec<PathBuf>,
+    /// Curves that others published, `tau,mean_abs_eps` or the authors' `.pt`, on the linear schedule.
+    #[arg(long, num_args = 1..)]
+    pub published: Vec<PathBuf>,
+    /// Images of each network.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub images: u32,
+    /// Folder of the tables and the figure.
+    #[arg(long, default_value = "out/curves")]
+    pub out: PathBuf,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceName,

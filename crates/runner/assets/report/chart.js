@@ -5,7 +5,7 @@ const REACH = 2;
 const NARROW = 620;
 
 /**
- * Draws `lines`: [{label, colour, dashed, points: [{x, y, error, text, cells, title}]}], x ascending.
+ * Draws `lines`: [{label, colour, dash, hollow, points: [{x, y, error, text, cells, title}]}], x ascending.
  * Options: x, y (names), logX, logY, floor, ticks (values of x to label), zero (whether 0 is in sight), height.
  */
 function lineChart(host, lines, options) {
@@ -55,7 +55,7 @@ function config(lines, options, { width, beside, seen }) {
       label: line.label,
       stroke: line.colour,
       width: 2,
-      dash: line.dashed ? [6, 4] : undefined,
+      dash: line.dash,
       spanGaps: true,
       points: { show: !options.dense, size: 6, fill: line.hollow ? style("--paper") : line.colour },
     }))],

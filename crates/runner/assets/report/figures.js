@@ -1,15 +1,21 @@
 // The other figures: what score normalisation changes, solvers on grids, the score's curve, and what others published.
 
+const DASHES = [undefined, [9, 4], [3, 3], [9, 3, 3, 3]];
+
 /** Lines over evaluations for the chart of values. */
 function valueLines() {
   const rows = metric().rows.filter((row) => state.drawn.has(row.method));
+  const times = new Map();
   return rows.map((row) => {
     const method = D.methods[row.method];
+    // One method on several grids has one colour, and a dash for each grid.
+    const before = times.get(method.colour.join()) ?? 0;
+    times.set(method.colour.join(), before + 1);
     const points = row.entries.flatMap((entry, i) => {
       if (!entry || entry.value === null) return [];
       return [{ x: entry.spent ?? metric().nfes[i], y: entry.value, error: entry.error, text: entry.text, cells: entry.cells }];
     });
-    return { label: method.label, colour: colour(method.colour), hollow: method.normalised, points };
+    return { label: method.label, colour: colour(method.colour), hollow: method.normalised, dash: DASHES[before % DASHES.length], points };
   });
 }
 
@@ -89,7 +95,7 @@ function drawCurve() {
   if (!D.curve) return;
   const { tau, r, sigma } = D.curve;
   const of = (label, rgb, values, dashed) => ({
-    label, dashed, colour: colour(rgb),
+    label, dash: dashed ? [6, 4] : undefined, colour: colour(rgb),
     points: tau.map((x, i) => ({ x, y: values[i], text: Number(values[i].toPrecision(4)).toString(), cells: [] })),
   });
   const lines = [of("r = mean |ε| = σ|s|", [0, 90, 170], r)];

@@ -36,6 +36,32 @@ pub fn collect(
 /// mean |ε| at every evaluation of `plan`.
 pub fn means(sampler: &Sampler, spec: &CollectSpec, plan: &Plan, progress: impl Fn(u64) + Sync) -> Result<Vec<f64>> {
     let mut sums = vec![0.0; spec.nfe];
+    // Image by image, so that the batch size does not change the last bits.
+    each(sampler, spec, plan, progress, |step, mean| sums[step] += f64::from(mean))?;
+    sums.iter_mut().for_each(|sum| *sum /= spec.samples as f64);
+    Ok(sums)
+}
+
+/// mean |ε| of every image at every evaluation of `plan`: a list of images for each evaluation.
+pub fn by_image(
+    sampler: &Sampler,
+    spec: &CollectSpec,
+    plan: &Plan,
+    progress: impl Fn(u64) + Sync,
+) -> Result<Vec<Vec<f64>>> {
+    let mut means = vec![Vec::with_capacity(spec.samples); spec.nfe];
+    each(sampler, spec, plan, progress, |step, mean| means[step].push(f64::from(mean)))?;
+    Ok(means)
+}
+
+/// Gives `take` the number of every evaluation and an image's mean |ε| there, the images of an evaluation in their order.
+fn each(
+    sampler: &Sampler,
+    spec: &CollectSpec,
+    plan: &Plan,
+    progress: impl Fn(u64) + Sync,
+    mut take: impl FnMut(usize, f32),
+) -> Result<()> {
     sampler.batches(
         spec.samples,
         |range| {
@@ -49,13 +75,10 @@ pub fn means(sampler: &Sampler, spec: &CollectSpec, plan: &Plan, progress: impl 
             means.into_iter().map(values).collect::<Result<Vec<Vec<f32>>>>()
         },
         |_, means| {
-            for (sum, means) in sums.iter_mut().zip(means) {
-                // Image by image, so that the batch size does not change the last bits.
-                means.iter().for_each(|&mean| *sum += f64::from(mean));
+            for (step, means) in means.iter().enumerate() {
+                means.iter().for_each(|&mean| take(step, mean));
             }
             Ok(())
         },
-    )?;
-    sums.iter_mut().for_each(|sum| *sum /= spec.samples as f64);
-    Ok(sums)
+    )
 }

@@ -20,7 +20,7 @@ mod state;
 mod targets;
 mod trajectories;
 
-pub use curve::long_run;
+pub use curve::{by_image, long_run, plan as curve_plan};
 pub use key::{Key, fitted as fitted_key};
 pub use load::{Loaded, inception, statistics, statistics_key};
 pub use measure::{INCEPTION_COST, Samples, measure};

@@ -2,6 +2,7 @@
 
 mod compare;
 mod curve;
+mod curves;
 mod documents;
 mod fetch;
 mod fid;
@@ -29,6 +30,7 @@ pub fn run(command: Command) -> Result<()> {
     match command {
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Curve(arguments) => curve::run(&arguments),
+        Command::Curves(arguments) => curves::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Fid(arguments) => fid::run(&arguments),

@@ -10,7 +10,10 @@ use fewstep_sampler::{
 use crate::{
     failure::{Failure, Result},
     files,
-    report::chart::{Chart, Line},
+    report::{
+        chart::{Chart, Line},
+        look,
+    },
     results::{BUILD, Provenance},
 };
 
@@ -69,7 +72,9 @@ pub fn run(folder: &Path) -> Result<()> {
         _ = writeln!(table, "| {} | {claimed} | {measured:.2} | {} |", method.label(), errors.join(" | "));
         let points = found.iter().map(|(_, m)| (m.nfe as f64, m.error)).filter(|point| point.1 > FLOOR).collect();
         let label = format!("{}: {measured:.2}", method.label());
-        lines.push((method.normalise, family(method.solver), Line::new(label, points)));
+        let look = look::of(&method.solver.traits().name, method.order() as u32, method.normalise);
+        let line = Line { colour: Some(look.colour), ..Line::new(label, points) };
+        lines.push((method.normalise, family(method.solver), line));
     }
     files::write(&folder.join("orders.csv"), csv.as_bytes())?;
     files::write(&folder.join("table.md"), table.as_bytes())?;
@@ -84,6 +89,7 @@ pub fn run(folder: &Path) -> Result<()> {
                 log_x: true,
                 log_y: true,
                 floor: None,
+                named_at_ends: true,
             };
             chart.write(&folder.join(format!("{name}{ending}")))?;
         }

@@ -327,6 +327,7 @@ impl Run {
             log_x: false,
             log_y: true,
             floor: None,
+            named_at_ends: true,
         }
     }
 

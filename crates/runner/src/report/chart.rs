@@ -13,6 +13,7 @@ use plotters::{
     style::{register_font, text_anchor::HPos},
 };
 
+use super::look::{self, Colour};
 use crate::{
     failure::{Failure, Result},
     files,
@@ -39,6 +40,8 @@ const COLOURS: [RGBColor; 12] = [
 ];
 /// The area where differences say nothing.
 const GREY: RGBColor = RGBColor(232, 232, 232);
+/// Share of black in a name's colour: letters are thinner than lines.
+const INKED: f64 = 0.25;
 /// Standard errors that an error bar reaches to either side.
 const REACH: f64 = 2.0;
 
@@ -53,6 +56,8 @@ pub struct Line {
     pub errors: Vec<f64>,
     /// Whether it is drawn dashed: somebody else's.
     pub dashed: bool,
+    /// Its colour in every chart; without one it gets its place's.
+    pub colour: Option<Colour>,
 }
 
 /// A chart.
@@ -74,12 +79,14 @@ pub struct Chart {
     pub log_y: bool,
     /// What the exact values are uncertain by: below it, differences say nothing.
     pub floor: Option<f64>,
+    /// Whether lines are named where they end, if all of them end at the right; else, and where there are too many, in a legend.
+    pub named_at_ends: bool,
 }
 
 impl Line {
     /// A solid line without errors.
     pub fn new(label: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        Line { label: label.into(), points, errors: Vec::new(), dashed: false }
+        Line { label: label.into(), points, errors: Vec::new(), dashed: false, colour: None }
     }
 
     /// Its points, and the ends of their error bars.
@@ -108,7 +115,7 @@ impl Chart {
         let layout = Layout::of(self);
         let (width, height) = layout.size;
         let mut pixels = vec![0; width as usize * height as usize * 3];
-        self.draw(&layout, Canvas::bitmap(&mut pixels, layout.size))?;
+        self.draw(&layout, &Canvas::bitmap(&mut pixels, layout.size))?;
         write_png(&stem.with_extension("png"), (width as u32, height as u32), pixels)
     }
 
@@ -117,12 +124,13 @@ impl Chart {
         fonts()?;
         let layout = Layout::of(self);
         let mut svg = String::new();
-        self.draw(&layout, Canvas::svg(&mut svg, layout.size))?;
+        self.draw(&layout, &Canvas::svg(&mut svg, layout.size))?;
         Ok(svg)
     }
 
-    fn draw<B: DrawingBackend>(&self, layout: &Layout, canvas: Canvas<B>) -> Result<()> {
-        self.try_draw(layout, &canvas).map_err(|error| Failure::run(format!("chart '{}': {error}", self.title)))
+    fn draw<B: DrawingBackend>(&self, layout: &Layout, canvas: &Canvas<B>) -> Result<()> {
+        let drawn = self.try_draw(layout, canvas).and_then(|()| canvas.area.present());
+        drawn.map_err(|error| Failure::run(format!("chart '{}': {error}", self.title)))
     }
 
     fn try_draw<B: DrawingBackend>(&self, layout: &Layout, canvas: &Canvas<B>) -> Drawn<B> {
@@ -137,14 +145,14 @@ impl Chart {
         // Bars below all lines, marks above them.
         let shapes: Vec<Shapes> = self.lines.iter().map(|line| layout.frame.shapes(self, line)).collect();
         for (i, shapes) in shapes.iter().enumerate() {
-            draw_bars(shapes, COLOURS[i % COLOURS.len()], canvas)?;
+            draw_bars(shapes, self.colour(i), canvas)?;
         }
         for (i, shapes) in shapes.iter().enumerate() {
             self.draw_line(i, shapes, canvas)?;
         }
-        draw_below(&shapes, canvas)?;
-        self.draw_legend(layout, canvas)?;
-        canvas.area.present()
+        self.draw_below(&shapes, canvas)?;
+        self.draw_names(layout, canvas)?;
+        self.draw_legend(layout, canvas)
     }
 
     /// The area below the floor; on a linear axis to both sides of zero.
@@ -187,7 +195,7 @@ impl Chart {
     }
 
     fn draw_line<B: DrawingBackend>(&self, i: usize, shapes: &Shapes, canvas: &Canvas<B>) -> Drawn<B> {
-        let colour = COLOURS[i % COLOURS.len()];
+        let colour = self.colour(i);
         for run in &shapes.runs {
             match run.as_slice() {
                 // A single point without a mark would not be seen.
@@ -197,6 +205,42 @@ impl Chart {
         }
         let marked = shapes.runs.iter().flatten().filter(|_| self.marks);
         marked.into_iter().try_for_each(|&at| canvas.mark(at, i % COLOURS.len(), colour))
+    }
+
+    fn colour(&self, i: usize) -> RGBColor {
+        self.lines[i].colour.map_or(COLOURS[i % COLOURS.len()], |[r, g, b]| RGBColor(r, g, b))
+    }
+
+    /// Names at the ends of the lines, each with a thread to its end; below the chart what the grey area is.
+    fn draw_names<B: DrawingBackend>(&self, layout: &Layout, canvas: &Canvas<B>) -> Drawn<B> {
+        for name in &layout.names {
+            let colour = self.colour(name.line);
+            canvas.line(&[(name.end.0 + 6, name.end.1), (name.at.0 - 4, name.at.1)], colour.stroke_width(1))?;
+            let [r, g, b] = look::mixed([colour.0, colour.1, colour.2], [0; 3], INKED);
+            canvas.coloured(&name.text, name.at, layout::NAME, HPos::Left, RGBColor(r, g, b))?;
+        }
+        match self.entries().get(self.lines.len()) {
+            Some(floor) if !layout.names.is_empty() => {
+                let (x, y) = (layout.frame.area.from.0, layout.size.1 - layout::NOTE / 2 - 4);
+                canvas.area(Area { from: (x, y - 6), to: (x + ENTRY, y + 6) }, GREY.filled())?;
+                canvas.area(Area { from: (x, y - 6), to: (x + ENTRY, y + 6) }, BLACK.mix(0.4).stroke_width(1))?;
+                canvas.text(floor, (x + SAMPLE, y), layout::NAME, HPos::Left)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Points below the chart, those of several lines in one column on top of each other.
+    fn draw_below<B: DrawingBackend>(&self, all: &[Shapes], canvas: &Canvas<B>) -> Drawn<B> {
+        let mut columns: Vec<i32> = Vec::new();
+        for (i, shapes) in all.iter().enumerate() {
+            for &(x, y) in &shapes.below {
+                let under = columns.iter().filter(|column| column.abs_diff(x) < 6).count() as i32;
+                columns.push(x);
+                canvas.below((x, y - 12 * under), self.colour(i))?;
+            }
+        }
+        Ok(())
     }
 
     fn draw_legend<B: DrawingBackend>(&self, layout: &Layout, canvas: &Canvas<B>) -> Drawn<B> {
@@ -213,7 +257,7 @@ impl Chart {
                 canvas.area(Area { from: (x, y - 6), to: (x + ENTRY, y + 6) }, BLACK.mix(0.4).stroke_width(1))?;
                 continue;
             };
-            let colour = COLOURS[i % COLOURS.len()];
+            let colour = self.colour(i);
             canvas.stroke(&[(x, y), (x + ENTRY, y)], colour.stroke_width(2), line.dashed)?;
             if self.marks {
                 canvas.mark((x + ENTRY / 2, y), i % COLOURS.len(), colour)?;
@@ -253,6 +297,33 @@ impl Chart {
     }
 }
 
+/// Writes `stem.svg` and `stem.png` with charts side by side.
+pub fn write_beside(stem: &Path, charts: &[Chart]) -> Result<()> {
+    fonts()?;
+    let layouts: Vec<Layout> = charts.iter().map(Layout::of).collect();
+    let width = layouts.iter().map(|layout| layout.size.0).sum::<i32>().max(1);
+    let size = (width, layouts.iter().map(|layout| layout.size.1).max().unwrap_or(1));
+    let mut svg = String::new();
+    draw_beside(charts, &layouts, &Canvas::svg(&mut svg, size))?;
+    files::write(&stem.with_extension("svg"), svg.as_bytes())?;
+    let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
+    draw_beside(charts, &layouts, &Canvas::bitmap(&mut pixels, size))?;
+    write_png(&stem.with_extension("png"), (size.0 as u32, size.1 as u32), pixels)
+}
+
+fn draw_beside<B: DrawingBackend>(charts: &[Chart], layouts: &[Layout], canvas: &Canvas<B>) -> Result<()> {
+    let draw = || {
+        canvas.area.fill(&WHITE)?;
+        let mut left = 0;
+        for (chart, layout) in charts.iter().zip(layouts) {
+            chart.try_draw(layout, &canvas.part((left, 0), layout.size))?;
+            left += layout.size.0;
+        }
+        canvas.area.present()
+    };
+    draw().map_err(|error: DrawingAreaErrorKind<B::ErrorType>| Failure::run(format!("charts: {error}")))
+}
+
 /// Two significant digits.
 fn rounded(value: f64) -> f64 {
     format!("{value:.1e}").parse().unwrap_or(value)
@@ -266,19 +337,6 @@ fn draw_bars<B: DrawingBackend>(shapes: &Shapes, colour: RGBColor, canvas: &Canv
         canvas.line(&cap(bar.top), style)?;
         if bar.bottom.1 {
             canvas.line(&cap(bar.bottom.0), style)?;
-        }
-    }
-    Ok(())
-}
-
-/// Points below the chart, those of several lines in one column on top of each other.
-fn draw_below<B: DrawingBackend>(all: &[Shapes], canvas: &Canvas<B>) -> Drawn<B> {
-    let mut columns: Vec<i32> = Vec::new();
-    for (i, shapes) in all.iter().enumerate() {
-        for &(x, y) in &shapes.below {
-            let under = columns.iter().filter(|column| column.abs_diff(x) < 6).count() as i32;
-            columns.push(x);
-            canvas.below((x, y - 12 * under), COLOURS[i % COLOURS.len()])?;
         }
     }
     Ok(())

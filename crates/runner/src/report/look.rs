@@ -1,5 +1,5 @@
-//! What a method looks like, wherever it is drawn: a colour of its solver, lighter under score normalisation, and the family that
-//! tables fold it into.
+//! What a method looks like, wherever it is drawn: a colour of its solver, darker with its order and lighter under score normalisation,
+//! and the family that tables fold it into.
 
 use fewstep_sampler::{Lowered, Method, Predictor, Solver, Variable};
 
@@ -20,10 +20,18 @@ const PLANS: Look = Look { family: "Plan files", colour: [184, 134, 11] };
 /// Share of white that score normalisation mixes in: a pair is told from others by its hue, and within by its lightness.
 const LIGHTER: f64 = 0.42;
 
-/// Of the solver that records call `solver`.
-pub fn of(solver: &str, normalised: bool) -> Look {
+/// Shares of white by order, or of black where they are negative, of solvers that come in several.
+const TONES: [f64; 5] = [0.4, 0.22, 0.0, -0.3, -0.45];
+
+/// Of the solver that records call `solver`, with the order in its name.
+pub fn of(solver: &str, order: u32, normalised: bool) -> Look {
+    // With an analytic first step it is the same method.
+    let solver = solver.strip_suffix("-afs").unwrap_or(solver);
     let look = Method::new(solver, None).map_or(PLANS, |method| plain(method.solver));
-    if normalised { Look { colour: mixed(look.colour, [255; 3], LIGHTER), ..look } } else { look }
+    let several = Method::recommended_order(solver).is_some();
+    let tone = TONES.get(order as usize).copied().filter(|_| several).unwrap_or_default();
+    let colour = mixed(look.colour, if tone < 0.0 { [0; 3] } else { [255; 3] }, tone.abs());
+    Look { colour: if normalised { mixed(colour, [255; 3], LIGHTER) } else { colour }, ..look }
 }
 
 /// `share` of `other` in `colour`.
@@ -36,10 +44,10 @@ pub fn mixed(colour: Colour, other: Colour, share: f64) -> Colour {
 fn plain(solver: Solver) -> Look {
     let look = |family, colour| Look { family, colour };
     match solver {
-        Solver::Euler => look("Euler and DDIM", [110, 110, 110]),
+        Solver::Euler => look("Euler and DDIM", [125, 85, 60]),
         Solver::Ddim => look("Euler and DDIM", [35, 35, 35]),
-        Solver::StochasticDdim { .. } => look("DDPM and DDIM with noise", [150, 130, 105]),
-        Solver::Ddpm => look("DDPM and DDIM with noise", [115, 90, 65]),
+        Solver::StochasticDdim { .. } => look("DDPM and DDIM with noise", [175, 165, 140]),
+        Solver::Ddpm => look("DDPM and DDIM with noise", [150, 140, 120]),
         Solver::Deis { variable: Variable::Time, .. } => look("DEIS", [0, 90, 170]),
         Solver::Deis { variable: Variable::Rho, .. } => look("DEIS in ρ", [30, 130, 150]),
         Solver::Deis { variable: Variable::LogRho, .. } => look("DEIS in ρ", [70, 100, 120]),
@@ -89,11 +97,12 @@ mod tests {
     fn every_solver_is_found_by_its_name() {
         for solver in Solver::all() {
             let name = solver.traits().name;
-            assert_eq!(of(&name, false), plain(solver), "{name}");
+            assert_eq!(of(&name, 2, false), plain(solver), "{name}");
         }
-        assert_eq!(of("ddim-eta-0.3", false), of("ddim-eta-0.5", false));
-        assert_eq!(of("dc-solver-0.4", false).family, "UniPC");
-        assert_eq!(of("by hand", false), PLANS);
+        assert_eq!(of("ddim-eta-0.3", 0, false), of("ddim-eta-0.5", 0, false));
+        assert_eq!(of("dc-solver-0.4", 0, false).family, "UniPC");
+        assert_eq!(of("by hand", 0, false), PLANS);
+        assert_eq!(of("ddim-afs", 0, false), of("ddim", 0, false));
     }
 
     /// In CIE Lab's terms two colours are told apart from a distance of some ten on; here in plain numbers of 0 to 255.
@@ -104,7 +113,8 @@ mod tests {
         let mut colours = BTreeMap::new();
         for name in names {
             for normalised in [false, true] {
-                colours.insert((name, normalised), of(name, normalised).colour);
+                let order = if name.contains("unipc") || name == "ipndm" { 3 } else { 2 };
+                colours.insert((name, normalised), of(name, order, normalised).colour);
             }
         }
         let distance =

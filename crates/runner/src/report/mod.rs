@@ -2,6 +2,7 @@
 
 pub mod chart;
 mod csv_table;
+pub mod curves;
 pub mod documents;
 mod heat_map;
 pub mod look;
@@ -20,6 +21,7 @@ use std::{
 
 use chart::{Chart, Line};
 use heat_map::HeatMap;
+use look::Colour;
 use mosaic::Tile;
 use table::{Floor, relative};
 
@@ -92,6 +94,7 @@ fn drawn(results: &Folder) -> (String, BTreeMap<String, Figure>) {
     let title = &provenance.title;
     let mut text = format!("# {title}\n\n{}\n", table::summary(results));
     let mut charts = BTreeMap::new();
+    let colours = colours(records);
     for metric in Metric::ALL {
         let all = series(records, per_image, metric);
         if all.is_empty() {
@@ -101,7 +104,8 @@ fn drawn(results: &Folder) -> (String, BTreeMap<String, Figure>) {
         text.push('\n');
         text.push_str(&table::section(results, metric, &all, floor.as_ref()));
         let (drawn, which) = chosen(&all);
-        let mut lines: Vec<Line> = drawn.iter().map(|series| line(series)).collect();
+        let coloured = |series: &&Series| Line { colour: colours.get(&series.label).copied(), ..line(series) };
+        let mut lines: Vec<Line> = drawn.iter().map(coloured).collect();
         if metric == Metric::OdeRmse {
             let chart = convergence(&format!("{title}{which}"), &lines, floor.as_ref());
             charts.insert(CONVERGENCE.to_owned(), Figure::Lines(chart));
@@ -112,7 +116,7 @@ fn drawn(results: &Folder) -> (String, BTreeMap<String, Figure>) {
         }
         let chart = over_nfe(format!("{title}{which}"), metric.title(), lines, floor.as_ref());
         charts.insert(metric.name().to_owned(), Figure::Lines(chart));
-        let changes = relative_chart(title, metric, results, &all, floor.as_ref());
+        let changes = relative_chart((title, metric), results, (&all, &colours), floor.as_ref());
         charts.extend(changes.map(|chart| (changes_of(metric), Figure::Lines(chart))));
         if let Some(grids) = Grids::of(records, per_image, metric) {
             text.push_str(
@@ -217,6 +221,13 @@ fn line(series: &Series) -> Line {
     Line { errors, ..Line::new(series.label.clone(), points.into_iter().map(|(x, y, _)| (x, y)).collect()) }
 }
 
+/// By label, so that a method has one colour in all charts of all experiments.
+fn colours(records: &[Record]) -> BTreeMap<String, Colour> {
+    let colour =
+        |(record, label): (&Record, String)| (label, look::of(&record.solver, record.order, record.normalised).colour);
+    records.iter().zip(labels(records)).map(colour).collect()
+}
+
 fn over_nfe(title: String, y: &str, lines: Vec<Line>, floor: Option<&Floor>) -> Chart {
     Chart {
         title,
@@ -227,15 +238,15 @@ fn over_nfe(title: String, y: &str, lines: Vec<Line>, floor: Option<&Floor>) -> 
         log_x: false,
         log_y: true,
         floor: floor.map(|floor| floor.value).filter(|value| *value > 0.0),
+        named_at_ends: true,
     }
 }
 
 /// What score normalisation changes, in percent of the method without it, over NFE: the project's own question.
 fn relative_chart(
-    title: &str,
-    metric: Metric,
+    (title, metric): (&str, Metric),
     results: &Folder,
-    all: &[Series],
+    (all, colours): (&[Series], &BTreeMap<String, Colour>),
     floor: Option<&Floor>,
 ) -> Option<Chart> {
     let mut changes: Vec<(Line, bool, f64)> = Vec::new();
@@ -257,7 +268,8 @@ fn relative_chart(
         let errors = if known { points.iter().map(|point| point.2).collect() } else { Vec::new() };
         let points = points.into_iter().map(|(x, y, _)| (x, y)).collect();
         let papers = is_papers(without);
-        changes.push((Line { errors, ..Line::new(plain.clone(), points) }, papers, largest));
+        let colour = colours.get(&plain).copied();
+        changes.push((Line { errors, colour, ..Line::new(plain.clone(), points) }, papers, largest));
     }
     let all = changes.len();
     // The paper's own first, then where most changes.
@@ -273,6 +285,7 @@ fn relative_chart(
         log_x: false,
         log_y: false,
         floor: None,
+        named_at_ends: true,
     })
 }
 

@@ -64,6 +64,7 @@ impl ScoreCurve {
             log_x: true,
             log_y: true,
             floor: None,
+            named_at_ends: true,
         }
     }
 

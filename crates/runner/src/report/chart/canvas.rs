@@ -62,6 +62,11 @@ impl<'a> Canvas<BitMapBackend<'a>> {
 }
 
 impl<B: DrawingBackend> Canvas<B> {
+    /// A rectangle of it, with its own corner.
+    pub fn part(&self, from: At, size: At) -> Self {
+        Canvas { area: self.area.clone().shrink(from, size), drop: self.drop }
+    }
+
     /// A line through `points`.
     pub fn line(&self, points: &[At], style: ShapeStyle) -> Drawn<B> {
         self.area.draw(&PathElement::new(points, style))

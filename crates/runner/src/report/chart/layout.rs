@@ -21,6 +21,12 @@ const TITLE: (i32, i32) = (12, 22);
 /// Pixels from one line of the legend to the next, and from an entry's left end to its text.
 pub const ENTRY: i32 = 22;
 pub const SAMPLE: i32 = 30;
+/// Size of letters of names at the ends of lines, pixels from one to the next, and from the chart to them.
+pub const NAME: i32 = 14;
+const NAMES_STEP: i32 = 18;
+const NAMES_GAP: i32 = 22;
+/// Height of the line below a chart that says what its grey area is.
+pub const NOTE: i32 = 22;
 /// Shares of the chart's height that may stay free for the legend.
 const HEADROOM: [f64; 4] = [0.0, 0.1, 0.2, 0.3];
 /// An error bar stretches a logarithmic axis down to this share of the lowest value, the floor down to its square.
@@ -72,6 +78,21 @@ pub struct Layout {
     pub legend: Option<Area>,
     /// Whether it is beside the chart.
     pub beside: bool,
+    /// Names at the ends of the lines, in the place of a legend.
+    pub names: Vec<Name>,
+}
+
+/// A line's name at its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Name {
+    /// Which line.
+    pub line: usize,
+    /// Its name, and what must be known of it.
+    pub text: String,
+    /// Where the line ends.
+    pub end: At,
+    /// The left end of the text, at half its height.
+    pub at: At,
 }
 
 impl Layout {
@@ -82,6 +103,9 @@ impl Layout {
         let box_size = (SAMPLE + widest + 16, ENTRY * entries.len() as i32 + 10);
         if entries.is_empty() {
             return Self::with(chart, SIZE, 0.0);
+        }
+        if let Some(layout) = Self::named(chart, &entries).filter(|_| chart.named_at_ends) {
+            return layout;
         }
         if chart.lines.len() <= INSIDE {
             for headroom in HEADROOM {
@@ -100,6 +124,33 @@ impl Layout {
         layout
     }
 
+    /// With names where lines end; nothing where one ends elsewhere than at the right, or there is no room for all.
+    fn named(chart: &Chart, entries: &[String]) -> Option<Self> {
+        let texts = &entries[..chart.lines.len()];
+        let widest = texts.iter().map(|text| width(text, NAME)).max()?;
+        let mut layout = Self::with(chart, (SIZE.0 + NAMES_GAP + widest, SIZE.1), 0.0);
+        let frame = &layout.frame;
+        let end = |line: &Line| {
+            let last = *line.points.last().filter(|(x, y)| places(*x, chart.log_x) && places(*y, chart.log_y))?;
+            Some(frame.at(last))
+        };
+        let ends = chart.lines.iter().map(end).collect::<Option<Vec<At>>>()?;
+        let right = ends.iter().map(|end| end.0).max()?;
+        let room = frame.area.to.1 - frame.area.from.1;
+        if ends.iter().any(|end| right - end.0 > 2) || NAMES_STEP * (ends.len() as i32 - 1) > room {
+            return None;
+        }
+        let left = frame.area.to.0 + NAMES_GAP;
+        layout.names = spread(&ends, (frame.area.from.1, frame.area.to.1))
+            .into_iter()
+            .map(|(line, y)| Name { line, text: texts[line].clone(), end: ends[line], at: (left, y) })
+            .collect();
+        if entries.len() > texts.len() {
+            layout.size.1 += NOTE;
+        }
+        Some(layout)
+    }
+
     fn with(chart: &Chart, size: (i32, i32), headroom: f64) -> Self {
         let title = title(&chart.title, size.0 - 2 * MARGIN);
         let (x, y) = axes(chart);
@@ -107,8 +158,25 @@ impl Layout {
         let labels = y.ticks(&[]).iter().map(|(_, label)| width(label, LABEL)).max().unwrap_or_default();
         let from = (MARGIN + 36 + labels, MARGIN + 8 + title.0.len() as i32 * line_height(title.1));
         let area = Area { from, to: (SIZE.0 - MARGIN - 10, size.1 - BELOW) };
-        Layout { size, title, frame: Frame { area, x, y }, legend: None, beside: false }
+        Layout { size, title, frame: Frame { area, x, y }, legend: None, beside: false, names: Vec::new() }
     }
+}
+
+/// Rows for names of lines that end at `ends`, from above to below, as near to their ends as there is room for between two rows.
+fn spread(ends: &[At], (top, bottom): (i32, i32)) -> Vec<(usize, i32)> {
+    let mut rows: Vec<(usize, i32)> = ends.iter().map(|end| end.1).enumerate().collect();
+    rows.sort_by_key(|&(line, y)| (y, line));
+    let mut least = top;
+    for (_, y) in &mut rows {
+        *y = least.max(*y);
+        least = *y + NAMES_STEP;
+    }
+    let mut most = bottom;
+    for (_, y) in rows.iter_mut().rev() {
+        *y = most.min(*y);
+        most = *y - NAMES_STEP;
+    }
+    rows
 }
 
 /// Pixels from one line of text to the next.

@@ -13,6 +13,7 @@ fn chart(lines: Vec<Line>) -> Chart {
         log_x: false,
         log_y: true,
         floor: None,
+        named_at_ends: false,
     }
 }
 
@@ -233,6 +234,46 @@ fn a_legend_covers_no_line() {
     // Thirty entries need a taller picture.
     let (_, layout) = drawn(&chart((0..30).map(|i| Line { label: format!("line {i}"), ..falling() }).collect()));
     assert!(layout.beside && layout.legend.unwrap().to.1 < layout.size.1);
+}
+
+#[test]
+fn lines_are_named_where_they_end() {
+    let flat = |label: &str, y: f64| Line::new(label, vec![(5.0, 2.0), (50.0, y)]);
+    // Three ends close together and one far off.
+    let lines = vec![flat("a", 1.0), flat("b", 1.05), flat("c", 0.95), flat("d", 0.1)];
+    let chart = Chart { named_at_ends: true, floor: Some(0.2), ..chart(lines) };
+    let (svg, layout) = drawn(&chart);
+    assert!(layout.legend.is_none() && svg.contains("below 0.2, the solution itself is uncertain"));
+    let names: Vec<&str> = layout.names.iter().map(|name| name.text.as_str()).collect();
+    assert_eq!(names, ["b", "a", "c", "d"]);
+    let rows: Vec<i32> = layout.names.iter().map(|name| name.at.1).collect();
+    assert!(rows.windows(2).all(|pair| pair[1] - pair[0] >= 18), "{rows:?}");
+    assert_eq!(layout.names[3].at.1, layout.names[3].end.1);
+    assert!(layout.names.iter().all(
+        |name| name.at.0 > layout.frame.area.to.0 && name.end == layout.frame.at(chart.lines[name.line].points[1])
+    ));
+    // One that ends elsewhere, and more than there is room for, have a legend.
+    let short = Chart {
+        lines: [chart.lines.clone(), vec![Line::new("e", vec![(5.0, 1.0), (20.0, 0.7)])]].concat(),
+        ..chart.clone()
+    };
+    assert!(drawn(&short).1.names.is_empty() && drawn(&short).1.legend.is_some());
+    let many = Chart { lines: (0..40).map(|i| flat(&format!("{i}"), 1.0 + f64::from(i))).collect(), ..chart.clone() };
+    assert!(drawn(&many).1.names.is_empty());
+    // Twenty in one place are moved apart within the chart.
+    let same = Chart { lines: (0..20).map(|i| flat(&format!("{i}"), 0.1)).collect(), ..chart };
+    let (_, layout) = drawn(&same);
+    let area = layout.frame.area;
+    assert!(layout.names.len() == 20 && layout.names.iter().all(|name| (area.from.1..=area.to.1).contains(&name.at.1)));
+}
+
+#[test]
+fn a_line_keeps_its_own_colour() {
+    let mut chart = chart(vec![falling(), Line { colour: Some([1, 2, 3]), ..falling() }]);
+    let (svg, _) = drawn(&chart);
+    assert!(!paths(&svg, "#010203").is_empty() && paths(&svg, SECOND).is_empty());
+    chart.lines.swap(0, 1);
+    assert!(!paths(&drawn(&chart).0, "#010203").is_empty());
 }
 
 #[test]

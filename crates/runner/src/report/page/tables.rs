@@ -52,7 +52,7 @@ impl Group {
     /// What the page needs to know of it.
     pub fn shown(&self, records: &[Record]) -> Shown {
         let Record { solver, normalised, grid, order, .. } = &records[self.records[0]];
-        let look = look::of(solver, *normalised);
+        let look = look::of(solver, *order, *normalised);
         Shown {
             label: self.label.clone(),
             family: look.family,
