@@ -104,7 +104,7 @@ pub fn joint(
             let start = best.student.x[0].clone();
             Student::run(levels, steps, &start, Some(&best.student), network).map(Some)
         };
-        let mut columns = Vec::new();
+        let (mut columns, residual) = (Vec::new(), target.residual(best.student.end()));
         for i in 0..p.len() {
             let moved = |by: f64| {
                 let mut other = p.clone();
@@ -116,15 +116,15 @@ pub fn joint(
                 Some(student) => Some(student),
                 None => moved(-DIFFERENCE)?,
             };
-            let column = student.map(|(student, by)| {
-                let change = student.end().iter().zip(best.student.end()).map(|(x, y)| (x - y) / by as f32);
-                target.weighted(change.collect())
+            let column: Option<Vec<f32>> = student.map(|(student, by)| {
+                let moved = target.residual(student.end());
+                moved.iter().zip(&residual).map(|(x, y)| (x - y) / by as f32).collect()
             });
-            columns.push(column.unwrap_or_else(|| vec![0.0; best.student.end().len()]));
+            columns.push(column.unwrap_or_else(|| vec![0.0; residual.len()]));
         }
-        columns.push(target.residual(best.student.end()));
+        columns.push(residual);
         let vectors: Vec<&[f32]> = columns.iter().map(Vec::as_slice).collect();
-        let gram = Gram::of(&vectors, target.len);
+        let gram = Gram::of(&vectors, target.width());
         let n = p.len();
         let normal = Mat::from_fn(n, n, |i, j| gram.at(i, j));
         let right: Vec<f64> = (0..n).map(|i| -gram.at(i, n)).collect();

@@ -16,17 +16,29 @@ pub enum Objective {
     Rms,
     /// √ mean over bands b of E_b/P_b: the power of x_0 − x_0* in each octave of frequency over that of x_0*.
     Bands,
+    /// √ mean over coefficients of the transform of E/P of their band: as [`Objective::Bands`] with each octave weighted by its number
+    /// of coefficients, so that the finest counts for three quarters.
+    White,
+    /// [`Objective::Bands`] and, 25 times, mean_b (√(power of x_0 in b / P_b) − 1)²: the least error leaves too little power where few
+    /// evaluations cannot tell where a sample goes, which is blur; and it is by their spectrum, not image by image, that sets of
+    /// samples are compared.
+    Spectrum,
 }
+
+/// Weight of amplitudes beside errors in [`Objective::Spectrum`].
+const AMPLITUDES: f64 = 25.0;
 
 impl Objective {
     /// All of them.
-    pub const ALL: [Objective; 2] = [Objective::Rms, Objective::Bands];
+    pub const ALL: [Objective; 4] = [Objective::Rms, Objective::Bands, Objective::White, Objective::Spectrum];
 
     /// The name in files.
     pub fn name(self) -> &'static str {
         match self {
             Objective::Rms => "rms",
             Objective::Bands => "bands",
+            Objective::White => "white",
+            Objective::Spectrum => "spectrum",
         }
     }
 }
@@ -120,39 +132,49 @@ impl Target {
         let bands = Bands::new(side);
         let power = bands.power(&solution, len / (side * side));
         let count = power.iter().filter(|power| **power > 0.0).count();
-        let of = |b: usize| if power[b] > 0.0 { (1.0 / (count as f64 * power[b])).sqrt() as f32 } else { 0.0 };
+        // What a band counts for, of 1.
+        let share = |b: usize| match objective {
+            Objective::White => bands.band.iter().filter(|&&other| other == b).count() as f64 / bands.band.len() as f64,
+            _ => 1.0 / count as f64,
+        };
+        let of = |b: usize| if power[b] > 0.0 { (share(b) / power[b]).sqrt() as f32 } else { 0.0 };
         let weight = bands.band.iter().map(|&b| of(b)).collect();
         Target { objective, bands, solution, len, weight, power }
     }
 
-    /// r with |r|² of each image what it adds to the square of the objective.
-    pub fn residual(&self, x: &[f32]) -> Vec<f32> {
-        let difference: Vec<f32> = x.par_iter().zip(&self.solution).map(|(x, y)| x - y).collect();
-        self.weighted(difference)
+    /// Numbers of an image's residual.
+    pub fn width(&self) -> usize {
+        self.len + if self.objective == Objective::Spectrum { self.bands.count } else { 0 }
     }
 
-    /// The same of a change of x_0.
-    pub fn weighted(&self, mut difference: Vec<f32>) -> Vec<f32> {
-        match self.objective {
-            Objective::Rms => {
-                let weight = (1.0 / self.len as f64).sqrt() as f32;
-                difference.par_iter_mut().for_each(|value| *value *= weight);
-                difference
-            }
-            Objective::Bands => {
-                let mut all = self.bands.transformed(&difference);
-                all.par_chunks_mut(self.weight.len())
-                    .for_each(|plane| plane.iter_mut().zip(&self.weight).for_each(|(value, weight)| *value *= weight));
-                all
-            }
+    /// r with |r|² of each image what it adds to the square of the objective: [`width`](Self::width) numbers an image.
+    pub fn residual(&self, x: &[f32]) -> Vec<f32> {
+        let mut difference: Vec<f32> = x.par_iter().zip(&self.solution).map(|(x, y)| x - y).collect();
+        if self.objective == Objective::Rms {
+            let weight = (1.0 / self.len as f64).sqrt() as f32;
+            difference.par_iter_mut().for_each(|value| *value *= weight);
+            return difference;
         }
+        let mut all = self.bands.transformed(&difference);
+        all.par_chunks_mut(self.weight.len())
+            .for_each(|plane| plane.iter_mut().zip(&self.weight).for_each(|(value, weight)| *value *= weight));
+        if self.objective == Objective::Spectrum {
+            // Of all images together, and the same for each.
+            let count = self.power.iter().filter(|power| **power > 0.0).count() as f64;
+            let of = |ratio: f64| ((AMPLITUDES / count).sqrt() * (ratio.sqrt() - 1.0)) as f32;
+            let ratios = self.power_ratio(x).into_iter().zip(&self.power);
+            let amplitudes: Vec<f32> =
+                ratios.map(|(ratio, power)| if *power > 0.0 { of(ratio) } else { 0.0 }).collect();
+            all = all.chunks(self.len).flat_map(|image| image.iter().chain(&amplitudes).copied()).collect();
+        }
+        all
     }
 
     /// The objective at x_0.
     pub fn value(&self, x: &[f32]) -> f64 {
         let squares: Vec<f64> = self
             .residual(x)
-            .par_chunks(self.len)
+            .par_chunks(self.width())
             .map(|image| image.iter().map(|value| f64::from(*value).powi(2)).sum())
             .collect();
         crate::vectors::root_mean(&squares)
@@ -216,5 +238,15 @@ mod tests {
         // Bands without power of the solution count for nothing; rounding leaves some in three of them.
         let mean = shares.iter().sum::<f64>() / 5.0;
         assert!((bands.value(&coarse).powi(2) - mean).abs() < 1e-4, "{} {mean}", bands.value(&coarse).powi(2));
+        // Of 256 coefficients 192 are in the last octave.
+        let white = Target::new(Objective::White, 16, 768, bands.solution.clone());
+        // Half of the fine wave's amplitude is missing: a quarter of its error, and 25 times the square of a half.
+        let half: Vec<f32> = coarse.iter().zip(&fine).map(|(x, y)| x + 0.5 * y).collect();
+        let few = |objective| Target::new(objective, 16, 768, bands.solution.clone()).value(&half).powi(2);
+        let amplitudes =
+            25.0 * bands.power_ratio(&half).iter().map(|ratio| (ratio.sqrt() - 1.0).powi(2)).sum::<f64>() / 5.0;
+        assert!((few(Objective::Spectrum) - few(Objective::Bands) - amplitudes).abs() < 1e-4, "{amplitudes}");
+        assert!((bands.power_ratio(&half)[4].sqrt() - 0.5).abs() < 1e-3);
+        assert!((white.value(&coarse).powi(2) - 0.75 * shares[4]).abs() < 1e-3, "{}", white.value(&coarse).powi(2));
     }
 }

@@ -170,7 +170,7 @@ fn what_makes_no_sense_is_refused() {
         ),
         (
             "objective",
-            &["--objective: no 'fid'; expected rms, bands"],
+            &["--objective: no 'fid'; expected rms, bands, white, spectrum"],
             vec!["fit", "mixture.toml", "--objective", "fid"],
         ),
         (
