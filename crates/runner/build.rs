@@ -4,7 +4,7 @@
 use std::{env, path::PathBuf, process::Command};
 
 /// What the program is made of, from the repository's root.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "crates/conv/src",
     "crates/conv/Cargo.toml",
     "crates/fid/src",
@@ -14,6 +14,7 @@ const SOURCES: [&str; 13] = [
     "crates/sampler/src",
     "crates/sampler/Cargo.toml",
     "crates/runner/src",
+    "crates/runner/assets",
     "crates/runner/Cargo.toml",
     "crates/runner/build.rs",
     "Cargo.toml",

@@ -21,6 +21,11 @@ pub fn run(arguments: &cli::Curves) -> Result<()> {
     // What cannot be read is said before anything is measured.
     let published = arguments.published.iter().map(|path| published(path)).collect::<Result<Vec<_>>>()?;
     let experiments = arguments.experiments.iter().map(|path| Experiment::read(path)).collect::<Result<Vec<_>>>()?;
+    let names: Vec<String> =
+        experiments.iter().map(name).chain(published.iter().map(|curve| curve.name.clone())).collect();
+    if let Some(twice) = names.iter().enumerate().find_map(|(i, name)| names[..i].contains(name).then_some(name)) {
+        return Err(Failure::Request(format!("two curves called {twice}; expected every network once")));
+    }
     let mut provenance = Provenance {
         experiment: "curves".into(),
         title: "The score's curves".into(),
@@ -32,9 +37,6 @@ pub fn run(arguments: &cli::Curves) -> Result<()> {
     let mut all: Vec<Measured> = Vec::new();
     for experiment in experiments {
         let name = name(&experiment);
-        if all.iter().any(|known| known.name == name) {
-            return Err(Failure::Request(format!("two experiments with the network {name}; expected each once")));
-        }
         let (curve, loaded) = measure(experiment, name, arguments.images as usize, arguments.device)?;
         provenance.assets.insert(format!("network {}", curve.name), loaded.sampler.predictor.identity());
         *provenance.devices.entry(loaded.device).or_default() += 1;
