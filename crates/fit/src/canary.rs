@@ -31,9 +31,12 @@ pub fn canary() -> Result<Vec<Plan>> {
     let (teacher, other) = (run(0.0)?, run(0.5)?);
     let points = Points::of(&teacher);
     let mut plans = Vec::new();
-    for (objective, constraint, states) in
-        [(Objective::Bands, Constraint::Free, 0), (Objective::Rms, Constraint::Consistent, 1)]
-    {
+    for (objective, constraint, states) in [
+        (Objective::Bands, Constraint::Free, 0),
+        (Objective::Rms, Constraint::Consistent, 1),
+        (Objective::Spectrum, Constraint::Unit, 0),
+        (Objective::White, Constraint::Unit, 2),
+    ] {
         let target = |teacher: &Teacher| Target::new(objective, side, len, teacher.end().to_vec());
         let validation = Held { start: other.start().clone(), target: target(&other) };
         let target = target(&teacher);

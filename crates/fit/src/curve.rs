@@ -1,7 +1,7 @@
 //! Score normalisation at its best: the curve r(τ) under which a normalised method is nearest to the network's solutions.
 //!
 //! The paper takes mean |ε| for r (arXiv 2311.00157, section 3). Here its logarithm is a few numbers, one curve for all numbers of
-//! evaluations, found by coordinate search from two beginnings: r = 1, which is the method without it, and the paper's.
+//! evaluations, found by coordinate search from two beginnings: r = 1, which is the method without it, and the values of the paper's there.
 
 use fewstep_sampler::{Grid, Method, Normaliser, Plan, Request, Schedule};
 
@@ -41,6 +41,15 @@ pub struct Curve {
 }
 
 impl Normalised<'_> {
+    /// What a search is made of, for keys: its numbers, and the plans with the curve that it begins with.
+    ///
+    /// # Errors
+    /// Where the method cannot be normalised.
+    pub fn made_of(&self, own: &Normaliser, schedule: &Schedule) -> Result<(String, Vec<Plan>)> {
+        let plans = self.nfe.iter().map(|&nfe| self.plan(nfe, Some(own), schedule)).collect::<Result<_>>()?;
+        Ok((format!("{KNOTS} {MOVES:?} {POINTS}"), plans))
+    }
+
     /// Curves that are tried, about: for the time left only.
     pub const TRIALS: u64 = (2 * KNOTS * 2 * MOVES.len() * 3 / 2) as u64;
 

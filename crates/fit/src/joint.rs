@@ -1,7 +1,7 @@
 //! All numbers of a plan together, against the end of its run: Levenberg and Marquardt's method.
 //!
-//! Its own forty lines and not a library's: the Jacobian of some hundred thousand residuals is never whole, only its inner products,
-//! summed image by image so that no bit depends on threads, and a trial shares the evaluations that it has in common with the plan
+//! Its own forty lines and not a library's: of the Jacobian, single precision and some hundred thousand rows, only inner products are needed,
+//! summed image by image so that no bit depends on threads; and a trial shares the evaluations that it has in common with the plan
 //! it is a change of.
 
 use faer::Mat;
@@ -24,6 +24,8 @@ const DIFFERENCE: f64 = 2e-3;
 const DAMPING: f64 = 1e-3;
 /// A relative gain below this ends it.
 const GAIN: f64 = 5e-3;
+/// Of limits that a plan's own level is at: rounding.
+const SLACK: f64 = 1e-6;
 /// Trials of one step, with ten times the damping each.
 const TRIALS: usize = 5;
 
@@ -34,6 +36,8 @@ struct Unknowns<'a> {
     /// ln of the evaluations' ρ over the states'.
     ratio: Vec<f64>,
     ends: [f64; 2],
+    /// Of ln ρ of evaluations: what the network was trained on, and further where the plan was there already.
+    limits: [f64; 2],
     /// Whether levels move.
     levels: bool,
     inner: Vec<f64>,
@@ -51,15 +55,18 @@ impl<'a> Unknowns<'a> {
             p.extend(&inner);
         }
         let ratio = (0..steps).map(|k| if at[k] == tau[k] { 0.0 } else { log(at[k]) - log(tau[k]) }).collect();
-        (Unknowns { rule, schedule, ratio, ends: [tau[0], tau[steps]], levels, inner }, p)
+        let evaluated: Vec<f64> = (1..steps).map(|k| log(at[k])).collect();
+        let trained = [log(1.0 / schedule.levels() as f64), log(1.0)];
+        let least = evaluated.iter().fold(trained[0], |least, log| least.min(log - SLACK));
+        let most = evaluated.iter().fold(trained[1], |most, log| most.max(log + SLACK));
+        (Unknowns { rule, schedule, ratio, ends: [tau[0], tau[steps]], limits: [least, most], levels, inner }, p)
     }
 
     /// The plan; none where its levels do not descend.
     fn plan(&self, p: &[f64]) -> Option<(Levels, Vec<Step>)> {
         let steps = self.ratio.len();
         let inner = if self.levels { &p[p.len() - self.inner.len()..] } else { &self.inner };
-        let most = self.schedule.rho(1.0).ln();
-        let least = self.schedule.rho(1.0 / self.schedule.levels() as f64).ln();
+        let [least, most] = self.limits;
         let time = |log: f64| self.schedule.tau_of_rho(log.exp());
         if inner.iter().zip(&self.ratio[1..]).any(|(log, ratio)| !(least..=most).contains(&(log + ratio))) {
             return None;
@@ -120,6 +127,8 @@ pub fn joint(
                 let moved = target.residual(student.end());
                 moved.iter().zip(&residual).map(|(x, y)| (x - y) / by as f32).collect()
             });
+            // What cannot move, or diverges when it does, stays.
+            let column = column.filter(|column| column.iter().all(|value| value.is_finite()));
             columns.push(column.unwrap_or_else(|| vec![0.0; residual.len()]));
         }
         columns.push(residual);

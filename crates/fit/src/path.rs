@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Most points that a path is sought among: the cube of their number is solved for.
-const MOST: usize = 96;
+pub const MOST: usize = 96;
 
 /// What a step from one point to another leaves undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

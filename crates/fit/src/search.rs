@@ -33,7 +33,7 @@ pub struct Valued {
 }
 
 /// Moves levels of `begin` as long as that lowers the value; `fitted` gives a plan on other levels, which shares what it can with the
-/// best one so far.
+/// best one so far, or none where that diverges.
 ///
 /// # Errors
 /// Those of `fitted`.
@@ -41,7 +41,7 @@ pub fn search(
     begin: Valued,
     moved: Moved,
     schedule: &Schedule,
-    mut fitted: impl FnMut(Levels, &Student) -> Result<Valued>,
+    mut fitted: impl FnMut(Levels, &Student) -> Result<Option<Valued>>,
 ) -> Result<Valued> {
     let mut best = begin;
     let steps = best.student.levels.steps();
@@ -52,10 +52,10 @@ pub fn search(
                 for by in [-distance, distance] {
                     while let Some(levels) = shifted(&best.student.levels, moved, k, by, schedule) {
                         let other = fitted(levels, &best.student)?;
-                        if other.value >= best.value {
-                            break;
+                        match other.filter(|other| other.value < best.value) {
+                            Some(better) => best = better,
+                            None => break,
                         }
-                        best = other;
                     }
                 }
             }

@@ -130,8 +130,21 @@ impl Problem<'_> {
     fn fitted(&self, levels: Levels, rule: &Rule, known: Option<&Student>) -> Result<Valued> {
         let student = Student::fitted(levels, rule, self.teacher, known, self.network)?;
         let value = self.target.value(student.end());
-        // A plan that diverges is the worst of all.
-        Ok(Valued { value: if value.is_finite() { value } else { f64::INFINITY }, student })
+        if value.is_finite() {
+            return Ok(Valued { value, student });
+        }
+        Err(Error::Diverged(format!(
+            "a plan of {} evaluations leads to numbers that are not finite",
+            student.steps.len()
+        )))
+    }
+
+    /// The same of one of several; none where it diverges.
+    fn candidate(&self, levels: Levels, rule: &Rule, known: &Student) -> Result<Option<Valued>> {
+        match self.fitted(levels, rule, Some(known)) {
+            Err(Error::Diverged(_)) => Ok(None),
+            other => other.map(Some),
+        }
     }
 
     /// Runs the stages for `nfe` evaluations. `known` gives the plan of a stage that was finished before, with its note and
@@ -156,7 +169,14 @@ impl Problem<'_> {
         }
         let on = |grid: &Grid| Ok::<_, Error>(Levels::of_states(grid.times(nfe, self.schedule())?));
         let mut best = self.fitted(on(&spec.grid)?, &spec.rule, None)?;
-        let mut note = spec.grid.name();
+        let (mut note, mut last) = (spec.grid.name(), 0.0);
+        let columns = (unknowns + 1).saturating_mul(numbers);
+        if spec.stages.contains(&Stage::Joint) && columns > MOST {
+            return Err(Error::Request(format!(
+                "the joint stage of {nfe} evaluations has {unknowns} unknowns, which with {} images are {columns} numbers; expected at most {MOST}",
+                self.teacher.images()
+            )));
+        }
         for &stage in &spec.stages {
             let before = known(stage);
             match stage {
@@ -174,8 +194,8 @@ impl Problem<'_> {
                         candidates.push((name.to_owned(), Levels::of_states(path)));
                     }
                     for (name, levels) in candidates {
-                        let other = self.fitted(levels, &spec.rule, Some(&best.student))?;
-                        if other.value < best.value {
+                        let other = self.candidate(levels, &spec.rule, &best.student)?;
+                        if let Some(other) = other.filter(|other| other.value < best.value) {
                             (best, note) = (other, name);
                         }
                     }
@@ -183,7 +203,7 @@ impl Problem<'_> {
                 Stage::Grid | Stage::Levels => {
                     let moved = if stage == Stage::Grid { Moved::States } else { Moved::Evaluations };
                     best = search(best, moved, self.schedule(), |levels, known| {
-                        self.fitted(levels, &spec.rule, Some(known))
+                        self.candidate(levels, &spec.rule, known)
                     })?;
                     note = String::new();
                 }
@@ -193,8 +213,11 @@ impl Problem<'_> {
                     note = String::new();
                 }
             }
-            let conditions = if stage == Stage::Joint { &[][..] } else { &best.student.condition };
-            let mut condition = conditions.iter().copied().fold(0.0, f64::max);
+            // Of a plan that was gone on from there are none, or of some steps: what was said of it holds.
+            if best.student.condition.len() == nfe {
+                last = best.student.condition.iter().copied().fold(0.0, f64::max);
+            }
+            let mut condition = if stage == Stage::Joint { 0.0 } else { last };
             if let Some((plan, said, of)) = before {
                 let start = self.teacher.start();
                 let student = Student::run(
@@ -206,6 +229,7 @@ impl Problem<'_> {
                 )?;
                 best = Valued { value: self.target.value(student.end()), student };
                 (note, condition) = (said, of);
+                last = if of > 0.0 { of } else { last };
             }
             let mut plan = best.student.plan(self.schedule(), METHOD);
             if best.student.levels == on(&spec.grid)? {
@@ -238,5 +262,7 @@ fn without_levels(plan: &Plan) -> Vec<fewstep_sampler::Step> {
     plan.steps.iter().map(|step| fewstep_sampler::Step { at: None, ..step.clone() }).collect()
 }
 
+/// Numbers of a Jacobian: 4 GB.
+const MOST: usize = 1 << 30;
 /// What fitted plans are called.
 pub const METHOD: &str = "fitted";

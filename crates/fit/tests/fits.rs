@@ -83,11 +83,6 @@ fn no_method_of_the_same_history_is_nearer() {
             let (free, theirs) = (fitted(Constraint::Free), Errors::of(&target, run.end()).rmse);
             let ours = Errors::of(&target, free.end()).rmse;
             assert!(ours <= theirs, "{} at {nfe} on {}: {ours} {theirs}", method.label(), grid.name());
-            // Euler's method has factors of its own.
-            if fitted(Constraint::Consistent).steps[0].a == plan.steps[0].a {
-                let consistent = Errors::of(&target, fitted(Constraint::Consistent).end()).rmse;
-                assert!(consistent >= ours * 0.5, "{consistent} {ours}");
-            }
             for (k, step) in plan.steps.iter().enumerate() {
                 let error = |step: &Step| {
                     let mut steps = free.steps[..k].to_vec();
@@ -310,4 +305,27 @@ fn the_fitted_normaliser_is_no_worse_than_none_or_the_papers() {
     };
     let mean = (run(&found.plans[0]) + run(&found.plans[1])) / 2.0;
     assert!((mean - fitted).abs() < 1e-3, "{mean} {fitted}");
+}
+
+/// On a grid whose last levels lie below the network's first timestep all numbers but those can still be moved.
+#[test]
+fn levels_below_the_first_timestep_are_no_obstacle() {
+    let schedule = Schedule::linear();
+    let (teacher, other) = (bent_teacher(&schedule, 2, 0.0), bent_teacher(&schedule, 2, 0.7));
+    let network = |x: &[f32], tau: f64| bent(&schedule, x, tau);
+    let (points, fitting) = (Points::of(&teacher), target(Objective::Rms, &teacher));
+    let validation = Held { start: other.start().clone(), target: target(Objective::Rms, &other) };
+    let problem =
+        Problem { teacher: &teacher, points: &points, target: &fitting, validation: &validation, network: &network };
+    let grid: Grid = Grid::list(vec![1.0, 0.5, 0.1, 0.0004, 0.0]).unwrap();
+    let stages = vec![Stage::Coefficients, Stage::Joint];
+    let spec = Spec { rule: rule(2, Constraint::Unit), grid, grids: Vec::new(), stages, rounds: 4 };
+    let mut values = Vec::new();
+    problem
+        .fit(&spec, 4, &|_| None, |outcome| {
+            values.push(outcome.fit.objective);
+            Ok(())
+        })
+        .unwrap();
+    assert!(values[1] < 0.95 * values[0], "{values:?}");
 }

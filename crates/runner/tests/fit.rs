@@ -111,8 +111,8 @@ fn bytes_do_not_depend_on_batch_or_threads_or_interruptions() {
     let folder = folder();
     let cwd = folder.path();
     fs::write(cwd.join("odd.toml"), MIXTURE.replace("batch = 16", "batch = 5")).unwrap();
-    succeed(cwd, &["fit", "mixture.toml", "--nfe", "3,4", "--out", "first"]);
-    let mut other = fewstep(cwd, &["fit", "odd.toml", "--nfe", "3,4", "--out", "second"]);
+    succeed(cwd, &["fit", "mixture.toml", "--nfe", "3,4,6", "--out", "first"]);
+    let mut other = fewstep(cwd, &["fit", "odd.toml", "--nfe", "3,4,6", "--out", "second"]);
     assert!(other.env("RAYON_NUM_THREADS", "1").status().unwrap().success());
     let (first, second) = (files(&cwd.join("first")), files(&cwd.join("second")));
     assert_eq!(first.keys().collect::<Vec<_>>(), second.keys().collect::<Vec<_>>());
@@ -127,7 +127,7 @@ fn bytes_do_not_depend_on_batch_or_threads_or_interruptions() {
     let text = fs::read_to_string(&changed).unwrap();
     let at = text.find("{\"a\": ").unwrap() + 6;
     fs::write(&changed, format!("{}7{}", &text[..at], &text[at..])).unwrap();
-    succeed(cwd, &["fit", "mixture.toml", "--nfe", "3,4", "--out", "first"]);
+    succeed(cwd, &["fit", "mixture.toml", "--nfe", "3,4,6", "--out", "first"]);
     assert_eq!(files(&cwd.join("first")), first);
 }
 
@@ -137,6 +137,7 @@ fn what_makes_no_sense_is_refused() {
     let cwd = folder.path();
     let write = |name: &str, from: &str, to: &str| fs::write(cwd.join(name), MIXTURE.replace(from, to)).unwrap();
     write("few.toml", "images = 24", "images = 1");
+    write("grids.toml", "history = 2", "grids = [[1.0, 0.5, 0.0]]");
     write("stages.toml", "history = 2", "stages = [\"joint\", \"grid\"]");
     write("ridge.toml", "history = 2", "ridge = 2.0");
     write("field.toml", "history = 2", "histories = 2");
@@ -160,6 +161,7 @@ fn what_makes_no_sense_is_refused() {
         ("field", &["field.toml:33:1: unknown field `histories`"], vec!["fit", "field.toml"]),
         ("no images", &["images is 0; expected 1 to"], vec!["fit", "images.toml"]),
         ("short grid", &["a grid of 3 times; 5 steps have 6"], vec!["fit", "short.toml", "--nfe", "5"]),
+        ("grids", &["[fit] grid '", "for 3 evaluations: a grid of 3 times"], vec!["fit", "grids.toml", "--nfe", "3"]),
         ("no curve", &["--curve needs a [normaliser] table"], vec!["fit", "none.toml", "--curve"]),
         ("nfe 0", &["--nfe has 0; expected 1 to 50"], vec!["fit", "mixture.toml", "--nfe", "0"]),
         ("nfe 150", &["--nfe has 150; expected 1 to 50"], vec!["fit", "mixture.toml", "--nfe", "150"]),

@@ -144,7 +144,7 @@ pub fn trajectories(
     canary: &Canary,
     plan: &Plan,
     seed: u64,
-    of: (&str, usize, usize),
+    of: (&str, usize, usize, &str),
 ) -> Result<Key> {
     Key::of("trajectories", &(run(sampler, canary, plan), seed, of))
 }

@@ -51,18 +51,22 @@ mod tests {
         let first = |seed, draw, k| <[f32; 3]>::try_from(cell(seed, draw, k, 3).collect::<Vec<f32>>()).unwrap();
         let three = |numbers: Vec<f32>| <[f32; 3]>::try_from(numbers).unwrap();
         let [own, converged] = [normaliser(0, 0, 3).collect(), converged(0, 0, 3).collect()].map(three);
-        assert_eq!([first(0, 0, 0), first(1, 0, 0), first(0, 1, 0), first(0, 0, 7), own, converged], PINNED);
+        let [fitting, validation] = [fitting(0, 0, 3).collect(), validation(0, 0, 3).collect()].map(three);
+        let cells = [first(0, 0, 0), first(1, 0, 0), first(0, 1, 0), first(0, 0, 7)];
+        assert_eq!([&cells[..], &[own, converged, fitting, validation]].concat(), PINNED);
         // The numbers of a larger image begin with those of a smaller one.
         assert_eq!(cell(0, 0, 0, 3072).take(3).collect::<Vec<f32>>(), PINNED[0]);
     }
 
-    const PINNED: [[f32; 3]; 6] = [
+    const PINNED: [[f32; 3]; 8] = [
         [-0.4657974, 1.0211824, -2.7092338],
         [2.4630554, -0.6110885, -1.7116336],
         [0.08851506, -0.4866799, -1.2254174],
         [-0.5487219, 1.3625424, 0.2963351],
         [1.6699357, -0.5967427, 0.72908753],
         [-1.2226957, 0.37661153, -0.8881847],
+        [1.0212802, -0.9677095, -0.41432264],
+        [-1.2276727, 1.8221478, 0.2429222],
     ];
 
     #[test]

@@ -57,12 +57,12 @@ pub fn network<'a>(sampler: &'a Sampler, progress: &'a (dyn Fn(u64) + Sync)) -> 
 }
 
 impl Trajectories {
-    /// Of `images` of the draw for fitting, or of that for validation, with `nfe` evaluations; from `folder` where they are there.
+    /// Of `images` of the draw for fitting, or of that for validation, with `nfe` evaluations; from `folder` where they are there;
+    /// `canary` is of the code that runs them.
     pub fn find(
         loaded: &Loaded,
         nfe: usize,
-        images: usize,
-        validation: bool,
+        (images, validation, canary): (usize, bool, &str),
         folder: &Path,
         fresh: bool,
         progress: &Progress,
@@ -78,7 +78,7 @@ impl Trajectories {
                 "trajectories of {images} images with {points} points each; expected at most {MOST} numbers of states and predictions"
             )));
         }
-        let key = key::trajectories(sampler, &loaded.canary, &plan, seed, (draw, images, stride))?;
+        let key = key::trajectories(sampler, &loaded.canary, &plan, seed, (draw, images, stride, canary))?;
         let files = ["toml", "f32"].map(|ending| folder.join(format!("trajectories-{}.{ending}", key.short())));
         let known = if fresh { None } else { read(&files, &key, images * sampler.len()) };
         if let Some((tau, x, epsilon)) = known {

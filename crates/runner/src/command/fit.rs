@@ -60,7 +60,8 @@ struct Provenance {
     fewstep_build: String,
     stage: String,
     note: String,
-    condition: f64,
+    /// As text, which comes back to the last bit.
+    condition: String,
     objective: String,
     rule: fewstep_fit::Rule,
     images: usize,
@@ -100,8 +101,13 @@ impl Run {
                 "--nfe has {most}, and the trajectories {nfe} evaluations; expected fewer than those"
             )));
         }
-        for &nfe in nfes {
-            fit.spec.grid.times(nfe, &experiment.model.schedule)?;
+        for (grid, &nfe) in std::iter::once(&fit.spec.grid)
+            .chain(&fit.spec.grids)
+            .flat_map(|grid| nfes.iter().map(move |nfe| (grid, nfe)))
+        {
+            let refuse =
+                |error| Failure::Request(format!("[fit] grid '{}' for {nfe} evaluations: {error}", grid.name()));
+            grid.times(nfe, &experiment.model.schedule).map_err(refuse)?;
         }
         let loaded = Loaded::network(experiment, arguments.device)?;
         let kept = folder.join("cells");
@@ -113,14 +119,15 @@ impl Run {
         let curve =
             if arguments.curve { Normalised::TRIALS * (fit.images * nfes.iter().sum::<usize>()) as u64 } else { 0 };
         let progress = Progress::new(trajectories + solution_work + stages + curve, "evaluations");
+        let canary = canary()?;
         let find = |images, validation| {
-            Trajectories::find(&loaded, nfe, images, validation, &kept, arguments.fresh, &progress)
+            let (of, fresh) = ((images, validation, &*canary), arguments.fresh);
+            Trajectories::find(&loaded, nfe, of, &kept, fresh, &progress)
         };
         let (teacher, held) = (find(fit.images, false)?, find(fit.validation, true)?);
         let seed = loaded.experiment.seeds[0];
         let solution =
             spec.map(|spec| Solution::find(&loaded, &spec, seed, &kept, arguments.fresh, &progress)).transpose()?;
-        let canary = canary()?;
         let clip = loaded.experiment.normaliser.as_ref().map_or(0, |spec| spec.clip);
         let found = normaliser(&loaded, &kept, true, arguments.fresh)?;
         let normaliser = found.map(|found| found.normaliser.with_clip(clip)).transpose()?;
@@ -166,8 +173,9 @@ impl Run {
             // Without a difference the earlier stage, which is simpler.
             let own = found.iter_mut().filter(|row| row.stage != OLSS);
             let best = own.fold(None, |best: Option<&mut Row>, row| match best {
-                Some(best) if best.validation.objective <= row.validation.objective => Some(best),
-                _ => Some(row),
+                Some(best) if row.validation.objective < best.validation.objective => Some(row),
+                None if row.validation.objective.is_finite() => Some(row),
+                best => best,
             });
             if let Some(best) = best {
                 best.chosen = true;
@@ -194,7 +202,16 @@ impl Run {
 
     /// OLSS's plan, which is fitted to nothing but the teacher; nothing where it finds no path.
     fn olss(&self, problem: &Problem, nfe: usize) -> Result<Vec<Row>> {
-        let Ok((levels, steps)) = problem.points.olss(nfe) else { return Ok(Vec::new()) };
+        let path = self.folder.join(format!("olss-{nfe}.json"));
+        let (levels, steps) = match problem.points.olss(nfe) {
+            Ok(found) => found,
+            // Another run's would be of something else.
+            Err(fewstep_fit::Error::Request(_)) => {
+                files::remove(&path)?;
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let student = Student::run(levels, steps, self.teacher.teacher.start(), None, problem.network)?;
         let plan = student.plan(&self.loaded.sampler.schedule, OLSS);
         let validation = problem.validation;
@@ -211,7 +228,7 @@ impl Run {
             plan: plan.clone(),
         };
         let file = PlanFile::of(&plan, &self.loaded.experiment.model.schedule_name);
-        files::write(&self.folder.join(format!("olss-{nfe}.json")), format!("{file}\n").as_bytes())?;
+        files::write(&path, format!("{file}\n").as_bytes())?;
         Ok(vec![row])
     }
 
@@ -244,7 +261,7 @@ impl Run {
         fitted_key(
             &self.teacher.key,
             &self.held.key,
-            &(nfe, self.fit.objective, rule, grids, before, rounds),
+            &(nfe, self.fit.objective, rule, grids, before, rounds, fewstep_fit::path::MOST),
             &self.canary,
         )
     }
@@ -260,7 +277,7 @@ impl Run {
         let own = provenance.key == self.key(stage, nfe).ok()?.as_str() && provenance.sha256 == hash(&file);
         let model = &self.loaded.experiment.model;
         let plan = file.plan(&model.schedule, &model.schedule_name).ok().filter(|_| own)?;
-        Some((plan, provenance.note, provenance.condition))
+        Some((plan, provenance.note, provenance.condition.parse().ok()?))
     }
 
     fn keep(&self, outcome: &Outcome, nfe: usize) -> Result<()> {
@@ -275,7 +292,7 @@ impl Run {
             fewstep_build: BUILD.to_owned(),
             stage: outcome.stage.name().into(),
             note: outcome.note.clone(),
-            condition: outcome.condition,
+            condition: format!("{:?}", outcome.condition),
             objective: self.fit.objective.name().into(),
             rule: self.fit.spec.rule,
             images: self.fit.images,

@@ -19,6 +19,8 @@ const NAME: &str = "sn-fitted";
 #[derive(Serialize, Deserialize)]
 struct Provenance {
     key: String,
+    /// Of the file without this.
+    sha256: String,
     fitted_to: String,
     fewstep_build: String,
     method: String,
@@ -31,37 +33,44 @@ impl Run {
     pub(super) fn curve(&self, own: &Normaliser, problem: &Problem, nfes: &[usize]) -> Result<String> {
         let method = Method::deis(2);
         let grid = &self.fit.spec.grid;
-        let parts = ("curve", method.label(), grid.name(), nfes, self.fit.objective, own.to_csv(&[]));
+        let normalised = Normalised { method, grid, nfe: nfes };
+        let (numbers, plans) = normalised.made_of(own, &self.loaded.sampler.schedule)?;
+        let steps: Vec<_> = plans.iter().map(|plan| (&plan.tau, &plan.steps)).collect();
+        let parts = ("curve", numbers, steps, nfes, self.fit.objective, own.to_csv(&[]));
         let key = fitted_key(&self.teacher.key, &self.held.key, &parts, &self.canary)?.as_str().to_owned();
+        let csv = self.folder.join("normaliser-fitted.csv");
         let path = |nfe: usize| self.folder.join(format!("{NAME}-{nfe}.json"));
         let known = |nfe: &usize| -> Option<Provenance> {
             let file = PlanFile::read(&path(*nfe)).ok()?;
             let provenance: Provenance = serde_json::from_str(file.provenance.as_ref()?).ok()?;
-            Some(provenance).filter(|provenance| provenance.key == key && !self.fresh)
+            let own = provenance.sha256 == super::hash(&PlanFile { provenance: None, ..file });
+            Some(provenance).filter(|provenance| provenance.key == key && own && !self.fresh && csv.exists())
         };
         let kept: Option<Vec<Provenance>> = nfes.iter().map(known).collect();
         if let Some(kept) = kept.as_ref().and_then(|kept| kept.first()) {
             return Ok(said(kept.value));
         }
         self.progress.say("curve for DEIS-2");
-        let found =
-            Normalised { method, grid, nfe: nfes }.fit(own, problem.teacher, problem.target, problem.network)?;
+        let found = normalised.fit(own, problem.teacher, problem.target, problem.network)?;
         let comments = [
             format!("key {key}"),
             "the r under which DEIS-2 is nearest to the solutions; a factor has no meaning".into(),
         ];
-        files::write(&self.folder.join("normaliser-fitted.csv"), found.normaliser.to_csv(&comments).as_bytes())?;
-        let provenance = Provenance {
+        files::write(&csv, found.normaliser.to_csv(&comments).as_bytes())?;
+        let mut provenance = Provenance {
             key,
+            sha256: String::new(),
             fitted_to: self.loaded.sampler.predictor.identity(),
             fewstep_build: BUILD.into(),
             method: method.label(),
             value: found.value,
         };
-        let text = serde_json::to_string(&provenance).map_err(Failure::run)?;
         for (&nfe, plan) in nfes.iter().zip(&found.plans) {
             let file = PlanFile::of(plan, &self.loaded.experiment.model.schedule_name);
-            let file = PlanFile { provenance: Some(text.clone()), method: "DEIS-2, fitted r".into(), ..file };
+            let file = PlanFile { method: "DEIS-2, fitted r".into(), ..file };
+            provenance.sha256 = super::hash(&file);
+            let text = serde_json::to_string(&provenance).map_err(Failure::run)?;
+            let file = PlanFile { provenance: Some(text), ..file };
             files::write(&path(nfe), format!("{file}\n").as_bytes())?;
         }
         Ok(said(found.value))
