@@ -32,6 +32,7 @@ fn curve_csv(change: impl Fn(usize, f64) -> Option<String>) -> String {
 }
 
 fn write_inputs(cwd: &Path) {
+    let fid = GAUSSIAN.replace("metrics = [\"fd_pixel\"", "metrics = [\"fid\"").replace("fd_pixel = ", "fid = ");
     let write = |name: &str, bytes: &[u8]| fs::write(cwd.join(name), bytes).unwrap();
 
     // Experiments.
@@ -65,6 +66,14 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "no-solution.toml", "[solution]\nnfe = 200\nsamples = 24\n", "");
     let no_solution = GAUSSIAN.replace("\"ode_rmse\"]", "\"fd_pixel_solution\"]");
     write("no-converged.toml", no_solution.replace("[solution]\nnfe = 200\nsamples = 24\n", "").as_bytes());
+    experiment(cwd, "limit-reference.toml", "\"fd_pixel\", ", "\"fid_infinity\", ");
+    write(
+        "limit-few.toml",
+        fid.replace("\"fid\"", "\"fid_infinity\"")
+            .replace("samples = 40", "samples = 7")
+            .replace("samples = 24", "samples = 7")
+            .as_bytes(),
+    );
     experiment(cwd, "no-reference.toml", "fd_pixel = \"pixels.safetensors\"", "");
     experiment(cwd, "solution-samples.toml", "samples = 24", "samples = 41");
     experiment(cwd, "clip.toml", "clip = 3", "clip = 50");
@@ -75,7 +84,6 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "other-statistics.toml", "\"pixels.safetensors\"", "\"other-stats.safetensors\"");
     experiment(cwd, "nan-statistics.toml", "\"pixels.safetensors\"", "\"nan-stats.safetensors\"");
     experiment(cwd, "fid.toml", "metrics = [\"fd_pixel\"", "metrics = [\"fid\"");
-    let fid = GAUSSIAN.replace("metrics = [\"fd_pixel\"", "metrics = [\"fid\"").replace("fd_pixel = ", "fid = ");
     write("no-inception.toml", fid.as_bytes());
 
     // Statistics.
@@ -215,6 +223,16 @@ fn cases() -> Vec<Case> {
             "no converged samples",
             &["no-converged.toml:6:", "'fd_pixel_solution' needs a [solution]"],
             sweep("no-converged.toml"),
+        ),
+        (
+            "no reference of a limit",
+            &["'fid_infinity' needs fid in a [reference] table"],
+            sweep("limit-reference.toml"),
+        ),
+        (
+            "too few for a limit",
+            &["limit-few.toml:6:", "needs at least 8 samples; there are 7"],
+            sweep("limit-few.toml"),
         ),
         ("no reference", &["'fd_pixel' needs"], sweep("no-reference.toml")),
         ("solution larger than cell", &["samples is 41"], sweep("solution-samples.toml")),
