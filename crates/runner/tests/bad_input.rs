@@ -295,6 +295,41 @@ fn cases() -> Vec<Case> {
         ("array that claims too much", &["i-claims.npz", "2000000000"], stats("i-claims.npz")),
         ("array of no images", &["i-none.npz", "no images"], stats("i-none.npz")),
         ("truncated npz", &["i-truncated.npz"], stats("i-truncated.npz")),
+        (
+            "features of an earlier layer",
+            &["--dims 64", "only the 2048 features of pool3"],
+            vec!["fid", "images.npz", "images.npz", "--dims", "64", "--batch-size", "10", "--num-workers", "2"],
+        ),
+        (
+            "statistics over a file",
+            &["images.npz: is there already"],
+            vec!["fid", "--save-stats", "images.npz", "images.npz"],
+        ),
+        (
+            "statistics of another kind",
+            &["expected a file name that ends in .npz"],
+            vec!["fid", "--save-stats", "images.npz", "s.bin"],
+        ),
+        (
+            "statistics of statistics",
+            &["s-shape.npz: statistics already"],
+            vec!["fid", "--save-stats", "s-shape.npz", "new.npz"],
+        ),
+        (
+            "KID of statistics",
+            &["pixels.safetensors: statistics; --kid and --prdc need the images"],
+            vec!["fid", "images.npz", "pixels.safetensors", "--kid", "--kid-subset-size", "9"],
+        ),
+        (
+            "KID of few images",
+            &["images.npz: 300 images; KID's subsets have 1000"],
+            vec!["fid", "images.npz", "images.npz", "--kid"],
+        ),
+        (
+            "neighbours of few images",
+            &["images.npz: 300 images; there is no neighbour number 300"],
+            vec!["fid", "images.npz", "images.npz", "--prdc", "--nearest", "300"],
+        ),
         ("statistics without sigma", &["fewstep fetch inception"], vec!["fid", "s-shape.npz", "s-shape.npz"]),
         ("statistics file name", &["ends in .safetensors"], vec!["stats", "images.npz", "--out", "s.npz"]),
         (
