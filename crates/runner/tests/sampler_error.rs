@@ -137,7 +137,8 @@ fn fid_is_called_as_pytorch_fid_is() {
     fs::create_dir(cwd.join("a")).unwrap();
     for (k, ending) in ["png", "bmp", "png", "ppm", "tiff", "png"].into_iter().enumerate() {
         let (width, height) = if k % 2 == 0 { (32, 32) } else { (20 + k as u32, 40) };
-        let image = image::RgbImage::from_raw(width, height, common::pixels((width * height * 3) as usize)).unwrap();
+        let bytes = common::pixels((width * height * 3) as usize + 97 * k).split_off(97 * k);
+        let image = image::RgbImage::from_raw(width, height, bytes).unwrap();
         image.save(cwd.join(format!("a/{k}.{ending}"))).unwrap();
     }
     let number = |text: &str| text.trim().strip_prefix("FID:  ").unwrap().parse::<f64>().unwrap();
