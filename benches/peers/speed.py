@@ -6,7 +6,8 @@ one round's, and what is written is the median of the ratios and their spread, t
 compared in the same run, and a difference ends it.
 
 Into the output folder go `peers.csv` (the ratios), `rounds.csv` (every single figure), `cell.csv` (the stages of one cell),
-`scaling.csv` (our cost against images, NFE and batch, and memory) and `machine.toml`. Rates are of all cores; a limit is what a
+`scaling.csv` (our cost against images, NFE and batch, and memory), `fid.csv` (`fewstep fid` called as pytorch-fid is: no speed, but
+whether the numbers are the same) and `machine.toml`. Rates are of all cores; a limit is what a
 loop of multiply-adds on registers does there, for convolutions computed directly: a faster algorithm may exceed it.
 
 In a whole run ours is timed as a process, from its start to its end. The peer's clock begins when everything is imported; the rows
@@ -21,6 +22,7 @@ import tempfile
 import machine
 import pairs
 import runs
+from drop_in import drop_in
 from process import run
 from results import Limits, Results, say
 from scaling import scaling
@@ -31,7 +33,7 @@ def main() -> None:
     others = machine.Others()
     with tempfile.TemporaryDirectory() as folder:
         settings = parse(__doc__, folder)
-        archive = [settings.inception] if {"inception", "cell"} & set(settings.only) else []
+        archive = [settings.inception] if {"inception", "fid", "cell"} & set(settings.only) else []
         run(sys.executable, HERE / "verify.py", *archive)
         operations = run(sys.executable, HERE / "prepare.py", folder, STATISTICS, NETWORK, *archive).last()
         peak = run(settings.ours, "peak", 2 * settings.seconds).last()
@@ -43,6 +45,7 @@ def main() -> None:
             "authors": lambda: pairs.unet(settings, results, pairs.AUTHORS, "authors", authors),
             "inception": lambda: pairs.inception(settings, results),
             "frechet": lambda: pairs.frechet(settings, results),
+            "fid": lambda: drop_in(settings),
             "cell": lambda: runs.cell(settings, results),
             "sweep": lambda: runs.quick(settings, results),
             "scaling": lambda: scaling(settings, results),

@@ -41,6 +41,11 @@ impl Factor {
         Ok(Factor { matrix, triangular: false })
     }
 
+    /// G.
+    pub(crate) fn matrix(&self) -> &Mat<f64> {
+        &self.matrix
+    }
+
     /// G₁ᵀ G₂.
     pub(crate) fn cross(&self, other: &Factor) -> Mat<f64> {
         let mut product = Mat::zeros(self.matrix.ncols(), other.matrix.ncols());

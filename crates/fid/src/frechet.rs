@@ -62,7 +62,7 @@ impl Gaussian {
     }
 
     /// Cached, since a sweep compares many Gaussians with one reference.
-    fn factor(&self) -> Result<&Factor> {
+    pub(crate) fn factor(&self) -> Result<&Factor> {
         if let Some(factor) = self.factor.get() {
             return Ok(factor);
         }

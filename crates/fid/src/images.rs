@@ -92,7 +92,7 @@ impl Split {
     }
 }
 
-/// A set of images of one size, read as needed.
+/// A set of images, read as needed; of one size, but where they lie in files of their own.
 #[derive(Debug)]
 pub struct ImageSet {
     height: usize,
@@ -206,17 +206,7 @@ impl ImageSet {
         }
         let mut pixels = Vec::with_capacity(range.len() * self.height * self.width * 3);
         for i in range {
-            let (path, height, width, image) = match &self.store {
-                Store::Memory(images) => {
-                    let image = images.slice(i..i + 1);
-                    (Path::new("images"), image.height, image.width, image.pixels)
-                }
-                Store::Files(files) => raw(&files[i], decode(&files[i])?),
-                Store::Database(database) => {
-                    let image = decode_bytes(&database.value(i)?).map_err(|reason| value_error(database, i, reason))?;
-                    raw(database.path(), image)
-                }
-            };
+            let (path, height, width, image) = self.image(i)?;
             if self.crop {
                 pixels.extend(crop::centre(&image, height, width, self.height));
             } else if (height, width) == (self.height, self.width) {
@@ -229,19 +219,63 @@ impl ImageSet {
         Images::new(self.height, self.width, pixels)
     }
 
-    /// SHA-256 of the number, size and bytes of the images, in order: the same however they are stored.
+    /// Images `range` of any sizes, in their order: those of one size that follow each other together.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// Where an image cannot be decoded.
+    pub fn read_runs(&self, range: Range<usize>) -> Result<Vec<Images>> {
+        if self.crop || matches!(self.store, Store::Memory(_)) {
+            return Ok(vec![self.read(range)?]);
+        }
+        let mut runs: Vec<Images> = Vec::new();
+        for i in range {
+            let (_, height, width, pixels) = self.image(i)?;
+            match runs.last_mut().filter(|run| (run.height, run.width) == (height, width)) {
+                Some(run) => run.pixels.extend(pixels),
+                None => runs.push(Images::new(height, width, pixels)?),
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Image `i` with its file, height and width.
+    fn image(&self, i: usize) -> Result<(&Path, usize, usize, Vec<u8>)> {
+        Ok(match &self.store {
+            Store::Memory(images) => {
+                let image = images.slice(i..i + 1);
+                (Path::new("images"), image.height, image.width, image.pixels)
+            }
+            Store::Files(files) => raw(&files[i], decode(&files[i])?),
+            Store::Database(database) => {
+                let image = decode_bytes(&database.value(i)?).map_err(|reason| value_error(database, i, reason))?;
+                raw(database.path(), image)
+            }
+        })
+    }
+
+    /// SHA-256 of the number, size and bytes of the images, in order: the same however they are stored. Of images of several sizes, of
+    /// their number and of each one's size and bytes.
+    ///
+    /// # Errors
+    /// As [`read_runs`](Self::read_runs).
     pub fn hash(&self) -> Result<String> {
-        let mut hash = Sha256::new();
-        for number in [self.len(), self.height, self.width] {
-            hash.update((number as u64).to_le_bytes());
-        }
+        let begin = |height: usize, width: usize| {
+            let mut hash = Sha256::new();
+            [self.len(), height, width].iter().for_each(|number| hash.update((*number as u64).to_le_bytes()));
+            hash
+        };
+        let (mut alike, mut each) = (Some(begin(self.height, self.width)), begin(0, 0));
         for start in (0..self.len()).step_by(1000) {
-            hash.update(self.read(start..(start + 1000).min(self.len()))?.pixels());
+            for run in self.read_runs(start..(start + 1000).min(self.len()))? {
+                alike = alike.filter(|_| (run.height, run.width) == (self.height, self.width));
+                alike.iter_mut().for_each(|hash| hash.update(&run.pixels));
+                for image in run.iter().filter(|_| matches!(self.store, Store::Files(_) | Store::Database(_))) {
+                    [run.height, run.width].iter().for_each(|side| each.update((*side as u64).to_le_bytes()));
+                    each.update(image);
+                }
+            }
         }
-        Ok(format!("{:x}", hash.finalize()))
+        Ok(format!("{:x}", alike.unwrap_or(each).finalize()))
     }
 }
 
@@ -320,7 +354,7 @@ fn read_npz(path: &Path) -> Result<Images> {
     Images::new(height as usize, width as usize, pixels).map_err(|error| invalid(error.to_string()))
 }
 
-/// One array of an `.npz` as f64, with its shape.
+/// One array of an `.npz`, f64 or f32, as f64, with its shape.
 pub(crate) fn read_npz_f64(path: &Path, name: &str) -> Result<(Vec<u64>, Vec<f64>)> {
     let invalid = |reason: String| Error::invalid(path, format!("{name}: {reason}"));
     let file = File::open(path).map_err(Error::io(path))?;
@@ -331,10 +365,21 @@ pub(crate) fn read_npz_f64(path: &Path, name: &str) -> Result<(Vec<u64>, Vec<f64
     let npy = npyz::NpyFile::new(&bytes[..]).map_err(|error| invalid(error.to_string()))?;
     let shape = npy.shape().to_vec();
     let count = shape.iter().try_fold(1u64, |product, &side| product.checked_mul(side));
-    if count.is_none_or(|count| count.saturating_mul(8) > bytes.len() as u64) || npy.order() != npyz::Order::C {
-        return Err(invalid(format!("claims shape {shape:?} in {} bytes; expected f64 in C order", bytes.len())));
+    let kind = npy.dtype().descr();
+    // NumPy's '<f8' and '<f4', and the same of the other byte order. Columns first or rows first is one for a vector and for what is symmetric.
+    let width = match kind.trim_matches('\'').get(1..) {
+        Some("f8") => 8,
+        Some("f4") => 4,
+        _ => return Err(invalid(format!("has type {kind}; expected f64 or f32"))),
+    };
+    if count.is_none_or(|count| count.saturating_mul(width) > bytes.len() as u64) {
+        return Err(invalid(format!("claims shape {shape:?} of {kind} in {} bytes", bytes.len())));
     }
-    let values = npy.into_vec::<f64>().map_err(|error| invalid(format!("expected f64: {error}")))?;
+    let damaged = |error: std::io::Error| invalid(error.to_string());
+    let values = match width {
+        8 => npy.into_vec::<f64>().map_err(damaged)?,
+        _ => npy.into_vec::<f32>().map_err(damaged)?.into_iter().map(f64::from).collect(),
+    };
     Ok((shape, values))
 }
 

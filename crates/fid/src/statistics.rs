@@ -3,6 +3,7 @@
 use std::{collections::HashMap, io::Write, path::Path};
 
 use faer::Mat;
+use npyz::WriterBuilder;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
@@ -40,6 +41,21 @@ pub enum Precision {
     F32,
 }
 
+/// A file with these bytes, readable as others are: temporary files are private; statistics are to be shared.
+fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(path))?;
+    file.write_all(bytes).map_err(Error::io(path))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let readable = std::fs::Permissions::from_mode(0o644);
+        file.as_file().set_permissions(readable).map_err(Error::io(path))?;
+    }
+    file.persist(path).map_err(|error| Error::io(path)(error.error))?;
+    Ok(())
+}
+
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -53,7 +69,7 @@ struct Header {
 }
 
 impl Statistics {
-    /// Statistics of `images`, `batch` at a time; `progress` hears how many are done.
+    /// Statistics of `images` of any sizes, `batch` at a time; `progress` hears how many are done.
     ///
     /// # Errors
     /// Where an image cannot be read or there are fewer than two.
@@ -61,13 +77,31 @@ impl Statistics {
         extractor: &dyn Extractor,
         images: &ImageSet,
         batch: usize,
+        progress: impl FnMut(usize),
+    ) -> Result<Self> {
+        Self::collect_rows(extractor, images, batch, progress, |_| {})
+    }
+
+    /// As [`collect`](Self::collect); `rows` sees the features of every batch, `[n, dim]`, in the images' order.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn collect_rows(
+        extractor: &dyn Extractor,
+        images: &ImageSet,
+        batch: usize,
         mut progress: impl FnMut(usize),
+        mut rows: impl FnMut(&[f32]),
     ) -> Result<Self> {
         let dataset = images.hash()?;
         let mut moments = Moments::new(extractor.dim());
         for start in (0..images.len()).step_by(batch.max(1)) {
             let end = (start + batch.max(1)).min(images.len());
-            moments.push(&extractor.features(&images.read(start..end)?)?)?;
+            for run in images.read_runs(start..end)? {
+                let features = extractor.features(&run)?;
+                moments.push(&features)?;
+                rows(&features);
+            }
             progress(end);
         }
         Ok(Statistics {
@@ -111,18 +145,32 @@ impl Statistics {
         ];
         let metadata = HashMap::from([(ENTRY.to_owned(), header)]);
         let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|error| invalid(&error))?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(path))?;
-        file.write_all(&bytes).map_err(Error::io(path))?;
-        #[cfg(unix)]
+        publish(path, &bytes)
+    }
+
+    /// Writes an `.npz` with `mu` and `sigma`, f64, as pytorch-fid's `--save-stats` does; it says nothing of their origin. The file
+    /// appears whole or not at all.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn write_npz(&self, path: &Path) -> Result<()> {
+        let failed = |error: &dyn std::fmt::Display| Error::invalid(path, error);
+        let (mean, covariance) = (self.gaussian.mean(), self.gaussian.covariance());
+        let dim = mean.len();
+        let rows: Vec<f64> = (0..dim * dim).map(|i| covariance[(i / dim, i % dim)]).collect();
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, shape, values) in
+            [("mu.npy", vec![dim as u64], mean), ("sigma.npy", vec![dim as u64; 2], rows.as_slice())]
         {
-            // Temporary files are private; statistics are to be shared.
-            use std::os::unix::fs::PermissionsExt;
-            let readable = std::fs::Permissions::from_mode(0o644);
-            file.as_file().set_permissions(readable).map_err(Error::io(path))?;
+            let mut npy = Vec::new();
+            let options = npyz::WriteOptions::new().default_dtype().shape(&shape);
+            let mut writer = options.writer(&mut npy).begin_nd().map_err(|error| failed(&error))?;
+            writer.extend(values).and_then(|()| writer.finish()).map_err(|error| failed(&error))?;
+            let options = zip::write::SimpleFileOptions::default();
+            archive.start_file(name, options).map_err(|error| failed(&error))?;
+            archive.write_all(&npy).map_err(|error| failed(&error))?;
         }
-        file.persist(path).map_err(|error| Error::io(path)(error.error))?;
-        Ok(())
+        publish(path, &archive.finish().map_err(|error| failed(&error))?.into_inner())
     }
 
     /// Whether `path` is a file of statistics rather than of images: one of ours, or pytorch-fid's `.npz`.

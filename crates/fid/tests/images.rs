@@ -79,3 +79,81 @@ fn statistics_survive_their_file() {
         assert_eq!(std::fs::read(&path).unwrap(), first, "the same statistics give the same bytes");
     }
 }
+
+/// Gray, RGBA and palette-free RGB, in several formats and sizes: each at its own size, those alike together.
+#[test]
+fn a_folder_may_hold_several_formats_and_sizes() {
+    let folder = tempfile::tempdir().unwrap();
+    let save = |name: &str, width: u32, height: u32, color: image::ColorType, level: u8| {
+        let bytes = vec![level; (width * height) as usize * color.channel_count() as usize];
+        image::save_buffer(folder.path().join(name), &bytes, width, height, color).unwrap();
+    };
+    save("a.png", 8, 8, image::ColorType::Rgb8, 1);
+    save("b.bmp", 8, 8, image::ColorType::Rgb8, 2);
+    save("c.png", 8, 16, image::ColorType::L8, 3);
+    save("d.tiff", 8, 8, image::ColorType::Rgba8, 4);
+    save("e.ppm", 16, 8, image::ColorType::Rgb8, 5);
+    std::fs::write(folder.path().join("notes.txt"), "no image").unwrap();
+    let set = ImageSet::open(folder.path()).unwrap();
+    let runs = set.read_runs(0..5).unwrap();
+    let shapes: Vec<_> = runs.iter().map(|run| (run.len(), run.height(), run.width(), run.pixels()[0])).collect();
+    assert_eq!(shapes, [(2, 8, 8, 1), (1, 16, 8, 3), (1, 8, 8, 4), (1, 8, 16, 5)]);
+    // What needs one size says which image has another.
+    let error = set.read(0..5).unwrap_err().to_string();
+    assert!(error.contains("c.png: image 2 is 8x16; expected 8x8 like the first image"), "{error}");
+    let hash = set.hash().unwrap();
+    save("c.png", 16, 8, image::ColorType::L8, 3);
+    assert_ne!(set.hash().unwrap(), hash);
+    let statistics = Statistics::collect(&Pixel8, &set, 2, |_| {}).unwrap();
+    assert_eq!(statistics.count, 5);
+    let mean = (1.0 + 2.0 + 3.0 + 4.0 + 5.0) / 5.0 / 255.0;
+    assert!(statistics.gaussian.mean().iter().all(|value| (value - mean).abs() < 1e-9));
+}
+
+/// pytorch-fid's `.npz`, as it writes it, and as others have it in single precision.
+#[test]
+fn statistics_are_read_in_double_and_single_precision() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = ImageSet::from(Images::new(32, 32, pixels()[..400 * 3072].to_vec()).unwrap());
+    let statistics = Statistics::collect(&Pixel8, &images, 33, |_| {}).unwrap();
+    let path = folder.path().join("s.npz");
+    statistics.write_npz(&path).unwrap();
+    assert!(Statistics::is_file(&path));
+    let back = Statistics::read(&path, &Pixel8.identity()).unwrap();
+    assert_eq!(back.gaussian.mean(), statistics.gaussian.mean());
+    assert_eq!(back.gaussian.covariance(), statistics.gaussian.covariance());
+    assert_eq!((back.count, back.dataset.as_str()), (0, ""));
+    let array = |kind: &str, shape: &str, data: Vec<u8>| {
+        let mut header = format!("{{'descr': '{kind}', 'fortran_order': True, 'shape': {shape}, }}");
+        header.extend(std::iter::repeat_n(' ', 117 - header.len()));
+        header.push('\n');
+        [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes(), &data].concat()
+    };
+    let write = |arrays: [(&str, Vec<u8>); 2]| {
+        let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+        for (name, bytes) in arrays {
+            archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(&bytes).unwrap();
+        }
+        archive.finish().unwrap();
+    };
+    let single =
+        |values: &mut dyn Iterator<Item = f64>| values.flat_map(|value| (value as f32).to_le_bytes()).collect();
+    let covariance = statistics.gaussian.covariance();
+    let mut rows = (0..192 * 192).map(|i| covariance[(i / 192, i % 192)]);
+    let sigma: Vec<u8> = single(&mut rows);
+    let mu: Vec<u8> = single(&mut statistics.gaussian.mean().iter().copied());
+    write([("mu.npy", array("<f4", "(192,)", mu.clone())), ("sigma.npy", array("<f4", "(192, 192)", sigma.clone()))]);
+    let back = Statistics::read(&path, &Pixel8.identity()).unwrap();
+    let distance = frechet_distance(&back.gaussian, &statistics.gaussian).unwrap();
+    assert!(distance < 2e-11, "{distance:e}");
+    for (kind, shape, expected) in [
+        ("<i4", "(192,)", "mu: has type '<i4'; expected f64 or f32"),
+        ("<f8", "(192,)", "mu: claims shape [192] of '<f8' in 896 bytes"),
+        ("<f4", "(96, 2)", "mu has shape [96, 2] and sigma [192, 192]"),
+    ] {
+        write([("mu.npy", array(kind, shape, mu.clone())), ("sigma.npy", array("<f4", "(192, 192)", sigma.clone()))]);
+        let error = Statistics::read(&path, &Pixel8.identity()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -15,6 +15,7 @@ pub enum DeviceName {
     /// A GPU through wgpu (feature `wgpu`).
     Wgpu,
     /// A CUDA device (feature `cuda`).
+    #[value(alias = "cuda:0")]
     Cuda,
 }
 

@@ -32,6 +32,7 @@ fn curve_csv(change: impl Fn(usize, f64) -> Option<String>) -> String {
 }
 
 fn write_inputs(cwd: &Path) {
+    let fid = GAUSSIAN.replace("metrics = [\"fd_pixel\"", "metrics = [\"fid\"").replace("fd_pixel = ", "fid = ");
     let write = |name: &str, bytes: &[u8]| fs::write(cwd.join(name), bytes).unwrap();
 
     // Experiments.
@@ -65,6 +66,14 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "no-solution.toml", "[solution]\nnfe = 200\nsamples = 24\n", "");
     let no_solution = GAUSSIAN.replace("\"ode_rmse\"]", "\"fd_pixel_solution\"]");
     write("no-converged.toml", no_solution.replace("[solution]\nnfe = 200\nsamples = 24\n", "").as_bytes());
+    experiment(cwd, "limit-reference.toml", "\"fd_pixel\", ", "\"fid_infinity\", ");
+    write(
+        "limit-few.toml",
+        fid.replace("\"fid\"", "\"fid_infinity\"")
+            .replace("samples = 40", "samples = 7")
+            .replace("samples = 24", "samples = 7")
+            .as_bytes(),
+    );
     experiment(cwd, "no-reference.toml", "fd_pixel = \"pixels.safetensors\"", "");
     experiment(cwd, "solution-samples.toml", "samples = 24", "samples = 41");
     experiment(cwd, "clip.toml", "clip = 3", "clip = 50");
@@ -75,7 +84,6 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "other-statistics.toml", "\"pixels.safetensors\"", "\"other-stats.safetensors\"");
     experiment(cwd, "nan-statistics.toml", "\"pixels.safetensors\"", "\"nan-stats.safetensors\"");
     experiment(cwd, "fid.toml", "metrics = [\"fd_pixel\"", "metrics = [\"fid\"");
-    let fid = GAUSSIAN.replace("metrics = [\"fd_pixel\"", "metrics = [\"fid\"").replace("fd_pixel = ", "fid = ");
     write("no-inception.toml", fid.as_bytes());
 
     // Statistics.
@@ -216,6 +224,16 @@ fn cases() -> Vec<Case> {
             &["no-converged.toml:6:", "'fd_pixel_solution' needs a [solution]"],
             sweep("no-converged.toml"),
         ),
+        (
+            "no reference of a limit",
+            &["'fid_infinity' needs fid in a [reference] table"],
+            sweep("limit-reference.toml"),
+        ),
+        (
+            "too few for a limit",
+            &["limit-few.toml:6:", "needs at least 8 samples; there are 7"],
+            sweep("limit-few.toml"),
+        ),
         ("no reference", &["'fd_pixel' needs"], sweep("no-reference.toml")),
         ("solution larger than cell", &["samples is 41"], sweep("solution-samples.toml")),
         ("clip beyond the curve", &["clip is 50", "50 entries"], sweep("clip.toml")),
@@ -277,6 +295,41 @@ fn cases() -> Vec<Case> {
         ("array that claims too much", &["i-claims.npz", "2000000000"], stats("i-claims.npz")),
         ("array of no images", &["i-none.npz", "no images"], stats("i-none.npz")),
         ("truncated npz", &["i-truncated.npz"], stats("i-truncated.npz")),
+        (
+            "features of an earlier layer",
+            &["--dims 64", "only the 2048 features of pool3"],
+            vec!["fid", "images.npz", "images.npz", "--dims", "64", "--batch-size", "10", "--num-workers", "2"],
+        ),
+        (
+            "statistics over a file",
+            &["images.npz: is there already"],
+            vec!["fid", "--save-stats", "images.npz", "images.npz"],
+        ),
+        (
+            "statistics of another kind",
+            &["expected a file name that ends in .npz"],
+            vec!["fid", "--save-stats", "images.npz", "s.bin"],
+        ),
+        (
+            "statistics of statistics",
+            &["s-shape.npz: statistics already"],
+            vec!["fid", "--save-stats", "s-shape.npz", "new.npz"],
+        ),
+        (
+            "KID of statistics",
+            &["pixels.safetensors: statistics; --kid and --prdc need the images"],
+            vec!["fid", "images.npz", "pixels.safetensors", "--kid", "--kid-subset-size", "9"],
+        ),
+        (
+            "KID of few images",
+            &["images.npz: 300 images; KID's subsets have 1000"],
+            vec!["fid", "images.npz", "images.npz", "--kid"],
+        ),
+        (
+            "neighbours of few images",
+            &["images.npz: 300 images; there is no neighbour number 300"],
+            vec!["fid", "images.npz", "images.npz", "--prdc", "--nearest", "300"],
+        ),
         ("statistics without sigma", &["fewstep fetch inception"], vec!["fid", "s-shape.npz", "s-shape.npz"]),
         ("statistics file name", &["ends in .safetensors"], vec!["stats", "images.npz", "--out", "s.npz"]),
         (

@@ -6,7 +6,7 @@ mod folder;
 
 use std::{fs, path::Path};
 
-use common::{GAUSSIAN, gaussian_folder, succeed};
+use common::{GAUSSIAN, gaussian_folder, npz, pixels, succeed};
 use folder::{assert_same, rows, sealed, sweep, unsealed};
 
 /// Sweeps `text`; a report from the files alone gives the same table.
@@ -22,6 +22,29 @@ fn assert_reads_back(cwd: &Path, text: &str) {
 #[test]
 fn a_table_is_the_same_from_its_files() {
     assert_reads_back(gaussian_folder().path(), GAUSSIAN);
+}
+
+/// The errors of Fréchet distances over their images, from what `images.parquet` keeps of them: with one seed methods are told apart, and
+/// bold is what ties with the lowest.
+#[test]
+fn errors_of_distances_are_read_back_and_decide() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    let text = GAUSSIAN.replace("[solution]\nnfe = 200\nsamples = 24\n", "").replace("\"ode_rmse\"", "\"fd_data\"");
+    let text = text
+        .replace("size = 16", "size = 8")
+        .replace("samples = 40", "samples = 2000")
+        .replace("fd_pixel = \"", "fd_pixel = \"8-");
+    let images = npz("arr_0", "|u1", &[300, 8, 8, 3], &pixels(300 * 8 * 8 * 3));
+    fs::write(cwd.join("8.npz"), images).unwrap();
+    succeed(cwd, &["stats", "8.npz", "--features", "pixel-8x8", "--out", "8-pixels.safetensors"]);
+    assert_reads_back(cwd, &text);
+    let table = fs::read_to_string(cwd.join("out/x/table.md")).unwrap();
+    let section = table.split("(`fd_pixel`)").nth(1).unwrap().split("##").next().unwrap();
+    assert!(section.contains("± standard error over the images, to first order"), "{section}");
+    assert!(section.contains("**") && section.matches(" ± ").count() > 8, "{section}");
+    let errors: Vec<f64> = rows(&cwd.join("out/x")).iter().map(|row| row["fd_pixel_error"].parse().unwrap()).collect();
+    assert!(errors.iter().all(|error| *error > 0.0 && *error < 1.0), "{errors:?}");
 }
 
 /// With two evaluations there is no history for a third order, so that these are one plan, with one key.

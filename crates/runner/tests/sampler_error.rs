@@ -128,6 +128,49 @@ fn write_images(from: &Path, to: &Path) {
     fs::write(to, npz("arr_0", "|u1", &[pixels.len() / 3072, 32, 32, 3], &pixels)).unwrap();
 }
 
+/// `fid` as pytorch-fid is called; a set against itself, and its statistics against it.
+#[test]
+#[ignore = "needs `fewstep fetch inception`"]
+fn fid_is_called_as_pytorch_fid_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let cwd = folder.path();
+    fs::create_dir(cwd.join("a")).unwrap();
+    for (k, ending) in ["png", "bmp", "png", "ppm", "tiff", "png"].into_iter().enumerate() {
+        let (width, height) = if k % 2 == 0 { (32, 32) } else { (20 + k as u32, 40) };
+        let bytes = common::pixels((width * height * 3) as usize + 97 * k).split_off(97 * k);
+        let image = image::RgbImage::from_raw(width, height, bytes).unwrap();
+        image.save(cwd.join(format!("a/{k}.{ending}"))).unwrap();
+    }
+    let number = |text: &str| text.trim().strip_prefix("FID:  ").unwrap().parse::<f64>().unwrap();
+    let saved = cached(cwd, &["fid", "--save-stats", "a", "s.npz"]);
+    assert!(saved.ends_with("s.npz (6 images)\n"), "{saved}");
+    for arguments in [
+        &["a", "a", "--batch-size", "1"][..],
+        &["a", "s.npz", "--num-workers", "0", "--dims", "2048"],
+        &["s.npz", "s.npz", "--device", "cpu"],
+    ] {
+        let text = cached(cwd, &[&["fid"], arguments].concat());
+        assert!(number(&text).abs() < 1e-6, "{arguments:?}: {text}");
+    }
+    let more = ["fid", "a", "a", "--kid", "--kid-subsets", "2", "--kid-subset-size", "6", "--prdc", "--nearest", "2"];
+    let text = cached(cwd, &more);
+    assert!(text.contains("KID:  ") && text.contains("precision 1.0000, recall 1.0000"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&cached(cwd, &[&more[..], &["--json"]].concat())).unwrap();
+    assert_eq!((json["prdc"]["coverage"].as_f64(), json["kid"]["subsets"].as_u64()), (Some(1.0), Some(2)));
+}
+
+/// Runs with the user's cache.
+fn cached(cwd: &Path, arguments: &[&str]) -> String {
+    let mut command = fewstep(cwd, arguments);
+    match std::env::var_os("FEWSTEP_CACHE") {
+        Some(cache) => command.env("FEWSTEP_CACHE", cache),
+        None => command.env_remove("FEWSTEP_CACHE"),
+    };
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Every figure again from samples that other commands write.
 #[test]
 #[ignore = "needs `fewstep fetch inception`; a minute"]
@@ -149,25 +192,15 @@ method = [{{ name = "ddim" }}]
     fs::write(cwd.join("x.toml"), &text).unwrap();
     let solved = text.replace("nfe = [5]", "nfe = [40]").replace("name = \"ddim\"", "name = \"deis\", order = 2");
     fs::write(cwd.join("y.toml"), solved).unwrap();
-    let cached = |arguments: &[&str]| {
-        let mut command = fewstep(cwd, arguments);
-        match std::env::var_os("FEWSTEP_CACHE") {
-            Some(cache) => command.env("FEWSTEP_CACHE", cache),
-            None => command.env_remove("FEWSTEP_CACHE"),
-        };
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    cached(&["sweep", "x.toml", "--out", "x"]);
+    cached(cwd, &["sweep", "x.toml", "--out", "x"]);
     let sample = |experiment, method, nfe, out| {
-        cached(&["sample", experiment, "--method", method, "--nfe", nfe, "--samples", "24", "--out", out]);
+        cached(cwd, &["sample", experiment, "--method", method, "--nfe", nfe, "--samples", "24", "--out", out]);
         write_images(&cwd.join(out), &cwd.join("images").join(out));
     };
     fs::create_dir(cwd.join("images")).unwrap();
     sample("x.toml", "ddim", "5", "a.npz");
     sample("y.toml", "deis", "40", "b.npz");
-    let json = cached(&["fid", "images/a.npz", "images/b.npz", "--json"]);
+    let json = cached(cwd, &["fid", "images/a.npz", "images/b.npz", "--json"]);
     let fid = serde_json::from_str::<serde_json::Value>(&json).unwrap()["fid"].as_f64().unwrap();
     let (paired, rmse) =
         (value(&cwd.join("x"), "ddim", "5", "fid_paired"), value(&cwd.join("x"), "ddim", "5", "feature_rmse"));

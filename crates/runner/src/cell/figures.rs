@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use fewstep_fid::{Gaussian, Images, Moments, frechet_distance};
+use fewstep_fid::{Gaussian, Images, Limit, Moments, frechet_distance, frechet_influence, frechet_limit};
 use fewstep_model::DataMoments;
+use rayon::prelude::*;
 
 use super::{
     converged::{Converged, squared_distance},
@@ -22,6 +23,8 @@ use crate::{
 enum How<'a> {
     /// Fréchet distance of features to the data's.
     Data(&'a Data),
+    /// Its limit of many images.
+    Limit(&'a Data),
     /// Fréchet distance of features to converged samples'.
     Converged(&'a Converged),
     /// Distance of each image's features to its converged sample's.
@@ -58,8 +61,8 @@ pub struct Gathered {
 
 struct InSpace {
     moments: Moments,
-    /// `[n, dim]`, where images are compared one by one.
-    rows: Option<Vec<f32>>,
+    /// `[n, dim]`.
+    rows: Vec<f32>,
     seconds: f64,
 }
 
@@ -82,17 +85,8 @@ impl<'a> Ways<'a> {
 
     /// Nothing yet, of samples of `len` numbers.
     pub fn begin(&self, len: usize) -> Gathered {
-        let paired = |space: &Space| {
-            let here = |(metric, how): &(Metric, How)| {
-                metric.features() == Some(space.features) && matches!(how, How::Paired(_))
-            };
-            self.all.iter().any(here)
-        };
-        let in_space = |space: &&Space| InSpace {
-            moments: Moments::new(space.extractor.dim()),
-            rows: paired(space).then(Vec::new),
-            seconds: 0.0,
-        };
+        let in_space =
+            |space: &&Space| InSpace { moments: Moments::new(space.extractor.dim()), rows: Vec::new(), seconds: 0.0 };
         let spaces = self.spaces.iter().map(in_space).collect();
         Gathered { spaces, x: self.of_samples().then(|| Moments::new(len)), squared: Vec::new() }
     }
@@ -134,33 +128,70 @@ impl<'a> Ways<'a> {
             Ok(gaussian)
         };
         let gaussians = spaces.iter_mut().map(gaussian).collect::<Result<Vec<Gaussian>>>()?;
-        let mut measured = Vec::new();
-        for (wanted, (metric, how)) in wanted.iter().zip(self.all) {
+        let of_space = |metric: Metric| {
+            let at = self.spaces.iter().position(|space| metric.features() == Some(space.features));
+            at.ok_or_else(|| Failure::run("features that no space has"))
+        };
+        let measure = |(wanted, (metric, how)): (&Wanted, &(Metric, How))| -> Result<Measurement> {
             let start = Instant::now();
-            let space = self.spaces.iter().position(|space| metric.features() == Some(space.features));
-            let of_space = |space: Option<usize>| space.ok_or_else(|| Failure::run("features that no space has"));
-            let own = |space| Ok::<_, Failure>(&gaussians[of_space(space)?]);
+            let own = || {
+                let at = of_space(*metric)?;
+                Ok::<_, Failure>((spaces[at].rows.as_slice(), &gaussians[at]))
+            };
             let measurement = match how {
-                How::Data(data) => wanted.of_value(frechet_distance(own(space)?, &data.statistics.gaussian)?),
-                How::Converged(converged) => wanted.of_value(frechet_distance(own(space)?, &converged.gaussian)?),
+                How::Data(data) => to_data(wanted, own()?, data)?,
+                How::Limit(data) => {
+                    let Limit { value, fit } = frechet_limit(own()?.0, &data.statistics.gaussian)?;
+                    Measurement { value: Some(value), fit: Some(fit), ..to_data(wanted, own()?, data)? }
+                }
+                How::Converged(converged) => to_converged(wanted, own()?, converged)?,
                 How::Paired(converged) => {
                     let dim = converged.gaussian.mean().len();
-                    let rows = spaces[of_space(space)?].rows.as_deref().unwrap_or_default();
-                    let pairs = rows.chunks(dim).zip(converged.rows.chunks(dim));
+                    let pairs = own()?.0.chunks(dim).zip(converged.rows.chunks(dim));
                     wanted.of_images(pairs.map(|(a, b)| squared_distance(a, b)).collect())
                 }
                 How::Moments(DataMoments { mean, covariance }) => {
                     let moments = x.as_ref().ok_or_else(|| Failure::run("samples whose moments were not taken"))?;
-                    wanted.of_value(frechet_distance(&moments.gaussian()?, &Gaussian::from_rows(mean, &covariance)?)?)
+                    let data = Gaussian::from_rows(mean.clone(), covariance)?;
+                    wanted.of_value(frechet_distance(&moments.gaussian()?, &data)?)
                 }
                 How::Distance(_) => wanted.of_images(squared.clone()),
             };
+            Ok(Measurement { seconds: start.elapsed().as_secs_f64(), ..measurement })
+        };
+        // Side by side: the eigenvectors of each are one thread's work.
+        let all: Vec<_> = wanted.iter().zip(&self.all).collect();
+        let mut measured = all.into_par_iter().map(measure).collect::<Result<Vec<Measurement>>>()?;
+        for (index, space) in self.spaces.iter().enumerate() {
             // What a space took is its first metric's.
-            let shared = space.map_or(0.0, |space| std::mem::take(&mut spaces[space].seconds));
-            measured.push(Measurement { seconds: shared + start.elapsed().as_secs_f64(), ..measurement });
+            let first = measured.iter_mut().find(|measured| measured.metric.features() == Some(space.features));
+            first.into_iter().for_each(|first| first.seconds += spaces[index].seconds);
         }
         Ok(measured)
     }
+}
+
+/// Fréchet distance of rows with their moments to the data's, and the images' influences: the data's moments are taken as they are.
+fn to_data(wanted: &Wanted, (rows, own): (&[f32], &Gaussian), data: &Data) -> Result<Measurement> {
+    let data = &data.statistics.gaussian;
+    let influence = frechet_influence(rows, own, data)?;
+    Ok(Measurement { per_image: single(influence), ..wanted.of_value(frechet_distance(own, data)?) })
+}
+
+/// Fréchet distance of rows with their moments to converged samples'. Those are a sample too: what image k is charged with is its own
+/// influence and that of the converged sample k.
+fn to_converged(wanted: &Wanted, (rows, own): (&[f32], &Gaussian), converged: &Converged) -> Result<Measurement> {
+    let (ours, theirs) = rayon::join(
+        || frechet_influence(rows, own, &converged.gaussian),
+        || frechet_influence(&converged.rows, &converged.gaussian, own),
+    );
+    let influence = ours?.iter().zip(theirs?).map(|(ours, theirs)| ours + theirs).collect();
+    Ok(Measurement { per_image: single(influence), ..wanted.of_value(frechet_distance(own, &converged.gaussian)?) })
+}
+
+/// To single precision, as they are kept.
+fn single(values: Vec<f64>) -> Vec<f64> {
+    values.into_iter().map(|value| f64::from(value as f32)).collect()
 }
 
 fn how<'a>(loaded: &'a Loaded, metric: Metric, targets: &'a Targets) -> Result<How<'a>> {
@@ -168,6 +199,7 @@ fn how<'a>(loaded: &'a Loaded, metric: Metric, targets: &'a Targets) -> Result<H
         Metric::Fid | Metric::FdPixel => {
             metric.features().and_then(|features| loaded.space(features)?.data.as_ref()).map(How::Data)
         }
+        Metric::FidInfinity => loaded.space(Features::Inception).and_then(|space| space.data.as_ref()).map(How::Limit),
         Metric::FidSolution | Metric::FidPaired | Metric::FdPixelSolution => {
             targets.converged(metric).map(How::Converged)
         }
@@ -187,7 +219,7 @@ impl Gathered {
         for (space, (features, seconds)) in self.spaces.iter_mut().zip(batch.features) {
             space.moments.push(&features)?;
             space.seconds += seconds * share;
-            space.rows.iter_mut().for_each(|rows| rows.extend_from_slice(&features));
+            space.rows.extend(features);
         }
         if let Some(moments) = &mut self.x {
             moments.push(&batch.x)?;

@@ -128,6 +128,11 @@ pub fn converged(
     Key::of("converged", &(made.as_str(), seed, other, samples, extractor.identity(), features))
 }
 
+/// Of the limit of many images of a distance with this key.
+pub fn limit(distance: &Key, canary: &str) -> Result<Key> {
+    Key::of("limit", &(distance.as_str(), canary))
+}
+
 /// Of a measure in a feature space from converged samples, or of those samples' own.
 pub fn from_converged(metric: Metric, converged: &Key, own: bool, canary: &str) -> Result<Key> {
     Key::of("from converged", &(metric, converged.as_str(), own, canary))

@@ -125,7 +125,9 @@ impl Loaded {
             extractor.features(&blank).map_err(Failure::request)?;
         }
         let (metrics, references) = (&self.experiment.metrics, &self.experiment.references);
-        let path = references.iter().find(|(metric, _)| *metric == of_data && metrics.contains(metric));
+        let asked = |metric: Metric| metrics.contains(&metric);
+        let asked = asked(of_data) || (features == Features::Inception && asked(Metric::FidInfinity));
+        let path = references.iter().find(|(metric, _)| *metric == of_data && asked);
         let path = path.map(|(_, path)| path.clone());
         let read = path.as_ref().map(|path| self.reference(path, &extractor.identity())).transpose()?;
         let start = Instant::now();

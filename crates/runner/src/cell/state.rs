@@ -15,7 +15,7 @@ use crate::{
     experiment::{Made, MethodEntry, SolutionSpec},
     failure::{Failure, Result},
     files,
-    results::{BUILD, Metric, Noise, Record, SOLUTION, rmse_error},
+    results::{BUILD, Features, Metric, Noise, Record, SOLUTION, image_error},
 };
 
 /// A cell of an experiment.
@@ -92,6 +92,10 @@ impl Cell {
                 let space = metric.features().and_then(|features| loaded.space(features));
                 Ok(space.and_then(|space| space.data.as_ref()).map(|data| data.key.clone()))
             }
+            Metric::FidInfinity => {
+                let data = loaded.space(Features::Inception).and_then(|space| space.data.as_ref());
+                data.map(|data| key::limit(&data.key, canary(metric))).transpose()
+            }
             Metric::FidPaired if self.entry.is_none() => Ok(None),
             Metric::FidSolution | Metric::FidPaired | Metric::FeatureRmse | Metric::FdPixelSolution => {
                 let space = metric.features().and_then(|features| loaded.space(features));
@@ -142,6 +146,9 @@ impl Cell {
         for measurement in done.current(wanted) {
             record.set(measurement.metric, measurement.value, measurement.error());
             record.seconds_features += measurement.seconds;
+            if measurement.metric == Metric::FidInfinity {
+                record.fid_infinity_fit = measurement.fit;
+            }
         }
         record
     }
@@ -214,14 +221,17 @@ pub struct Measurement {
     pub value: Option<f64>,
     /// In the feature extractor and the distance.
     pub seconds: f64,
-    /// Of a root mean square over images: each one's squared distance.
+    /// Of a root mean square over images: each one's squared distance. Of a Fréchet distance: each one's influence.
     pub per_image: Vec<f64>,
+    /// Of a limit: standard error of the line's end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fit: Option<f64>,
 }
 
 impl Measurement {
-    /// Standard error, of a mean over images.
+    /// Standard error over the images.
     pub fn error(&self) -> Option<f64> {
-        self.value.and_then(|value| rmse_error(&self.per_image, value))
+        self.value.and_then(|value| image_error(self.metric, &self.per_image, value))
     }
 }
 

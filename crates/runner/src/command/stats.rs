@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Images that go through a feature extractor together.
-const BATCH: usize = 64;
+const BATCH: u16 = 64;
 
 /// Collects and writes; statistics that are there already under the same key are left as they are.
 pub fn run(arguments: &cli::Stats) -> Result<()> {
@@ -27,7 +27,7 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
         println!("{} (there already: {} images, data set {})", out.display(), there.count, there.dataset);
         return Ok(());
     }
-    let mut statistics = collect(extractor.as_ref(), &images, &arguments.images.display().to_string())?;
+    let mut statistics = collect(extractor.as_ref(), &images, &arguments.images.display().to_string(), BATCH)?;
     statistics.key = key;
     statistics.write(out, precision)?;
     println!("{} ({} images, data set {})", out.display(), statistics.count, statistics.dataset);
@@ -45,12 +45,24 @@ fn extractor(arguments: &cli::Stats) -> Result<Box<dyn Extractor>> {
     }
 }
 
-/// Statistics of `images`, called `name` in messages.
-pub fn collect(extractor: &dyn Extractor, images: &ImageSet, name: &str) -> Result<Statistics> {
+/// Statistics of `images`, called `name` in messages, `batch` at a time.
+pub fn collect(extractor: &dyn Extractor, images: &ImageSet, name: &str, batch: u16) -> Result<Statistics> {
+    collect_rows(extractor, images, name, batch, |_| {})
+}
+
+/// The same; `rows` sees all features.
+pub fn collect_rows(
+    extractor: &dyn Extractor,
+    images: &ImageSet,
+    name: &str,
+    batch: u16,
+    rows: impl FnMut(&[f32]),
+) -> Result<Statistics> {
     let progress = Progress::new(images.len() as u64, "images");
     progress.say(name);
-    let statistics = Statistics::collect(extractor, images, BATCH, |done| progress.reach(done as u64))
-        .map_err(|error| Failure::Request(format!("{name}: {error}")))?;
+    let statistics =
+        Statistics::collect_rows(extractor, images, usize::from(batch), |done| progress.reach(done as u64), rows)
+            .map_err(|error| Failure::Request(format!("{name}: {error}")))?;
     progress.end();
     Ok(statistics)
 }

@@ -24,7 +24,7 @@ use crate::{
     files,
     progress::Progress,
     report::mosaic,
-    results::{Features, Folder, Metric, NORMALISER_ASSET, published},
+    results::{Features, Folder, Metric, NORMALISER_ASSET, Noise, published},
 };
 use written::reference;
 
@@ -198,7 +198,10 @@ impl Sweep {
     /// Of one cell.
     fn work_of(&self, i: usize, lacking: &[Wanted]) -> u64 {
         let features = lacking.iter().any(|wanted| wanted.metric.features() == Some(Features::Inception));
-        let plan = self.plan(i).map_or(0, |plan| plan.nfe as u64);
+        // The solution's own samples are there where others are measured from them one by one.
+        let kept = self.cells[i].entry.is_none()
+            && self.loaded.experiment.metrics.iter().any(|metric| metric.noise() == Some(Noise::Same));
+        let plan = self.plan(i).filter(|_| !kept).map_or(0, |plan| plan.nfe as u64);
         self.loaded.experiment.samples as u64 * (plan + if features { INCEPTION_COST } else { 0 })
     }
 

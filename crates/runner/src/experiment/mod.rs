@@ -180,6 +180,8 @@ const MAX_NFE: usize = 1000;
 const MAX_SOLUTION: usize = 1 << 30;
 /// Numbers of a sample whose covariance is kept.
 const MAX_MOMENTS: usize = 1024;
+/// Images from which on there are parts of them to draw a line through.
+const LIMIT: usize = 8;
 /// Images that go through the model together.
 const MAX_BATCH: usize = 4096;
 
@@ -262,16 +264,21 @@ impl Source<'_> {
         let references: Vec<_> =
             files.into_iter().filter_map(|(metric, file)| Some((metric, self.beside(file?)))).collect();
         for (metric, span) in &metrics {
+            if *metric == Metric::FidInfinity && samples < LIMIT {
+                let message = format!("metric 'fid_infinity' needs at least {LIMIT} samples; there are {samples}");
+                return Err(self.error(span.clone(), message));
+            }
             let missing = match metric {
                 metric if metric.needs_solution() => solution.is_none().then_some("a [solution] table".to_owned()),
                 Metric::FdData => match &model.kind {
                     ModelKind::Mixture(components) if components[0].mean.len() <= MAX_MOMENTS => None,
                     _ => Some(format!("kind 'gaussian' or 'mixture' of at most {MAX_MOMENTS} numbers")),
                 },
-                _ => references
-                    .iter()
-                    .all(|(other, _)| other != metric)
-                    .then(|| format!("{} in a [reference] table", metric.name())),
+                _ => {
+                    let of = if *metric == Metric::FidInfinity { Metric::Fid } else { *metric };
+                    let missing = references.iter().all(|(other, _)| *other != of);
+                    missing.then(|| format!("{} in a [reference] table", of.name()))
+                }
             };
             if let Some(missing) = missing {
                 return Err(self.error(span.clone(), format!("metric '{}' needs {missing}", metric.name())));

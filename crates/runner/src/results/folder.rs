@@ -15,12 +15,21 @@ use crate::{
     files,
 };
 
-/// Squared distance of each image to what it is measured from, by [`Record::cell`] and metric.
+/// What each image has to do with a metric, by [`Record::cell`] and metric: its squared distance to what it is measured from, where the
+/// metric is a root mean square of these, and its influence on a Fréchet distance.
 pub type PerImage = BTreeMap<(String, Metric), Vec<f64>>;
 
-/// Metrics that are root mean squares over images, and the columns of their images' squares.
-const SQUARES: [(Metric, &str); 2] =
-    [(Metric::OdeRmse, "squared_error"), (Metric::FeatureRmse, "squared_feature_distance")];
+/// The columns of images.
+const IMAGE_COLUMNS: [(Metric, &str); 8] = [
+    (Metric::OdeRmse, "squared_error"),
+    (Metric::FeatureRmse, "squared_feature_distance"),
+    (Metric::Fid, "fid_influence"),
+    (Metric::FidInfinity, "fid_infinity_influence"),
+    (Metric::FidSolution, "fid_solution_influence"),
+    (Metric::FidPaired, "fid_paired_influence"),
+    (Metric::FdPixel, "fd_pixel_influence"),
+    (Metric::FdPixelSolution, "fd_pixel_solution_influence"),
+];
 
 /// What a results folder holds.
 #[derive(Debug, Clone, Default)]
@@ -136,12 +145,20 @@ fn frame(records: &[Record]) -> PolarsResult<DataFrame> {
         seed,
         samples,
         fid,
+        fid_error,
+        fid_infinity,
+        fid_infinity_error,
+        fid_infinity_fit,
         fid_solution,
+        fid_solution_error,
         fid_paired,
+        fid_paired_error,
         feature_rmse,
         feature_rmse_error,
         fd_pixel,
+        fd_pixel_error,
         fd_pixel_solution,
+        fd_pixel_solution_error,
         fd_data,
         ode_rmse,
         ode_rmse_error,
@@ -157,21 +174,25 @@ fn frame(records: &[Record]) -> PolarsResult<DataFrame> {
 
 /// One row an image of every cell: `cell, image, squared_error`, and a column of each further metric that has images.
 fn images(records: &[Record], per_image: &PerImage) -> PolarsResult<DataFrame> {
-    let (mut cells, mut numbers, mut squares) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
+    let (mut cells, mut numbers, mut all) = (Vec::new(), Vec::new(), IMAGE_COLUMNS.map(|_| Vec::new()));
     for cell in records.iter().map(Record::cell) {
-        let of = SQUARES.map(|(metric, _)| per_image.get(&(cell.clone(), metric)).map_or(&[][..], Vec::as_slice));
+        let of = IMAGE_COLUMNS.map(|(metric, _)| per_image.get(&(cell.clone(), metric)).map_or(&[][..], Vec::as_slice));
         let count = of.iter().map(|of| of.len()).max().unwrap_or(0);
         cells.extend(std::iter::repeat_n(cell, count));
         numbers.extend(0..count as u32);
-        for (squares, of) in squares.iter_mut().zip(of) {
-            squares.extend((0..count).map(|image| of.get(image).copied()));
+        for (column, of) in all.iter_mut().zip(of) {
+            column.extend((0..count).map(|image| of.get(image).copied()));
         }
     }
     let rows = cells.len();
     let mut columns = vec![Column::new("cell".into(), cells), Column::new("image".into(), numbers)];
-    for ((metric, name), squares) in SQUARES.into_iter().zip(squares) {
-        if metric == Metric::OdeRmse || squares.iter().any(Option::is_some) {
-            columns.push(Column::new(name.into(), squares));
+    for ((metric, name), values) in IMAGE_COLUMNS.into_iter().zip(all) {
+        if metric.is_frechet() && values.iter().any(Option::is_some) {
+            // An error of an error: single precision says all of it, and that is what they are kept with.
+            let values: Vec<Option<f32>> = values.into_iter().map(|value| value.map(|value| value as f32)).collect();
+            columns.push(Column::new(name.into(), values));
+        } else if metric == Metric::OdeRmse || values.iter().any(Option::is_some) {
+            columns.push(Column::new(name.into(), values));
         }
     }
     DataFrame::new(rows, columns)
@@ -188,11 +209,12 @@ fn read_images(path: &Path) -> Result<PerImage> {
     let frame = ParquetReader::new(Cursor::new(bytes)).finish().map_err(|error| wrong(&error))?;
     let cells = frame.column("cell").and_then(|column| column.str().cloned()).map_err(|error| wrong(&error))?;
     let mut all = PerImage::new();
-    for (metric, name) in SQUARES {
+    for (metric, name) in IMAGE_COLUMNS {
         if metric != Metric::OdeRmse && frame.column(name).is_err() {
             continue;
         }
-        let values = frame.column(name).and_then(|column| column.f64().cloned()).map_err(|error| wrong(&error))?;
+        let column = frame.column(name).and_then(|column| column.cast(&DataType::Float64));
+        let values = column.and_then(|column| column.f64().cloned()).map_err(|error| wrong(&error))?;
         for (cell, value) in cells.iter().zip(values.iter()) {
             if let (Some(cell), Some(value)) = (cell, value) {
                 all.entry((cell.to_owned(), metric)).or_default().push(value);

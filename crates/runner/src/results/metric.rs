@@ -9,6 +9,8 @@ pub enum Metric {
     /// Fréchet distance between FID-Inception features of the samples and of the data.
     #[default]
     Fid,
+    /// The same in the limit of many images, by a line through the distances of fewer.
+    FidInfinity,
     /// The same to the network's own converged samples from other noise: the sampler's error alone, 0 in the limit of many images.
     FidSolution,
     /// The same to the network's own converged samples from the same noise.
@@ -45,8 +47,9 @@ pub enum Noise {
 
 impl Metric {
     /// All metrics, in the order of the columns.
-    pub const ALL: [Metric; 8] = [
+    pub const ALL: [Metric; 9] = [
         Metric::Fid,
+        Metric::FidInfinity,
         Metric::FidSolution,
         Metric::FidPaired,
         Metric::FeatureRmse,
@@ -60,6 +63,7 @@ impl Metric {
     pub fn name(self) -> &'static str {
         match self {
             Metric::Fid => "fid",
+            Metric::FidInfinity => "fid_infinity",
             Metric::FidSolution => "fid_solution",
             Metric::FidPaired => "fid_paired",
             Metric::FeatureRmse => "feature_rmse",
@@ -79,6 +83,7 @@ impl Metric {
     pub fn title(self) -> &'static str {
         match self {
             Metric::Fid => "FID (pytorch-fid's Inception, pool3)",
+            Metric::FidInfinity => "FID∞: FID in the limit of many images",
             Metric::FidSolution => "FID to the network's converged samples from other noise",
             Metric::FidPaired => "FID to the network's converged samples from the same noise",
             Metric::FeatureRmse => "RMS distance of Inception features to the same image's converged sample",
@@ -91,7 +96,8 @@ impl Metric {
         }
     }
 
-    /// Whether it is one distance between two sets of images, biased upwards where these are small, and no mean over images.
+    /// Whether it is one distance between two sets of images, biased upwards where these are small, and no mean over images. What its images
+    /// are kept with is each one's influence on it then, and else each one's square.
     pub fn is_frechet(self) -> bool {
         !matches!(self, Metric::OdeRmse | Metric::FeatureRmse)
     }
@@ -99,7 +105,9 @@ impl Metric {
     /// The features that it is measured in, of 8-bit images; none where it is measured of samples as the sampler left them.
     pub fn features(self) -> Option<Features> {
         match self {
-            Metric::Fid | Metric::FidSolution | Metric::FidPaired | Metric::FeatureRmse => Some(Features::Inception),
+            Metric::Fid | Metric::FidInfinity | Metric::FidSolution | Metric::FidPaired | Metric::FeatureRmse => {
+                Some(Features::Inception)
+            }
             Metric::FdPixel | Metric::FdPixelSolution => Some(Features::Pixels),
             Metric::FdData | Metric::OdeRmse => None,
         }
@@ -110,7 +118,7 @@ impl Metric {
         match self {
             Metric::FidSolution | Metric::FdPixelSolution => Some(Noise::Other),
             Metric::FidPaired | Metric::FeatureRmse => Some(Noise::Same),
-            Metric::Fid | Metric::FdPixel | Metric::FdData | Metric::OdeRmse => None,
+            Metric::Fid | Metric::FidInfinity | Metric::FdPixel | Metric::FdData | Metric::OdeRmse => None,
         }
     }
 

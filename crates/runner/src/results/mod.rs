@@ -20,5 +20,5 @@ pub use provenance::{BUILD, BURN, NORMALISER_ASSET, Provenance, count};
 pub use record::{Record, SOLUTION};
 #[cfg(test)]
 pub use series::Value;
-pub use series::{Difference, Point, Series, labels, normalised_pairs, rmse_error, series};
+pub use series::{Difference, Point, Series, image_error, labels, normalised_pairs, series};
 pub use sign_test::Wins;

@@ -44,12 +44,30 @@ pub struct Record {
     pub samples: u64,
     /// Empty where not measured.
     pub fid: Option<f64>,
+    /// Its standard error over the images, to first order.
+    #[serde(default)]
+    pub fid_error: Option<f64>,
+    /// Empty where not measured.
+    #[serde(default)]
+    pub fid_infinity: Option<f64>,
+    /// Standard error over the images.
+    #[serde(default)]
+    pub fid_infinity_error: Option<f64>,
+    /// Standard error of the line's end.
+    #[serde(default)]
+    pub fid_infinity_fit: Option<f64>,
     /// Empty where not measured.
     #[serde(default)]
     pub fid_solution: Option<f64>,
+    /// Its standard error over the images of both sets, to first order.
+    #[serde(default)]
+    pub fid_solution_error: Option<f64>,
     /// Empty where not measured.
     #[serde(default)]
     pub fid_paired: Option<f64>,
+    /// Likewise.
+    #[serde(default)]
+    pub fid_paired_error: Option<f64>,
     /// Empty where not measured.
     #[serde(default)]
     pub feature_rmse: Option<f64>,
@@ -58,9 +76,15 @@ pub struct Record {
     pub feature_rmse_error: Option<f64>,
     /// Empty where not measured.
     pub fd_pixel: Option<f64>,
+    /// Its standard error over the images, to first order.
+    #[serde(default)]
+    pub fd_pixel_error: Option<f64>,
     /// Empty where not measured.
     #[serde(default)]
     pub fd_pixel_solution: Option<f64>,
+    /// Its standard error over the images of both sets, to first order.
+    #[serde(default)]
+    pub fd_pixel_solution_error: Option<f64>,
     /// Empty where not measured.
     #[serde(default)]
     pub fd_data: Option<f64>,
@@ -91,6 +115,7 @@ impl Record {
     pub fn metric(&self, metric: Metric) -> Option<f64> {
         match metric {
             Metric::Fid => self.fid,
+            Metric::FidInfinity => self.fid_infinity,
             Metric::FidSolution => self.fid_solution,
             Metric::FidPaired => self.fid_paired,
             Metric::FeatureRmse => self.feature_rmse,
@@ -101,15 +126,22 @@ impl Record {
         }
     }
 
-    /// Sets the value of a metric, and its standard error where it is a mean over images.
+    /// Sets the value of a metric, and its standard error over the images.
     pub fn set(&mut self, metric: Metric, value: Option<f64>, error: Option<f64>) {
         match metric {
+            Metric::Fid => self.fid_error = error,
+            Metric::FidInfinity => self.fid_infinity_error = error,
+            Metric::FidSolution => self.fid_solution_error = error,
+            Metric::FidPaired => self.fid_paired_error = error,
             Metric::FeatureRmse => self.feature_rmse_error = error,
+            Metric::FdPixel => self.fd_pixel_error = error,
+            Metric::FdPixelSolution => self.fd_pixel_solution_error = error,
+            Metric::FdData => {}
             Metric::OdeRmse => self.ode_rmse_error = error,
-            _ => {}
         }
         *match metric {
             Metric::Fid => &mut self.fid,
+            Metric::FidInfinity => &mut self.fid_infinity,
             Metric::FidSolution => &mut self.fid_solution,
             Metric::FidPaired => &mut self.fid_paired,
             Metric::FeatureRmse => &mut self.feature_rmse,
@@ -137,11 +169,24 @@ impl Record {
             return Some("a row without a method or nfe".into());
         }
         let metric = |metric: Metric| Some((metric.name(), self.metric(metric)?));
-        let numbers = Metric::ALL.into_iter().filter_map(metric);
-        let numbers = numbers.chain(self.ode_rmse_error.map(|error| ("ode_rmse_error", error)));
-        let numbers = numbers.chain(self.feature_rmse_error.map(|error| ("feature_rmse_error", error)));
-        let mut numbers = numbers.chain(self.nfe_measured.map(|nfe| ("nfe_measured", nfe)));
-        let (name, value) = numbers.find(|(_, value)| !(0.0..1e12).contains(value))?;
+        let others = [
+            ("fid_error", self.fid_error),
+            ("fid_infinity_error", self.fid_infinity_error),
+            ("fid_infinity_fit", self.fid_infinity_fit),
+            ("fid_solution_error", self.fid_solution_error),
+            ("fid_paired_error", self.fid_paired_error),
+            ("feature_rmse_error", self.feature_rmse_error),
+            ("fd_pixel_error", self.fd_pixel_error),
+            ("fd_pixel_solution_error", self.fd_pixel_solution_error),
+            ("ode_rmse_error", self.ode_rmse_error),
+            ("nfe_measured", self.nfe_measured),
+        ];
+        let others = others.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        // The end of a line may lie below 0.
+        let is_limit = |name: &str| name == Metric::FidInfinity.name();
+        let wrong = |name: &str, value: f64| !(0.0..1e12).contains(&if is_limit(name) { value.abs() } else { value });
+        let mut numbers = Metric::ALL.into_iter().filter_map(metric).chain(others);
+        let (name, value) = numbers.find(|(name, value)| wrong(name, *value))?;
         Some(format!("{name} is {value}; expected a number from 0 on"))
     }
 

@@ -2,8 +2,9 @@
 //!
 //! Where a metric is a mean over images its error comes from theirs: r = √(mean of q_k) over images' squared errors q_k has the
 //! standard error of the mean of q_k/(2r), and the difference of two methods that of the mean of q_k/(2r) − q'_k/(2r') over the same
-//! images. Several seeds are so many more images. A Fréchet distance is one number for all images: its error is known over
-//! several seeds only, from their spread, and differences are paired by seed. What counts as beyond the error is twice a standard error of
+//! images. Several seeds are so many more images. A Fréchet distance is one number for all images; to first order it moves as the mean of their
+//! influences does (`fewstep_fid::frechet_influence`), whose errors and paired differences are its own. Where these are not known, as of tables
+//! of earlier versions, its error is known over several seeds only, from their spread, and differences are paired by seed. What counts as beyond the error is twice a standard error of
 //! many images, and of a few seeds the 97.5 % point of Student's distribution, which is 12.7 for two.
 
 use std::collections::BTreeMap;
@@ -78,6 +79,11 @@ impl Point {
     /// Mean over the seeds.
     pub fn mean(&self) -> f64 {
         mean(self.values.values().map(|value| value.value))
+    }
+
+    /// Whether its error is over images, and not over a few seeds.
+    pub fn has_images(&self) -> bool {
+        !self.values.is_empty() && self.values.values().all(|value| value.shares.len() > 1)
     }
 
     /// Its standard error.
@@ -162,7 +168,9 @@ pub fn series(records: &[Record], per_image: &PerImage, metric: Metric) -> Vec<S
         point.spent = record.nfe_measured.unwrap_or(f64::from(record.nfe));
         match value {
             Some(value) => {
-                let shares = shares(per_image.get(&(record.cell(), metric)), value);
+                let images = per_image.get(&(record.cell(), metric));
+                let shares =
+                    if metric.is_frechet() { images.cloned().unwrap_or_default() } else { shares(images, value) };
                 point.values.insert(record.seed, Value { value, shares });
             }
             None => drop(point.diverged.insert(record.seed, record.diverged.clone())),
@@ -180,18 +188,22 @@ fn shares(squared: Option<&Vec<f64>>, rmse: f64) -> Vec<f64> {
     squared.iter().map(|q| if rmse > 0.0 { q / (2.0 * rmse) } else { 0.0 }).collect()
 }
 
-/// Standard error of a root mean square over images.
-pub fn rmse_error(squared: &[f64], rmse: f64) -> Option<f64> {
-    error(&[(rmse, shares(Some(&squared.to_vec()), rmse))])
+/// Standard error of a metric over its images: of their squares, or of their influences on a Fréchet distance.
+pub fn image_error(metric: Metric, images: &[f64], value: f64) -> Option<f64> {
+    error(&[(value, shares_of(metric, images, value))]).filter(|_| images.len() > 1)
 }
 
-/// One root mean square less another over the same images; none where there are not as many of both.
-pub fn rmse_difference(a: (&[f64], f64), b: (&[f64], f64)) -> Option<Difference> {
-    let point = |(squared, value): (&[f64], f64)| {
-        let values = [(0, Value { value, shares: shares(Some(&squared.to_vec()), value) })].into();
+/// A metric's value less another over the same images; none where there are not as many of both.
+pub fn image_difference(metric: Metric, a: (&[f64], f64), b: (&[f64], f64)) -> Option<Difference> {
+    let point = |(images, value): (&[f64], f64)| {
+        let values = [(0, Value { value, shares: shares_of(metric, images, value) })].into();
         Point { values, ..Point::default() }
     };
     point(a).less(&point(b)).filter(|difference| difference.error.is_some())
+}
+
+fn shares_of(metric: Metric, images: &[f64], value: f64) -> Vec<f64> {
+    if metric.is_frechet() { images.to_vec() } else { shares(Some(&images.to_vec()), value) }
 }
 
 /// A name for each record's method that tells it from the others of the table.
@@ -292,7 +304,7 @@ mod tests {
         for _ in 0..400 {
             let q: Vec<f64> = (0..100).map(|_| draw()).collect();
             let r = mean(q.iter().copied()).sqrt();
-            errors.push(rmse_error(&q, r).unwrap());
+            errors.push(image_error(Metric::OdeRmse, &q, r).unwrap());
             roots.push(r);
         }
         let (found, expected) = (mean(errors.into_iter()), spread(&roots).unwrap());
