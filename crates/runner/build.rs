@@ -9,6 +9,8 @@ const SOURCES: [&str; 14] = [
     "crates/conv/Cargo.toml",
     "crates/fid/src",
     "crates/fid/Cargo.toml",
+    "crates/fit/src",
+    "crates/fit/Cargo.toml",
     "crates/model/src",
     "crates/model/Cargo.toml",
     "crates/sampler/src",

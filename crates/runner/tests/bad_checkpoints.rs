@@ -287,7 +287,7 @@ fn cases() -> Vec<Case> {
         ("LMDB in an LMDB", &["l-nested", "inside"], stats("l-nested")),
         (
             "LMDB images of many sizes",
-            &["l-good", "cropped"],
+            &["l-good: images are 60x70", "multiples of 8"],
             vec!["stats", "l-good", "--features", "pixel-8x8", "--out", "s.safetensors"],
         ),
         ("crop to nothing", &["--crop"], vec!["stats", "l-good", "--crop", "0", "--out", "s.safetensors"]),

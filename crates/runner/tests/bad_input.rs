@@ -287,7 +287,6 @@ fn cases() -> Vec<Case> {
         ("no images", &["no images in this folder"], stats("no-images")),
         ("absent images", &["absent"], stats("absent")),
         ("truncated PNG", &["b.png", "not a readable image"], stats("bad-png")),
-        ("images of two sizes", &["b.png", "24x24", "16x16"], stats("sizes")),
         ("short CIFAR-10", &["data_batch_1.bin", "3073 bytes"], stats("short-cifar")),
         ("array of three dimensions", &["i-shape.npz", "[10, 16, 16]"], stats("i-shape.npz")),
         ("array of floats", &["i-type.npz", "<f4"], stats("i-type.npz")),

@@ -38,7 +38,8 @@ fn the_fields_experiment_asks_for_its_file() {
 fn every_file_of_published_figures_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let published = repository().join("experiments/published");
-    let mut paths: Vec<_> = fs::read_dir(published).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> =
+        fs::read_dir(published).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
     paths.sort();
     assert!(paths.len() >= 19, "{paths:?}");
     let list: Vec<String> = paths.iter().map(|path| format!("{path:?}")).collect();

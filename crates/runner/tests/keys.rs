@@ -60,6 +60,19 @@ type Line = (&'static str, &'static str, &'static str, Again);
 
 const GAUSSIAN_LINES: &[Line] = &[
     ("title", "\"Base\"", "\"Another\"", NOTHING),
+    // How plans are fitted is nothing to cells.
+    ("fit.images", "seed = 3", "fit = { images = 5 }\nseed = 3", NOTHING),
+    ("fit.validation", "seed = 3", "fit = { validation = 5 }\nseed = 3", NOTHING),
+    ("fit.nfe", "seed = 3", "fit = { nfe = 50 }\nseed = 3", NOTHING),
+    ("fit.objective", "seed = 3", "fit = { objective = \"rms\" }\nseed = 3", NOTHING),
+    ("fit.history", "seed = 3", "fit = { history = 2 }\nseed = 3", NOTHING),
+    ("fit.states", "seed = 3", "fit = { states = 1 }\nseed = 3", NOTHING),
+    ("fit.constraint", "seed = 3", "fit = { constraint = \"unit\" }\nseed = 3", NOTHING),
+    ("fit.ridge", "seed = 3", "fit = { ridge = 1e-6 }\nseed = 3", NOTHING),
+    ("fit.grid", "seed = 3", "fit = { grid = \"trailing\" }\nseed = 3", NOTHING),
+    ("fit.grids", "seed = 3", "fit = { grids = [] }\nseed = 3", NOTHING),
+    ("fit.stages", "seed = 3", "fit = { stages = [\"joint\"] }\nseed = 3", NOTHING),
+    ("fit.rounds", "seed = 3", "fit = { rounds = 2 }\nseed = 3", NOTHING),
     ("seed", "seed = 3", "seed = 4", NOISE),
     (
         "seeds",
@@ -350,13 +363,15 @@ fn keys(source: &str, structure: &str, prefix: &str) -> Vec<String> {
 fn every_key_has_a_line() {
     let crates = repository().join("crates");
     let read = |path: &str| fs::read_to_string(crates.join(path)).unwrap();
-    let sources = ["mod", "method", "model"].map(|name| read(&format!("runner/src/experiment/{name}.rs"))).concat();
+    let sources =
+        ["mod", "method", "model", "fit"].map(|name| read(&format!("runner/src/experiment/{name}.rs"))).concat();
     let structures = [
         ("Raw", ""),
         ("RawNormaliser", "normaliser."),
         ("RawCollect", "normaliser.collect."),
         ("RawReference", "reference."),
         ("RawSolution", "solution."),
+        ("RawFit", "fit."),
         ("RawMethod", "method."),
         ("RawModel", "model."),
         ("RawComponent", "model.component."),
