@@ -4,7 +4,7 @@
 use std::{env, path::PathBuf, process::Command};
 
 /// What the program is made of, from the repository's root.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 16] = [
     "crates/conv/src",
     "crates/conv/Cargo.toml",
     "crates/fid/src",
