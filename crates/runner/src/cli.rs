@@ -256,7 +256,7 @@ pub struct Plan {
 /// `fewstep fit`.
 #[derive(Args)]
 pub struct Fit {
-    /// Experiment file; its [fit] table says how, where arguments do not.
+    /// Experiment file; its `fit` table says how, where arguments do not.
     pub experiment: PathBuf,
     /// Numbers of evaluations, a plan for each.
     #[arg(long, value_delimiter = ',', default_value = "3,4,5,6,8,10")]
