@@ -62,7 +62,12 @@ impl Teacher {
         Ok(Teacher { schedule: schedule.clone(), len, tau, x, epsilon })
     }
 
-    /// Runs `plan`, which has an evaluation at every level and no others, from x_T and keeps every `stride`-th point.
+    /// The points that are kept of a run of so many steps: every `stride`-th from the end back, and the first.
+    pub fn points(steps: usize, stride: usize) -> Vec<usize> {
+        (0..=steps).filter(|&k| (steps - k).is_multiple_of(stride) || k == 0).collect()
+    }
+
+    /// Runs `plan`, which has an evaluation at every level and no others, from x_T and keeps [`points`](Self::points) of it.
     ///
     /// # Errors
     /// The network's, or where it diverges.
@@ -75,13 +80,13 @@ impl Teacher {
         network: &Epsilon,
     ) -> Result<Self> {
         let steps = plan.steps.len();
-        let keeps = |k: usize| (steps - k).is_multiple_of(stride) || k == 0;
+        let kept = Teacher::points(steps, stride);
         let (mut tau, mut kept_x, mut kept_epsilon) = (Vec::new(), Vec::new(), Vec::new());
         let mut x: Arc<[f32]> = start.into();
         let mut history: Vec<Arc<[f32]>> = Vec::new();
         for (k, step) in plan.steps.iter().enumerate() {
             let epsilon: Arc<[f32]> = network(&x, plan.tau[k])?.into();
-            if keeps(k) {
+            if kept.contains(&k) {
                 tau.push(plan.tau[k]);
                 kept_x.push(x.clone());
                 kept_epsilon.push(epsilon.clone());
@@ -126,13 +131,6 @@ impl Teacher {
             terms.extend([(to * h * t * u * u, &*self.epsilon[i]), (-to * h * t * t * u, &*self.epsilon[next])]);
         }
         combine(&terms).into()
-    }
-
-    /// Of the first images alone.
-    pub fn first(&self, images: usize) -> Self {
-        let numbers = images.min(self.images()) * self.len;
-        let part = |all: &[Arc<[f32]>]| all.iter().map(|values| Arc::from(&values[..numbers])).collect();
-        Teacher { x: part(&self.x), epsilon: part(&self.epsilon), tau: self.tau.clone(), ..self.clone() }
     }
 
     /// x_T.

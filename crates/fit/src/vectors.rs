@@ -34,11 +34,6 @@ impl Gram {
         self.values[i * self.size + j]
     }
 
-    /// Number of vectors.
-    pub fn size(&self) -> usize {
-        self.size
-    }
-
     /// Of some of the vectors, in this order.
     pub fn select(&self, vectors: &[usize]) -> Self {
         let values = vectors.iter().flat_map(|&i| vectors.iter().map(move |&j| self.at(i, j))).collect();

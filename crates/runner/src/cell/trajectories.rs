@@ -1,14 +1,11 @@
 //! What plans are fitted to: a network's own trajectories, from noise that no cell starts from, kept under their key.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use fewstep_fit::{Epsilon, Error, Teacher};
-use serde::{Deserialize, Serialize};
 
 use super::{
+    kept::{self, Numbers},
     key::{self, Key},
     load::Loaded,
     sampler::Sampler,
@@ -16,7 +13,6 @@ use super::{
 };
 use crate::{
     failure::{Failure, Result},
-    files,
     progress::Progress,
 };
 
@@ -33,14 +29,8 @@ pub struct Trajectories {
     pub teacher: Teacher,
 }
 
-/// What is kept beside the numbers.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    key: String,
-    tau: Vec<f64>,
-    /// Of the numbers' file.
-    sha256: String,
-}
+/// What they are kept as.
+const NAME: &str = "trajectories";
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -79,45 +69,27 @@ impl Trajectories {
             )));
         }
         let key = key::trajectories(sampler, &loaded.canary, &plan, seed, (draw, images, stride, canary))?;
-        let files = ["toml", "f32"].map(|ending| folder.join(format!("trajectories-{}.{ending}", key.short())));
-        let known = if fresh { None } else { read(&files, &key, images * sampler.len()) };
-        if let Some((tau, x, epsilon)) = known {
+        let tau: Vec<f64> = Teacher::points(plan.steps.len(), stride).into_iter().map(|k| plan.tau[k]).collect();
+        let count = (2 * tau.len() - 1) * images * sampler.len();
+        if let Some(numbers) = if fresh { None } else { kept::read(folder, NAME, &key, count) } {
             progress.skip((nfe * images) as u64);
-            let teacher = Teacher::new(&sampler.schedule, sampler.len(), tau, x, epsilon)?;
-            return Ok(Trajectories { key, teacher });
+            return Ok(Trajectories { key, teacher: teacher(loaded, tau, &numbers.values, images)? });
         }
         progress.say(format!("trajectories with {nfe} evaluations of {images} images for {draw}"));
         let start = sampler.fitting_noise(seed, images, validation);
         let advance = |n| progress.advance(n);
         let network = network(sampler, &advance);
         let teacher = Teacher::run(&sampler.schedule, &plan, start, sampler.len(), stride, &*network)?;
-        write(&files, &key, &teacher)?;
+        let values = teacher.x.iter().chain(&teacher.epsilon).flat_map(|values| values.iter().copied()).collect();
+        kept::write(folder, NAME, &key, &Numbers { counted: nfe as f64, check: Vec::new(), values })?;
         Ok(Trajectories { key, teacher })
     }
 }
 
-type Points = (Vec<f64>, Vec<Arc<[f32]>>, Vec<Arc<[f32]>>);
-
-/// The numbers first: what says that they are there is written when they are.
-fn write([description, numbers]: &[PathBuf; 2], key: &Key, teacher: &Teacher) -> Result<()> {
-    let all = teacher.x.iter().chain(&teacher.epsilon);
-    let bytes: Vec<u8> = all.flat_map(|values| values.iter().flat_map(|value| value.to_le_bytes())).collect();
-    files::write(numbers, &bytes)?;
-    let kept = Kept { key: key.as_str().to_owned(), tau: teacher.tau.clone(), sha256: files::sha256(&bytes) };
-    files::write(description, files::seal(&toml::to_string(&kept).map_err(Failure::run)?).as_bytes())
-}
-
-/// What is kept under this key, whole and unchanged, `numbers` of them at each point; else nothing.
-fn read([description, file]: &[PathBuf; 2], key: &Key, numbers: usize) -> Option<Points> {
-    let kept: Kept = toml::from_str(files::unseal(&std::fs::read_to_string(description).ok()?)?).ok()?;
-    let bytes = std::fs::read(file).ok()?;
-    let states = kept.tau.len();
-    let whole = kept.key == key.as_str() && states > 1 && bytes.len() == 4 * numbers * (2 * states - 1);
-    if !whole || files::sha256(&bytes) != kept.sha256 {
-        return None;
-    }
-    let values = |bytes: &[u8]| bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-    let mut all: Vec<Arc<[f32]>> = bytes.chunks_exact(4 * numbers).map(values).collect();
-    let epsilon = all.split_off(states);
-    Some((kept.tau, all, epsilon))
+/// Of what was kept: the states of all points, then the predictions of all but the last.
+fn teacher(loaded: &Loaded, tau: Vec<f64>, values: &[f32], images: usize) -> Result<Teacher> {
+    let sampler = &loaded.sampler;
+    let mut all: Vec<Arc<[f32]>> = values.chunks_exact(images * sampler.len()).map(Arc::from).collect();
+    let epsilon = all.split_off(tau.len());
+    Ok(Teacher::new(&sampler.schedule, sampler.len(), tau, all, epsilon)?)
 }
