@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,20 +42,47 @@ def run(*command: str | int | float | Path) -> Ran:
     start = time.perf_counter()
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=errors, text=True)
+        peak = Peak(process)
         output = process.stdout.read()
-        peak = wait(process)
+        process.wait()
         seconds = time.perf_counter() - start
         if process.returncode != 0:
             errors.seek(0)
             sys.exit(f"{' '.join(words)}\n{errors.read()}")
-    return Ran(seconds, peak, output)
+    return Ran(seconds, peak.end(), output)
 
 
-def wait(process: subprocess.Popen) -> float:
-    """Until it ends; the peak of its resident memory in MiB, which on Linux is at least its parent's: little here."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+class Peak:
+    """The peak of a process's resident memory, asked for until it ends: what the system says at its end counts its parent's too, which
+    it had before it was its own."""
+
+    EVERY = 0.02
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.status, self.mib = Path(f"/proc/{process.pid}/status"), float("nan")
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+
+    def end(self) -> float:
+        """In MiB; not a number where the system does not say."""
+        self.look()
+        self.ended.set()
+        self.thread.join()
+        return self.mib
+
+    def look(self) -> None:
+        """A process that has ended has no line of it."""
+        try:
+            lines = self.status.read_text().splitlines()
+        except OSError:
+            return
+        found = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")]
+        self.mib = found[0] if found else self.mib
+
+    def _watch(self) -> None:
+        while not self.ended.wait(self.EVERY):
+            self.look()
 
 
 class Side:
@@ -64,6 +92,7 @@ class Side:
         self.command = [str(part) for part in command]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.process = subprocess.Popen(self.command, env=environment(), text=True, **pipes)
+        self.peak = Peak(self.process)
 
     def output(self, folder: Path, variant: str, batch: int, values: np.ndarray, dtype: str) -> np.ndarray:
         """What it computes from an input."""
@@ -80,8 +109,10 @@ class Side:
 
     def end(self) -> float:
         """Ends it; its peak of memory in MiB."""
+        peak = self.peak.end()
         self.process.stdin.close()
-        return wait(self.process)
+        self.process.wait()
+        return peak
 
     def _ask(self, **line: Any) -> dict[str, Any]:
         self.process.stdin.write(json.dumps(line) + "\n")

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Read,
+    io::{BufReader, Read},
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -334,7 +334,8 @@ fn read_npz(path: &Path) -> Result<Images> {
     let mut archive = zip::ZipArchive::new(file).map_err(|error| invalid(format!("no zip archive ({error})")))?;
     let entry = archive.by_name("arr_0.npy").map_err(|error| invalid(format!("arr_0: {error}")))?;
     let size = entry.size();
-    let npy = npyz::NpyFile::new(entry).map_err(|error| invalid(format!("arr_0: {error}")))?;
+    // A number is read at a time, which of a file would be a call of the system each.
+    let npy = npyz::NpyFile::new(BufReader::new(entry)).map_err(|error| invalid(format!("arr_0: {error}")))?;
     let shape = npy.shape().to_vec();
     let bytes = shape.iter().try_fold(1u64, |product, &side| product.checked_mul(side));
     let &[n, height, width, 3] = shape.as_slice() else {

@@ -41,21 +41,6 @@ pub enum Precision {
     F32,
 }
 
-/// A file with these bytes, readable as others are: temporary files are private; statistics are to be shared.
-fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(path))?;
-    file.write_all(bytes).map_err(Error::io(path))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let readable = std::fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(readable).map_err(Error::io(path))?;
-    }
-    file.persist(path).map_err(|error| Error::io(path)(error.error))?;
-    Ok(())
-}
-
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -77,48 +62,34 @@ impl Statistics {
         extractor: &dyn Extractor,
         images: &ImageSet,
         batch: usize,
-        progress: impl FnMut(usize),
-    ) -> Result<Self> {
-        Self::collect_rows(extractor, images, batch, progress, |_| {})
-    }
-
-    /// As [`collect`](Self::collect); `rows` sees the features of every batch, `[n, dim]`, in the images' order.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn collect_rows(
-        extractor: &dyn Extractor,
-        images: &ImageSet,
-        batch: usize,
         mut progress: impl FnMut(usize),
-        mut rows: impl FnMut(&[f32]),
     ) -> Result<Self> {
         let dataset = images.hash()?;
         let mut moments = Moments::new(extractor.dim());
         for start in (0..images.len()).step_by(batch.max(1)) {
             let end = (start + batch.max(1)).min(images.len());
             for run in images.read_runs(start..end)? {
-                let features = extractor.features(&run)?;
-                moments.push(&features)?;
-                rows(&features);
+                moments.push(&extractor.features(&run)?)?;
             }
             progress(end);
         }
-        Ok(Statistics {
-            identity: extractor.identity(),
-            dataset,
-            count: moments.count(),
-            key: String::new(),
-            gaussian: moments.gaussian()?,
-        })
+        Self::of(extractor, dataset, &moments)
     }
 
-    /// Writes a safetensors file: `mean` `[dim]`, the covariance's upper triangle row by row, and the origin as
-    /// JSON in the metadata. The file appears whole or not at all.
+    /// Those of features whose moments these are, of images with this [`ImageSet::hash`].
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
+    /// With fewer than two images.
+    pub fn of(extractor: &dyn Extractor, dataset: String, moments: &Moments) -> Result<Self> {
+        let (identity, count, gaussian) = (extractor.identity(), moments.count(), moments.gaussian()?);
+        Ok(Statistics { identity, dataset, count, key: String::new(), gaussian })
+    }
+
+    /// A safetensors file: `mean` `[dim]`, the covariance's upper triangle row by row, and the origin as JSON in the metadata.
+    ///
+    /// # Errors
+    /// Where they have no such form.
+    pub fn to_safetensors(&self, precision: Precision) -> Result<Vec<u8>> {
         let (mean, covariance) = (self.gaussian.mean(), self.gaussian.covariance());
         let dim = mean.len();
         let triangle = (0..dim).flat_map(|i| (i..dim).map(move |j| covariance[(i, j)]));
@@ -134,7 +105,7 @@ impl Statistics {
             count: self.count,
             key: self.key.clone(),
         };
-        let invalid = |error: &dyn std::fmt::Display| Error::invalid(path, error);
+        let invalid = |error: &dyn std::fmt::Display| Error::Values(format!("safetensors of statistics: {error}"));
         let header = serde_json::to_string(&header).map_err(|error| invalid(&error))?;
         let tensors = [
             ("mean", TensorView::new(Dtype::F64, vec![dim], &mean).map_err(|error| invalid(&error))?),
@@ -145,16 +116,15 @@ impl Statistics {
         ];
         let metadata = HashMap::from([(ENTRY.to_owned(), header)]);
         let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|error| invalid(&error))?;
-        publish(path, &bytes)
+        Ok(bytes)
     }
 
-    /// Writes an `.npz` with `mu` and `sigma`, f64, as pytorch-fid's `--save-stats` does; it says nothing of their origin. The file
-    /// appears whole or not at all.
+    /// An `.npz` with `mu` and `sigma`, f64, as pytorch-fid's `--save-stats` writes it; it says nothing of their origin.
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub fn write_npz(&self, path: &Path) -> Result<()> {
-        let failed = |error: &dyn std::fmt::Display| Error::invalid(path, error);
+    /// Where they have no such form.
+    pub fn to_npz(&self) -> Result<Vec<u8>> {
+        let failed = |error: &dyn std::fmt::Display| Error::Values(format!("npz of statistics: {error}"));
         let (mean, covariance) = (self.gaussian.mean(), self.gaussian.covariance());
         let dim = mean.len();
         let rows: Vec<f64> = (0..dim * dim).map(|i| covariance[(i / dim, i % dim)]).collect();
@@ -170,7 +140,7 @@ impl Statistics {
             archive.start_file(name, options).map_err(|error| failed(&error))?;
             archive.write_all(&npy).map_err(|error| failed(&error))?;
         }
-        publish(path, &archive.finish().map_err(|error| failed(&error))?.into_inner())
+        Ok(archive.finish().map_err(|error| failed(&error))?.into_inner())
     }
 
     /// Whether `path` is a file of statistics rather than of images: one of ours, or pytorch-fid's `.npz`.

@@ -84,9 +84,8 @@ fn a_resumed_run_ends_with_the_same_bytes() {
     let mut second = Trainer::resume(&path, "this run", spec(Prediction::V), &device, true).unwrap();
     assert_eq!(second.step_count(), 3);
     assert_eq!(steps(&mut second, 3), expected[3..]);
-    assert_eq!(second.state("this run").unwrap().len(), whole.state("this run").unwrap().len());
-    assert!(tensors(&second.state("").unwrap()) == tensors(&whole.state("").unwrap()), "state differs");
-    assert!(tensors(&second.checkpoint(false).unwrap()) == tensors(&whole.checkpoint(false).unwrap()));
+    assert!(second.state("this run").unwrap() == whole.state("this run").unwrap(), "state differs");
+    assert!(second.checkpoint(false).unwrap() == whole.checkpoint(false).unwrap(), "checkpoint differs");
 
     let other = Trainer::resume(&path, "another", spec(Prediction::V), &device, true).err().unwrap().to_string();
     assert!(other.contains("another run"), "{other}");
@@ -95,14 +94,6 @@ fn a_resumed_run_ends_with_the_same_bytes() {
     let shape = Trainer::resume(&path, "this run", wider, &device, true).err().unwrap().to_string();
     assert!(shape.contains("has shape"), "{shape}");
     std::fs::remove_file(path).unwrap();
-}
-
-/// Data behind the header, whose metadata has no order.
-fn tensors(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
-    let mut tensors: Vec<_> = file.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect();
-    tensors.sort();
-    tensors
 }
 
 #[test]

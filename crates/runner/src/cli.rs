@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::device::DeviceName;
+use crate::{command::Shard, device::DeviceName};
 
 /// A reproducible benchmark of few-step diffusion samplers.
 #[derive(Parser)]
@@ -23,6 +23,8 @@ pub const RUNS: &str = "out";
 pub enum Command {
     /// Sample and measure every cell of an experiment; write tables and charts.
     Sweep(Sweep),
+    /// Make one run's results of the shards of a sweep, to the same bytes.
+    Merge(Merge),
     /// Collect the normaliser r(τ) of an experiment's model, and draw it.
     Curve(Curve),
     /// The score's curves of several networks in one figure, with errors and how many images they take.
@@ -54,6 +56,8 @@ pub enum Command {
     Report(Report),
     /// Compare two results folders cell by cell: is the one a reproduction of the other?
     Compare(Compare),
+    /// Compute a row of a results folder again: do the bytes agree?
+    Verify(Verify),
     /// Put a finished run into results/, where it is published.
     Publish(Publish),
     /// Write the tables and figures in texts anew from the cells that they are of.
@@ -86,6 +90,22 @@ pub struct Compare {
     /// Fail unless every cell of the second is there, to the last digit.
     #[arg(long)]
     pub check: bool,
+}
+
+/// `fewstep verify`.
+#[derive(Args)]
+pub struct Verify {
+    /// Folder with a `cells.csv`, such as results/quick.
+    pub results: PathBuf,
+    /// Which row, for example `method=deis-sn,nfe=10` (default: any, another every time).
+    #[arg(long)]
+    pub row: Option<String>,
+    /// The experiment's file, as it was (default: experiments/NAME.toml).
+    #[arg(long)]
+    pub experiment: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub device: DeviceName,
 }
 
 /// `fewstep publish`.
@@ -141,6 +161,25 @@ pub struct Sweep {
     /// Evaluate everything where it is needed, known or not: the same figures, later.
     #[arg(long)]
     pub no_reuse: bool,
+    /// Where another run writes there, take the cells that nobody has, and do not wait for its end.
+    #[arg(long, conflicts_with = "fresh")]
+    pub join: bool,
+    /// Only the I-th of N parts of the images of every cell, `I/N`, into `shards/I-of-N` there, for `merge`.
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["only", "join"])]
+    pub shard: Option<Shard>,
+}
+
+/// `fewstep merge`.
+#[derive(Args)]
+pub struct Merge {
+    /// Results folder to make.
+    pub out: PathBuf,
+    /// All shards, such as `OUT/shards/*`.
+    #[arg(required = true)]
+    pub shards: Vec<PathBuf>,
+    /// The experiment's file, where it is not where the shards found it.
+    #[arg(long)]
+    pub experiment: Option<PathBuf>,
 }
 
 /// What long runs have in common.

@@ -23,6 +23,8 @@ pub enum Failure {
         /// With so many evaluations.
         nfe: usize,
     },
+    /// This signal asked for an end: what is finished is kept. Exit status 128 and its number.
+    Interrupted(u8),
 }
 
 impl Failure {
@@ -46,6 +48,7 @@ impl Failure {
         match self {
             Failure::Request(_) => ExitCode::from(2),
             Failure::Run(_) | Failure::Diverged { .. } => ExitCode::FAILURE,
+            Failure::Interrupted(signal) => ExitCode::from(128 + signal),
         }
     }
 }
@@ -56,6 +59,12 @@ impl fmt::Display for Failure {
             Failure::Request(message) | Failure::Run(message) => formatter.write_str(message),
             Failure::Diverged { image, step, method, nfe } => {
                 write!(formatter, "image {image} of {method} at {nfe} NFE is not finite from step {step} on")
+            }
+            Failure::Interrupted(signal) => {
+                write!(
+                    formatter,
+                    "ended by signal {signal}; what is finished is kept, and the same command goes on from there"
+                )
             }
         }
     }

@@ -1,38 +1,71 @@
-//! Files that appear whole or not at all.
+//! Files that appear whole or not at all, and are on disk before anything relies on them.
 
 use std::{
+    fs::File,
     io::Write,
     path::{Path, PathBuf},
 };
 
 use sha2::{Digest, Sha256};
 
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    lock,
+};
 
-/// Writes `bytes` to `path` through a temporary file beside it.
+/// Writes `bytes` to `path` through a file beside it, which takes its place once it is on disk: neither a kill nor a power cut leaves
+/// half of it. What a kill leaves of the file beside it, the next who writes `path` writes over.
+///
+/// # Errors
+/// Where that is not possible; `path` is then as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = parent(path);
     std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
-    let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(Failure::file(path))?;
-    file.write_all(bytes).map_err(Failure::file(path))?;
-    publish(file, path)
+    let beside = beside(path);
+    let mut file = lock::open(&beside).map_err(Failure::file(path))?;
+    let written = file.set_len(0).and_then(|()| file.write_all(bytes)).and_then(|()| file.sync_all());
+    let placed = written.and_then(|()| std::fs::rename(&beside, path)).and_then(|()| sync(&folder));
+    placed.map_err(|error| {
+        // A full disk has no room for what is of no use.
+        let _ = std::fs::remove_file(&beside);
+        Failure::file(path)(error)
+    })
 }
 
-/// Puts a finished temporary file in its place, readable as other files are.
-pub fn publish(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let readable = std::fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(readable).map_err(Failure::file(path))?;
-    }
-    file.persist(path).map_err(|error| Failure::file(path)(error.error))?;
+/// Sees to it that a file can be written at `path`, without writing it: said before anything is computed.
+///
+/// # Errors
+/// Where it cannot.
+pub fn check_writable(path: &Path) -> Result<()> {
+    let (folder, beside) = (parent(path), beside(path));
+    let held = lock::open(&beside).map_err(Failure::file(&folder))?;
+    std::fs::remove_file(&beside).map_err(Failure::file(&folder))?;
+    drop(held);
     Ok(())
+}
+
+/// Where `path` is written before it is there.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.part"))
+}
+
+/// Sees to it that what was renamed in `folder` is on disk. Elsewhere than on Unix a folder is no file, and the system sees to it.
+pub fn sync(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// Sees to it that there is no file at `path`.
 pub fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::file(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Sees to it that there is no folder at `path`, nor anything that was in it.
+pub fn remove_folder(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::file(path)(error)),
         _ => Ok(()),
     }

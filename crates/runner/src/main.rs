@@ -13,6 +13,8 @@ mod device;
 mod experiment;
 mod failure;
 mod files;
+mod interrupt;
+mod lock;
 mod npz;
 mod progress;
 mod report;

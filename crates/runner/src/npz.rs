@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{Cursor, Read, Write},
+    io::{BufReader, Cursor, Read, Write},
     path::Path,
 };
 
@@ -34,7 +34,8 @@ pub fn read(path: &Path, [channels, height, width]: [usize; 3]) -> Result<(usize
     let mut archive = ZipArchive::new(file).map_err(|error| wrong(format!("no zip archive ({error})")))?;
     let entry = archive.by_name(NAME).map_err(|error| wrong(format!("arr_0: {error}")))?;
     let size = entry.size();
-    let npy = npyz::NpyFile::new(entry.take(MAX_BYTES)).map_err(|error| wrong(format!("arr_0: {error}")))?;
+    let npy =
+        npyz::NpyFile::new(BufReader::new(entry.take(MAX_BYTES))).map_err(|error| wrong(format!("arr_0: {error}")))?;
     let (shape, kind) = (npy.shape().to_vec(), npy.dtype().descr());
     let fits = |n: u64| [n, channels as u64, height as u64, width as u64] == shape[..];
     let Some(&n) = shape.first().filter(|&&n| n > 0 && fits(n)) else {

@@ -55,11 +55,6 @@ impl Progress {
         }
     }
 
-    /// `done` units are done.
-    pub fn reach(&self, done: u64) {
-        self.advance(done.saturating_sub(self.bar.position()));
-    }
-
     /// `n` units need not be done after all.
     pub fn skip(&self, n: u64) {
         self.bar.set_length(self.bar.length().unwrap_or(0).saturating_sub(n));

@@ -4,39 +4,16 @@
 mod common;
 #[path = "common/database.rs"]
 mod database;
+#[cfg(target_os = "linux")]
+#[path = "common/disk.rs"]
+mod disk;
 
 use std::{fs, path::Path};
 
-use common::{Case, expect_refusals, npz, pixels, repository, run, succeed};
+use common::{Case, TRAIN, expect_refusals, npz, pixels, repository, run, succeed};
 use lmdb::DatabaseFlags;
 
 const SWEEP: &str = "samples = 2\nnfe = [2]\nmetrics = [\"ode_rmse\"]\nmethod = [{ name = \"ddim\" }]\nsolution = { nfe = 4, samples = 2 }\n";
-
-const TRAIN: &str = r#"data = "images.npz"
-size = 16
-prediction = "v"
-
-[model]
-model_channels = 32
-channel_mult = [1, 1]
-num_res_blocks = 1
-attention_ds = []
-num_heads = 1
-scale_shift = true
-
-[training]
-steps = 2
-batch = 2
-learning_rate = 1e-3
-rate = "cosine"
-betas = [0.9, 0.99]
-clip_norm = 1.0
-ema = 0.9
-
-[output]
-samples = 1
-nfe = 1
-"#;
 
 fn golden(name: &str) -> std::path::PathBuf {
     repository().join("crates/model/tests/golden/layouts").join(name)
@@ -350,20 +327,10 @@ fn broken_checkpoints_and_training_files_are_refused() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_leaves_the_last_state() {
-    use std::process::Command;
     let folder = tempfile::tempdir().unwrap();
     let cwd = folder.path();
-    let disk = cwd.join("disk");
-    fs::create_dir(&disk).unwrap();
-    let mount = |size: &str, more: &str| {
-        let options = format!("size={size}{more}");
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&disk).output();
-        status.is_ok_and(|output| output.status.success())
-    };
-    if !mount("64m", "") {
-        eprintln!("no file system could be mounted: nothing tested");
-        return;
-    }
+    let Some(mounted) = disk::Disk::mount(cwd.join("disk"), 64) else { return };
+    let disk = &mounted.path;
     fs::write(cwd.join("images.npz"), npz("arr_0", "|u1", &[300, 16, 16, 3], &pixels(300 * 16 * 16 * 3))).unwrap();
     let state = |step: usize| {
         training(cwd, "t.toml", "steps = 2", "steps = 4");
@@ -382,13 +349,12 @@ fn a_full_disk_leaves_the_last_state() {
     child.wait().unwrap();
     let before = fs::read(disk.join("run/state.safetensors")).unwrap();
     // Room for less than one more state.
-    assert!(fs::write(disk.join("ballast"), vec![0; 64 << 20]).is_err(), "the disk is larger than it should be");
+    mounted.fill(0);
     let output = run(cwd, &["train", "t.toml", "--out", "disk/run"]);
     let (after, message) =
         (fs::read(disk.join("run/state.safetensors")).unwrap(), String::from_utf8_lossy(&output.stderr).into_owned());
-    fs::remove_file(disk.join("ballast")).unwrap();
+    mounted.empty();
     let finished = run(cwd, &["train", "t.toml", "--out", "disk/run"]).status.success();
-    Command::new("umount").arg(&disk).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("No space left"), "{message}");
     assert!(before == after, "the state was touched");

@@ -191,10 +191,10 @@ fn orders_are_measured_and_drawn() {
 }
 
 #[test]
-fn the_real_network_gives_the_same_bits_whatever_the_batch_and_the_threads() {
+fn the_real_network_gives_the_same_bits_whatever_the_batch_the_threads_and_the_shards() {
     let folder = tempfile::tempdir().unwrap();
-    let solved = |batch: usize, threads: &str| {
-        let cwd = folder.path().join(format!("{batch}-{threads}"));
+    let solved = |batch: usize, threads: &str, shards: usize| {
+        let cwd = folder.path().join(format!("{batch}-{threads}-{shards}"));
         std::fs::create_dir(&cwd).unwrap();
         let weights = repository().join("models/cifar10-small.safetensors");
         let text = format!(
@@ -202,16 +202,30 @@ fn the_real_network_gives_the_same_bits_whatever_the_batch_and_the_threads() {
              model = {{ kind = \"unet\", size = 32, weights = {weights:?} }}\nsolution = {{ nfe = 3, samples = 7 }}\n"
         );
         std::fs::write(cwd.join("network.toml"), text).unwrap();
-        let output = fewstep(&cwd, &["sweep", "network.toml", "--out", "r"]).env("RAYON_NUM_THREADS", threads).output();
-        assert!(output.as_ref().unwrap().status.success(), "{output:?}");
+        let run = |arguments: &[&str]| {
+            let output = fewstep(&cwd, arguments).env("RAYON_NUM_THREADS", threads).output();
+            assert!(output.as_ref().unwrap().status.success(), "{output:?}");
+        };
+        let names: Vec<String> = (1..=shards).map(|index| format!("r/shards/{index}-of-{shards}")).collect();
+        for index in 1..=shards {
+            run(&["sweep", "network.toml", "--out", "r", "--shard", &format!("{index}/{shards}")]);
+        }
+        match shards {
+            0 => run(&["sweep", "network.toml", "--out", "r"]),
+            _ => run(&[&["merge", "r"], &names.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat()),
+        }
         // The solution's own bits, and the error measured against it.
         let mut cells = cwd.join("r/cells").read_dir().unwrap().map(|entry| entry.unwrap().path());
         let bits = std::fs::read(cells.find(|path| path.extension().is_some_and(|ending| ending == "f32")).unwrap());
         (bits.unwrap(), metric(&cwd.join("r"), "deis", "2", "ode_rmse"))
     };
-    let first = solved(16, "2");
+    let first = solved(16, "2", 0);
     assert_eq!(first.0.len(), 7 * 3072 * 4);
-    assert!(first == solved(3, "1") && first == solved(2, "5"));
+    for (batch, threads, shards) in
+        [(1, "1", 0), (3, "1", 0), (7, "2", 0), (2, "5", 0), (32, "1", 0), (100, "2", 0), (4, "2", 3)]
+    {
+        assert!(first == solved(batch, threads, shards), "batch {batch}, {threads} threads, {shards} shards");
+    }
 }
 
 #[test]

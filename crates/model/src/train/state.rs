@@ -1,6 +1,9 @@
 //! What a training run leaves on disk: averaged weights to sample from, and its whole state to go on from.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use burn::{
     optim::{AdamWState, AdaptiveMomentumState},
@@ -160,5 +163,21 @@ fn serialize(tensors: Vec<(String, Stored)>, metadata: HashMap<String, String>, 
         .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(dtype, shape.clone(), bytes)?)))
         .collect::<std::result::Result<Vec<_>, _>>()
         .map_err(failed)?;
-    safetensors::serialize(views, Some(metadata)).map_err(failed)
+    ordered(safetensors::serialize(views, Some(metadata)).map_err(failed)?)
+}
+
+/// The same file with its header's names in their order: the metadata come in another every time, and one run has one file.
+fn ordered(mut bytes: Vec<u8>) -> Result<Vec<u8>> {
+    let failed = || Error::Training("a header of safetensors that cannot be put in order".into());
+    let length = bytes.first_chunk().map(|&length| u64::from_le_bytes(length) as usize).ok_or_else(failed)?;
+    let header = bytes.get_mut(8..8 + length).ok_or_else(failed)?;
+    let names: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).map_err(|_| failed())?;
+    let mut text = serde_json::to_vec(&names).map_err(|_| failed())?;
+    // It is padded with spaces, and has the same letters.
+    text.resize(length.max(text.len()), b' ');
+    if text.len() != length {
+        return Err(failed());
+    }
+    header.copy_from_slice(&text);
+    Ok(bytes)
 }

@@ -9,6 +9,7 @@ use std::{
     io::{self, Read, Write},
     path::{Path, PathBuf},
     process::Command,
+    sync::mpsc,
     time::Duration,
 };
 
@@ -18,6 +19,7 @@ use fewstep_fid::{Extractor, ImageSet, Inception, Split};
 use crate::{
     failure::{Failure, Result},
     files,
+    lock::Lock,
     progress::Progress,
 };
 
@@ -103,31 +105,38 @@ pub fn fetch(name: &str) -> Result<()> {
         }
     };
     let (root, folder) = (cache()?, cache()?.join(name));
+    std::fs::create_dir_all(&root).map_err(Failure::file(&root))?;
+    let wait = |holder: &str| eprintln!("{name}: {holder} fetches it; waiting");
+    let _lock = Lock::wait(&root.join(format!(".{name}.lock")), wait)?;
     if folder.exists() {
         check(&folder)
             .map_err(|error| Failure::Request(format!("{error}; remove {} and fetch again", folder.display())))?;
         println!("{} (there already, checked)", folder.display());
         return Ok(());
     }
-    std::fs::create_dir_all(&root).map_err(Failure::file(&root))?;
     let mut failures = Vec::new();
+    // By one name, so that what a kill leaves of it is not left for long.
+    let work = root.join(format!(".{name}.part"));
     for (source, way) in ways {
         eprintln!("{name}: trying {source}");
-        let work = tempfile::TempDir::new_in(&root).map_err(Failure::file(&root))?;
-        let content = work.path().join("content");
-        let attempt = std::fs::create_dir(&content)
+        files::remove_folder(&work)?;
+        let content = work.join("content");
+        let attempt = std::fs::create_dir_all(&content)
             .map_err(Failure::file(&content))
-            .and_then(|()| way(work.path(), &content))
+            .and_then(|()| way(&work, &content))
             .and_then(|()| check(&content));
         match attempt {
             Ok(()) => {
-                std::fs::rename(&content, &folder).map_err(Failure::file(&folder))?;
+                let placed = files::sync(&content).and_then(|()| std::fs::rename(&content, &folder));
+                placed.and_then(|()| files::sync(&root)).map_err(Failure::file(&folder))?;
+                files::remove_folder(&work)?;
                 println!("{}", folder.display());
                 return Ok(());
             }
             Err(error) => failures.push(format!("{source}: {error}")),
         }
     }
+    files::remove_folder(&work)?;
     Err(Failure::Run(format!("{name} could not be fetched:\n  {}", failures.join("\n  "))))
 }
 
@@ -210,7 +219,7 @@ fn copy_bounded(from: impl Read, to: &Path) -> Result<()> {
     if copied > MAX_ENTRY {
         return Err(Failure::Run(format!("{}: larger than {MAX_ENTRY} bytes", to.display())));
     }
-    Ok(())
+    file.sync_all().map_err(Failure::file(to))
 }
 
 fn only_file(folder: &Path, ending: &str) -> Result<PathBuf> {
@@ -230,7 +239,14 @@ fn client(command: &mut Command) -> Result<()> {
     Err(Failure::Run(format!("{name} failed: {last}")))
 }
 
+/// What sends nothing for so long sends nothing any more.
+const STALLED: Duration = Duration::from_secs(60);
+
 fn download(url: &str, to: &Path) -> Result<()> {
+    download_within(url, to, STALLED)
+}
+
+fn download_within(url: &str, to: &Path, stalled: Duration) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Failure::Run(format!("{url}: {error}"));
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_connect(Some(Duration::from_secs(15)))
@@ -243,27 +259,71 @@ fn download(url: &str, to: &Path) -> Result<()> {
     progress.say(url);
     let body = response.into_body().into_with_config().limit(MAX_DOWNLOAD).reader();
     let mut file = File::create(to).map_err(Failure::file(to))?;
-    copy_with_progress(body, &mut file, &progress).map_err(|error| failed(&error))?;
+    copy_with_progress(body, &mut file, &progress, stalled).map_err(|error| failed(&error))?;
     progress.end();
-    Ok(())
+    file.sync_all().map_err(Failure::file(to))
 }
 
-fn copy_with_progress(mut from: impl Read, to: &mut impl Write, progress: &Progress) -> io::Result<()> {
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok(()),
-            n => {
-                to.write_all(&buffer[..n])?;
-                progress.advance(n as u64);
+/// Another thread reads, since the reader itself waits for as long as nothing comes.
+fn copy_with_progress(
+    mut from: impl Read + Send + 'static,
+    to: &mut impl Write,
+    progress: &Progress,
+    stalled: Duration,
+) -> io::Result<()> {
+    let (sender, pieces) = mpsc::sync_channel::<io::Result<Vec<u8>>>(16);
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let read = from.read(&mut buffer).map(|n| buffer[..n].to_vec());
+            let last = read.as_ref().map_or(true, Vec::is_empty);
+            if sender.send(read).is_err() || last {
+                return;
             }
         }
+    });
+    loop {
+        let piece = pieces.recv_timeout(stalled).map_err(|_| {
+            io::Error::new(io::ErrorKind::TimedOut, format!("nothing came for {} seconds", stalled.as_secs_f32()))
+        })??;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        to.write_all(&piece)?;
+        progress.advance(piece.len() as u64);
     }
 }
 
-/// Checks that a file can be written beside others; said before anything is computed.
-pub fn check_writable(path: &Path) -> Result<()> {
-    let folder = files::parent(path);
-    tempfile::NamedTempFile::new_in(&folder).map_err(Failure::file(&folder))?;
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Serves one request with `head` and then nothing, for as long as it is connected.
+    fn server(head: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).unwrap();
+            stream.write_all(head.as_bytes()).unwrap();
+            // Ends when the client is gone.
+            let _ = stream.read(&mut request);
+        });
+        format!("http://{address}/")
+    }
+
+    #[test]
+    fn a_stalled_download_ends_and_a_whole_one_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("file");
+        let url = server("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf ");
+        let failed = download_within(&url, &to, Duration::from_millis(300)).unwrap_err().to_string();
+        assert!(failed.contains("nothing came for 0.3 seconds"), "{failed}");
+        let url = server("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nall of it.");
+        download_within(&url, &to, Duration::from_secs(60)).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"all of it.");
+    }
 }

@@ -5,15 +5,17 @@
 //! `fid_paired` and `feature_rmse`. The samples are those whose Fréchet distances the solution's row of a table has, with
 //! `floor` evaluations of the [`solution`]'s method.
 
-use std::{ops::Range, path::Path};
+use std::ops::Range;
 
 use fewstep_fid::{Gaussian, Moments};
 
 use super::{
     INCEPTION_COST,
-    kept::{self, Numbers},
+    figures::Rows,
+    kept::{Kept, Numbers},
     key::{self, Key},
     load::{Loaded, Space},
+    parts::{Part, Parts, Widths},
     sampler::images_of,
     solution::{self, Solution},
 };
@@ -60,103 +62,125 @@ pub fn work(features: Features, noise: Noise, spec: &SolutionSpec, samples: usiz
 }
 
 impl Converged {
-    /// Converged samples of a seed, from `folder` where they are there; `same` are those of the seed's own noise.
+    /// Converged samples of a seed, from where they are kept if they are; `same` are those of the seed's own noise.
     ///
     /// # Errors
     /// As sampling; where those of the own noise are asked for and not given.
     pub fn find(
         loaded: &Loaded,
         space: &Space,
-        (noise, seed): (Noise, u64),
+        of: (Noise, u64),
         same: Option<&Solution>,
-        (folder, fresh): (&Path, bool),
+        kept: &Kept,
         progress: &Progress,
     ) -> Result<Self> {
+        let (noise, seed) = of;
         let key = key(loaded, space, noise, seed)?;
-        let (samples, extractor) = (loaded.experiment.samples, space.extractor.as_ref());
-        let len = samples * extractor.dim();
-        let numbers = match if fresh { None } else { kept::read(folder, NAME, &key, len) } {
+        let (samples, dim) = (loaded.experiment.samples, space.extractor.dim());
+        let numbers = match kept.read(NAME, &key, samples * dim) {
             Some(numbers) => {
                 progress.skip(work(space.features, noise, &spec(loaded)?, samples));
                 numbers
             }
             None => {
-                let numbers = match noise {
-                    Noise::Other => other(loaded, space, seed, progress)?,
-                    Noise::Same => {
-                        let same =
-                            same.ok_or_else(|| Failure::run("converged samples of the same noise are missing"))?;
-                        of_same(loaded, space, same, seed, progress)?
-                    }
-                };
-                kept::write(folder, NAME, &key, &numbers)?;
+                let mut values = Vec::with_capacity(samples * dim);
+                let parts = gather(loaded, space, of, same, 0..samples, kept, progress, |part| {
+                    values.extend(part);
+                    Ok(())
+                })?;
+                let check =
+                    if noise == Noise::Same { checked(loaded, space, seed, same, &values)? } else { Vec::new() };
+                let counted = same.filter(|_| noise == Noise::Same).map_or(0.0, |same| same.counted);
+                let numbers = Numbers { counted, check, values, ..Numbers::default() };
+                kept.write(NAME, &key, &numbers)?;
+                parts.remove()?;
                 numbers
             }
         };
-        let mut moments = Moments::new(extractor.dim());
+        let mut moments = Moments::new(dim);
         moments.push(&numbers.values)?;
         let Numbers { values: rows, check, .. } = numbers;
         Ok(Converged { features: space.features, noise, rows, gaussian: moments.gaussian()?, check })
     }
+
+    /// Keeps the features of some of the images as a part.
+    ///
+    /// # Errors
+    /// As [`Converged::find`].
+    pub fn part(
+        loaded: &Loaded,
+        space: &Space,
+        of: (Noise, u64),
+        same: Option<&Solution>,
+        images: &Range<usize>,
+        kept: &Kept,
+        progress: &Progress,
+    ) -> Result<()> {
+        gather(loaded, space, of, same, images.clone(), kept, progress, |_| Ok(()))?.keep()
+    }
 }
 
-fn other(loaded: &Loaded, space: &Space, seed: u64, progress: &Progress) -> Result<Numbers> {
-    let (sampler, samples) = (&loaded.sampler, loaded.experiment.samples);
-    progress.say(format!("converged samples from other noise, seed {seed}"));
-    let plan = spec(loaded)?.floor.map(|nfe| solution::plan(loaded, nfe)).transpose()?;
-    let x = |range: Range<usize>| {
-        let start = sampler.converged_noise(seed, range.clone());
-        match &plan {
-            Some(plan) => {
-                let n = range.len() as u64;
-                sampler.run_from(plan, seed, start, range, |_, _| progress.advance(n))
-            }
-            None => solution::formula(loaded, start),
-        }
-    };
-    let values = features(loaded, space, samples, x, progress)?;
-    Ok(Numbers { counted: 0.0, check: Vec::new(), values })
-}
-
-fn of_same(loaded: &Loaded, space: &Space, same: &Solution, seed: u64, progress: &Progress) -> Result<Numbers> {
-    let (len, dim) = (loaded.sampler.len(), space.extractor.dim());
-    progress.say(format!("features of converged samples, seed {seed}"));
-    let kept = |range: Range<usize>| Ok(same.x.get(range.start * len..range.end * len).unwrap_or_default().to_vec());
-    let values = features(loaded, space, loaded.experiment.samples, kept, progress)?;
-    let checked = same.check.len();
-    let check = match spec(loaded)?.floor {
-        None => vec![0.0; checked],
-        Some(nfe) => {
-            let finer = solution::plan(loaded, 2 * nfe)?;
-            let run = |range: Range<usize>| loaded.sampler.run(&finer, seed, range, |_, _| {});
-            let finer = features(loaded, space, checked, run, progress)?;
-            values.chunks(dim).zip(finer.chunks(dim)).map(|(a, b)| squared_distance(a, b)).collect()
-        }
-    };
-    Ok(Numbers { counted: same.counted, check, values })
-}
-
-/// Features of the 8-bit images of `x` of a range, in order.
-fn features(
+/// Gives `take` the features of the 8-bit images of converged samples of a range, in order.
+#[expect(clippy::too_many_arguments, reason = "of what, from where, to where, and who hears of it")]
+fn gather(
     loaded: &Loaded,
     space: &Space,
-    samples: usize,
-    x: impl Fn(Range<usize>) -> Result<Vec<f32>> + Sync,
+    (noise, seed): (Noise, u64),
+    same: Option<&Solution>,
+    images: Range<usize>,
+    kept: &Kept,
     progress: &Progress,
-) -> Result<Vec<f32>> {
-    let mut rows = Vec::with_capacity(samples * space.extractor.dim());
-    let work = |range: Range<usize>| {
-        let rows = space.extractor.features(&images_of(&x(range.clone())?, loaded.sampler.size)?)?;
-        if space.features == Features::Inception {
-            progress.advance(INCEPTION_COST * range.len() as u64);
+    mut take: impl FnMut(&[f32]) -> Result<()>,
+) -> Result<Parts> {
+    let sampler = &loaded.sampler;
+    let spec = spec(loaded)?;
+    let plan = spec.floor.map(|nfe| solution::plan(loaded, nfe)).transpose()?;
+    if noise == Noise::Same && same.is_none() {
+        return Err(Failure::run("converged samples of the same noise are missing"));
+    }
+    progress.say(match noise {
+        Noise::Other => format!("converged samples from other noise, seed {seed}"),
+        Noise::Same => format!("features of converged samples, seed {seed}"),
+    });
+    let x = |range: Range<usize>| match (noise, same, &plan) {
+        (Noise::Same, Some(same), _) => Ok(same.of(&range, sampler.len()).to_vec()),
+        (_, _, Some(plan)) => {
+            let (start, n) = (sampler.converged_noise(seed, range.clone()), range.len() as u64);
+            sampler.run_from(plan, seed, start, range, |_, _| progress.advance(n))
         }
-        Ok(rows)
+        (_, _, None) => solution::formula(loaded, sampler.converged_noise(seed, range)),
     };
-    loaded.sampler.batches(samples, work, |_, part| {
-        rows.extend(part);
+    let work_of = |images: Range<usize>| {
+        let features = features(loaded, space, &x(images.clone())?)?;
+        progress.advance(work(space.features, Noise::Same, &spec, images.len()));
+        Ok(Part { images, rows: Rows { features: vec![(features, 0.0)], ..Rows::default() }, ..Part::default() })
+    };
+    let widths = Widths { spaces: vec![space.extractor.dim()], ..Widths::default() };
+    let mut parts = kept.parts(key(loaded, space, noise, seed)?, widths);
+    let known = |images| progress.skip(work(space.features, noise, &spec, images));
+    parts.each(sampler, images, known, work_of, |part| {
+        part.rows.features.iter().try_for_each(|(features, _)| take(features))
+    })?;
+    Ok(parts)
+}
+
+/// Squared distances of the first features `rows` to those of samples with twice the evaluations.
+fn checked(loaded: &Loaded, space: &Space, seed: u64, same: Option<&Solution>, rows: &[f32]) -> Result<Vec<f64>> {
+    let (count, dim) = (same.map_or(0, |same| same.check.len()), space.extractor.dim());
+    let Some(nfe) = spec(loaded)?.floor else { return Ok(vec![0.0; count]) };
+    let (finer, mut check) = (solution::plan(loaded, 2 * nfe)?, Vec::with_capacity(count));
+    let run = |range: Range<usize>| features(loaded, space, &loaded.sampler.run(&finer, seed, range, |_, _| {})?);
+    loaded.sampler.batches(count, run, |range, finer| {
+        let pairs = rows[range.start * dim..].chunks(dim).zip(finer.chunks(dim));
+        check.extend(pairs.map(|(a, b)| squared_distance(a, b)));
         Ok(())
     })?;
-    Ok(rows)
+    Ok(check)
+}
+
+/// Features of the 8-bit images of x.
+fn features(loaded: &Loaded, space: &Space, x: &[f32]) -> Result<Vec<f32>> {
+    Ok(space.extractor.features(&images_of(x, loaded.sampler.size)?)?)
 }
 
 /// ‖a − b‖².

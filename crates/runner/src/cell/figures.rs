@@ -32,24 +32,35 @@ enum How<'a> {
     /// Fréchet distance of samples to the network's own moments of the data.
     Moments(DataMoments),
     /// Distance of each sample to the solution of the same noise.
-    Distance(&'a Solution),
+    Distance,
+}
+
+/// What is taken of every image.
+pub struct Extraction<'a> {
+    /// The spaces of all metrics, each once.
+    spaces: Vec<&'a Space>,
+    /// Whether samples are measured as they are.
+    x: bool,
+    /// What the first images are measured from one by one.
+    solution: Option<&'a Solution>,
 }
 
 /// How everything that is wanted is measured.
 pub struct Ways<'a> {
+    /// Of what is taken of every image.
+    pub extraction: Extraction<'a>,
     all: Vec<(Metric, How<'a>)>,
-    /// The spaces of all, each once.
-    spaces: Vec<&'a Space>,
 }
 
-/// What one batch gives.
+/// What some images give.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rows {
     /// By space: features, and seconds that they took.
-    features: Vec<(Vec<f32>, f64)>,
+    pub features: Vec<(Vec<f32>, f64)>,
     /// The samples themselves, where their moments are wanted.
-    x: Vec<f32>,
+    pub x: Vec<f32>,
     /// Mean squared distances to the solution.
-    squared: Vec<f64>,
+    pub squared: Vec<f64>,
 }
 
 /// What figures are made of.
@@ -66,16 +77,13 @@ struct InSpace {
     seconds: f64,
 }
 
-impl<'a> Ways<'a> {
-    /// Of what is wanted.
-    ///
-    /// # Errors
-    /// Where something cannot be measured here.
-    pub fn new(loaded: &'a Loaded, wanted: &[Wanted], targets: &'a Targets) -> Result<Self> {
-        let way = |wanted: &Wanted| Ok((wanted.metric, how(loaded, wanted.metric, targets)?));
-        let all = wanted.iter().map(way).collect::<Result<Vec<_>>>()?;
-        let is_used = |space: &&Space| all.iter().any(|(metric, _)| metric.features() == Some(space.features));
-        Ok(Ways { spaces: loaded.spaces.iter().filter(is_used).collect(), all })
+impl<'a> Extraction<'a> {
+    /// For what is wanted.
+    pub fn new(loaded: &'a Loaded, wanted: &[Wanted], solution: Option<&'a Solution>) -> Self {
+        let wants = |metric| wanted.iter().any(|wanted| wanted.metric == metric);
+        let is_used = |space: &&Space| wanted.iter().any(|wanted| wanted.metric.features() == Some(space.features));
+        let spaces = loaded.spaces.iter().filter(is_used).collect();
+        Extraction { spaces, x: wants(Metric::FdData), solution: solution.filter(|_| wants(Metric::OdeRmse)) }
     }
 
     /// Whether images go through Inception.
@@ -83,36 +91,47 @@ impl<'a> Ways<'a> {
         self.spaces.iter().any(|space| space.features == Features::Inception)
     }
 
+    /// Numbers of an image's features in each space, and of its sample of `len` numbers where that is among the [`Rows`].
+    pub fn widths(&self, len: usize) -> (Vec<usize>, usize) {
+        let spaces = self.spaces.iter().map(|space| space.extractor.dim()).collect();
+        (spaces, if self.x { len } else { 0 })
+    }
+
+    /// What a batch that begins with image `first` gives, whose seconds count `share` each.
+    ///
+    /// # Errors
+    /// Of an extractor.
+    pub fn rows(&self, x: &[f32], images: &Images, first: usize, share: f64) -> Result<Rows> {
+        let features = |space: &&Space| {
+            let start = Instant::now();
+            let features = space.extractor.features(images)?;
+            Ok((features, start.elapsed().as_secs_f64() * share))
+        };
+        let features = self.spaces.iter().map(features).collect::<Result<_>>()?;
+        let len = x.len() / images.len().max(1);
+        let solved = self.solution.map_or(&[][..], |solution| solution.from(first, len));
+        let squared = x.chunks(len.max(1)).zip(solved.chunks(len.max(1))).map(|(x, solved)| squared_error(x, solved));
+        Ok(Rows { features, squared: squared.collect(), x: if self.x { x.to_vec() } else { Vec::new() } })
+    }
+}
+
+impl<'a> Ways<'a> {
+    /// Of what is wanted; of every image is taken what `lacking`, which has it all, needs.
+    ///
+    /// # Errors
+    /// Where something cannot be measured here.
+    pub fn new(loaded: &'a Loaded, (wanted, lacking): (&[Wanted], &[Wanted]), targets: &'a Targets) -> Result<Self> {
+        let way = |wanted: &Wanted| Ok((wanted.metric, how(loaded, wanted.metric, targets)?));
+        let all = wanted.iter().map(way).collect::<Result<Vec<_>>>()?;
+        Ok(Ways { extraction: Extraction::new(loaded, lacking, targets.solution.as_ref()), all })
+    }
+
     /// Nothing yet, of samples of `len` numbers.
     pub fn begin(&self, len: usize) -> Gathered {
         let in_space =
             |space: &&Space| InSpace { moments: Moments::new(space.extractor.dim()), rows: Vec::new(), seconds: 0.0 };
-        let spaces = self.spaces.iter().map(in_space).collect();
-        Gathered { spaces, x: self.of_samples().then(|| Moments::new(len)), squared: Vec::new() }
-    }
-
-    fn of_samples(&self) -> bool {
-        self.all.iter().any(|(_, how)| matches!(how, How::Moments(_)))
-    }
-
-    /// What a batch that begins with image `first` gives.
-    ///
-    /// # Errors
-    /// Of an extractor.
-    pub fn rows(&self, x: &[f32], images: &Images, first: usize, len: usize) -> Result<Rows> {
-        let features = |space: &&Space| {
-            let start = Instant::now();
-            let features = space.extractor.features(images)?;
-            Ok((features, start.elapsed().as_secs_f64()))
-        };
-        let features = self.spaces.iter().map(features).collect::<Result<_>>()?;
-        let solution = self.all.iter().find_map(|(_, how)| match how {
-            How::Distance(solution) => Some(solution),
-            _ => None,
-        });
-        let solved = solution.and_then(|solution| solution.x.get(first * len..)).unwrap_or_default();
-        let squared = x.chunks(len).zip(solved.chunks(len)).map(|(x, solved)| squared_error(x, solved));
-        Ok(Rows { features, squared: squared.collect(), x: if self.of_samples() { x.to_vec() } else { Vec::new() } })
+        let spaces = self.extraction.spaces.iter().map(in_space).collect();
+        Gathered { spaces, x: self.extraction.x.then(|| Moments::new(len)), squared: Vec::new() }
     }
 
     /// The figures.
@@ -129,7 +148,7 @@ impl<'a> Ways<'a> {
         };
         let gaussians = spaces.iter_mut().map(gaussian).collect::<Result<Vec<Gaussian>>>()?;
         let of_space = |metric: Metric| {
-            let at = self.spaces.iter().position(|space| metric.features() == Some(space.features));
+            let at = self.extraction.spaces.iter().position(|space| metric.features() == Some(space.features));
             at.ok_or_else(|| Failure::run("features that no space has"))
         };
         let measure = |(wanted, (metric, how)): (&Wanted, &(Metric, How))| -> Result<Measurement> {
@@ -155,14 +174,14 @@ impl<'a> Ways<'a> {
                     let data = Gaussian::from_rows(mean.clone(), covariance)?;
                     wanted.of_value(frechet_distance(&moments.gaussian()?, &data)?)
                 }
-                How::Distance(_) => wanted.of_images(squared.clone()),
+                How::Distance => wanted.of_images(squared.clone()),
             };
             Ok(Measurement { seconds: start.elapsed().as_secs_f64(), ..measurement })
         };
         // Side by side: the eigenvectors of each are one thread's work.
         let all: Vec<_> = wanted.iter().zip(&self.all).collect();
         let mut measured = all.into_par_iter().map(measure).collect::<Result<Vec<Measurement>>>()?;
-        for (index, space) in self.spaces.iter().enumerate() {
+        for (index, space) in self.extraction.spaces.iter().enumerate() {
             // What a space took is its first metric's.
             let first = measured.iter_mut().find(|measured| measured.metric.features() == Some(space.features));
             first.into_iter().for_each(|first| first.seconds += spaces[index].seconds);
@@ -205,26 +224,26 @@ fn how<'a>(loaded: &'a Loaded, metric: Metric, targets: &'a Targets) -> Result<H
         }
         Metric::FeatureRmse => targets.converged(metric).map(How::Paired),
         Metric::FdData => loaded.sampler.predictor.moments().map(How::Moments),
-        Metric::OdeRmse => targets.solution.as_ref().map(How::Distance),
+        Metric::OdeRmse => targets.solution.as_ref().map(|_| How::Distance),
     };
     how.ok_or_else(|| Failure::request(format!("metric '{}' cannot be measured here", metric.name())))
 }
 
 impl Gathered {
-    /// Adds a batch, whose seconds count `share` each.
+    /// Adds what the images after those that it has give.
     ///
     /// # Errors
     /// Where features are not finite.
-    pub fn add(&mut self, batch: Rows, share: f64) -> Result<()> {
-        for (space, (features, seconds)) in self.spaces.iter_mut().zip(batch.features) {
-            space.moments.push(&features)?;
-            space.seconds += seconds * share;
+    pub fn add(&mut self, rows: &Rows) -> Result<()> {
+        for (space, (features, seconds)) in self.spaces.iter_mut().zip(&rows.features) {
+            space.moments.push(features)?;
+            space.seconds += seconds;
             space.rows.extend(features);
         }
         if let Some(moments) = &mut self.x {
-            moments.push(&batch.x)?;
+            moments.push(&rows.x)?;
         }
-        self.squared.extend(batch.squared);
+        self.squared.extend(&rows.squared);
         Ok(())
     }
 }
@@ -275,12 +294,12 @@ mod tests {
         ];
         let key = key::frechet_to_data("by hand").unwrap();
         let wanted: Vec<Wanted> = all.iter().map(|(metric, _)| Wanted { metric: *metric, key: key.clone() }).collect();
-        let ways = Ways { all, spaces: vec![&space] };
+        let ways = Ways { extraction: Extraction { spaces: vec![&space], x: false, solution: None }, all };
         let mut gathered = ways.begin(3);
         // One image a batch.
         for (first, level) in [(0, 0u8), (1, 2)] {
             let images = Images::new(1, 1, vec![level, 0, 0]).unwrap();
-            gathered.add(ways.rows(&[0.0; 3], &images, first, 3).unwrap(), 1.0).unwrap();
+            gathered.add(&ways.extraction.rows(&[0.0; 3], &images, first, 1.0).unwrap()).unwrap();
         }
         let measured = ways.finish(&wanted, gathered).unwrap();
         let values: Vec<f64> = measured.iter().map(|measured| measured.value.unwrap()).collect();

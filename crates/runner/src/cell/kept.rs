@@ -4,11 +4,50 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::key::Key;
+use super::{
+    key::Key,
+    parts::{Parts, Widths},
+};
 use crate::{
     failure::{Failure, Result},
     files,
 };
+
+/// Where things are kept.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Where the shards of a sweep kept theirs, which are then all that there is.
+    pub shards: Vec<PathBuf>,
+    /// Whether nothing of an earlier run is of use.
+    pub fresh: bool,
+}
+
+impl Kept {
+    /// In this folder.
+    pub fn at(folder: PathBuf, fresh: bool) -> Self {
+        Kept { folder, shards: Vec::new(), fresh }
+    }
+
+    /// [`read`], where an earlier run's is of use.
+    pub fn read(&self, name: &str, key: &Key, len: usize) -> Option<Numbers> {
+        if self.fresh { None } else { read(&self.folder, name, key, len) }
+    }
+
+    /// [`write`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write(&self, name: &str, key: &Key, numbers: &Numbers) -> Result<()> {
+        write(&self.folder, name, key, numbers)
+    }
+
+    /// The parts of what has this key.
+    pub fn parts(&self, key: Key, widths: Widths) -> Parts {
+        Parts::new(key, &self.folder, &self.shards, widths)
+    }
+}
 
 /// What is kept.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,6 +58,10 @@ pub struct Numbers {
     pub check: Vec<f64>,
     /// Row-major, an image a row.
     pub values: Vec<f32>,
+    /// What it took, of what is timed.
+    pub seconds: Vec<f64>,
+    /// What there is to say where there are no numbers.
+    pub note: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -26,18 +69,30 @@ struct Description {
     key: String,
     counted: f64,
     check: Vec<f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    seconds: Vec<f64>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    note: String,
     /// Of the numbers' file.
     sha256: String,
 }
 
 /// What is kept in `folder` under this key, `len` numbers, whole and unchanged; else nothing.
 pub fn read(folder: &Path, name: &str, key: &Key, len: usize) -> Option<Numbers> {
+    let numbers = read_any(folder, name, key)?;
+    (numbers.values.len() == len).then_some(numbers)
+}
+
+/// The same, of as many numbers as there are.
+pub fn read_any(folder: &Path, name: &str, key: &Key) -> Option<Numbers> {
     let [description, numbers] = paths(folder, name, key);
     let kept: Description = toml::from_str(files::unseal(&std::fs::read_to_string(description).ok()?)?).ok()?;
     let bytes = std::fs::read(numbers).ok()?;
-    let whole = kept.key == key.as_str() && bytes.len() == 4 * len && files::sha256(&bytes) == kept.sha256;
-    let values = || bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-    whole.then(|| Numbers { counted: kept.counted, check: kept.check, values: values() })
+    let (chunks, rest) = bytes.as_chunks();
+    let whole = kept.key == key.as_str() && rest.is_empty() && files::sha256(&bytes) == kept.sha256;
+    let values = || chunks.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let Description { counted, check, seconds, note, .. } = kept;
+    whole.then(|| Numbers { counted, check, values: values(), seconds, note })
 }
 
 /// Keeps them. The numbers first: what says that they are there is written when they are.
@@ -50,6 +105,8 @@ pub fn write(folder: &Path, name: &str, key: &Key, numbers: &Numbers) -> Result<
         key: key.as_str().to_owned(),
         counted: numbers.counted,
         check: numbers.check.clone(),
+        seconds: numbers.seconds.clone(),
+        note: numbers.note.clone(),
         sha256: files::sha256(&bytes),
     };
     let [description_path, numbers_path] = paths(folder, name, key);

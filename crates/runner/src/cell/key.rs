@@ -85,6 +85,11 @@ pub fn samples(sampler: &Sampler, canary: &Canary, plan: &Plan, seed: u64, sampl
     Key::of("samples", &(run(sampler, canary, plan), seed, samples))
 }
 
+/// Of what parts of a cell's images give: by the key of its samples, and those of what is measured of them.
+pub fn parts(samples: &Key, measured: &[(Metric, &str)]) -> Result<Key> {
+    Key::of("parts", &(samples.as_str(), measured))
+}
+
 /// Of a normaliser that is collected with `plan`.
 pub fn normaliser(sampler: &Sampler, canary: &Canary, plan: &Plan, seed: u64, samples: usize) -> Result<Key> {
     Key::of("normaliser", &(run(sampler, canary, plan), seed, samples, &canary.curve))

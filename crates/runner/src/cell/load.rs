@@ -193,9 +193,9 @@ pub fn inception(on: &burn::tensor::Device, device: DeviceName) -> Result<Incept
 }
 
 /// The key of statistics of `dataset`: other images, another feature space, and code that does anything else have another.
-pub fn statistics_key(extractor: &dyn Extractor, dataset: &str, precision: Precision) -> Result<String> {
+pub fn statistics_key(extractor: &dyn Extractor, dataset: &str, precision: Precision) -> Result<Key> {
     let canary = canary::space(extractor, STATISTICS_CANARY)?;
-    Ok(key::statistics(extractor, dataset, precision == Precision::F32, &canary)?.as_str().to_owned())
+    key::statistics(extractor, dataset, precision == Precision::F32, &canary)
 }
 
 /// Side of the canary's image where no experiment says one.

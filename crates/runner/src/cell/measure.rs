@@ -6,8 +6,11 @@ use fewstep_fid::Images;
 use fewstep_sampler::Plan;
 
 use super::{
-    figures::{Gathered, Rows, Ways},
+    figures::{Extraction, Ways},
+    kept::Kept,
+    key::{self, Key},
     load::Loaded,
+    parts::{Part, Parts, Widths},
     sampler::images_of,
     solution::{self, Solution},
     state::{Cell, Done, Wanted},
@@ -45,16 +48,19 @@ impl Samples<'_> {
     }
 }
 
-/// Samples a cell and measures what is wanted of it: what is to be kept, and its first images; none of a run that diverged.
+/// Samples a cell and measures what is wanted of it: what is to be kept, and its first images; none of a run that diverged. Of a long
+/// run parts are kept on the way, of all that is `lacking`, measurable or not: [`forget`] them once the whole is kept.
 pub fn measure(
     loaded: &Loaded,
     cell: &Cell,
     samples: Samples,
-    wanted: &[Wanted],
+    (wanted, lacking): (&[Wanted], &[Wanted]),
     targets: &Targets,
+    kept: &Kept,
     progress: &Progress,
 ) -> Result<(Done, Option<Images>)> {
-    let count = samples.count(loaded.sampler.len());
+    let (len, size) = (loaded.sampler.len(), loaded.sampler.size);
+    let count = samples.count(len);
     let mut done = Done {
         key: cell.key.as_str().to_owned(),
         build: BUILD.to_owned(),
@@ -62,21 +68,27 @@ pub fn measure(
         samples: count as u64,
         ..Done::default()
     };
-    let ways = Ways::new(loaded, wanted, targets)?;
-    let before = loaded.sampler.asked();
-    match gather(loaded, cell, samples, &ways, targets.solution.as_ref(), progress) {
-        Ok((gathered, seconds, first)) => {
-            let evaluated = loaded.sampler.asked() - before;
+    let ways = Ways::new(loaded, (wanted, lacking), targets)?;
+    let making = Making { loaded, cell, samples, extraction: &ways.extraction, targets, progress };
+    let (mut gathered, mut first) = (ways.begin(len), Vec::new());
+    let mut parts = parts(loaded, cell, lacking, &ways.extraction, kept)?;
+    let evaluated = making.each(&mut parts, 0..count, |part| {
+        gathered.add(&part.rows)?;
+        done.seconds += part.seconds;
+        first.extend(&part.pictured);
+        Ok(())
+    });
+    match evaluated {
+        Ok(evaluated) => {
             done.nfe_measured = Some(match samples {
                 Samples::Kept(solution) => solution.counted,
                 _ => evaluated as f64 / count as f64,
             });
-            done.seconds = seconds;
             done.measured = ways.finish(wanted, gathered)?;
-            let size = loaded.sampler.size;
             Ok((done, Some(Images::new(size, size, first)?)))
         }
         Err(Failure::Diverged { image, step, .. }) => {
+            done.seconds = 0.0;
             done.diverged = format!("image {image} from step {step} on");
             done.measured = wanted.iter().map(Wanted::blank).collect();
             Ok((done, None))
@@ -85,76 +97,103 @@ pub fn measure(
     }
 }
 
-/// What one batch gives.
-struct Batch {
-    images: Images,
-    rows: Rows,
-    seconds: f64,
-}
-
-/// Runs over all images: what figures are made of; seconds of sampling; the first pixels.
-fn gather(
+/// Samples some images of a cell, and keeps what they give as parts, for whoever has those of all images.
+pub fn measure_part(
     loaded: &Loaded,
     cell: &Cell,
     samples: Samples,
-    ways: &Ways,
-    solution: Option<&Solution>,
+    wanted: &[Wanted],
+    targets: &Targets,
+    (images, kept): (&Range<usize>, &Kept),
     progress: &Progress,
-) -> Result<(Gathered, f64, Vec<u8>)> {
-    let (sampler, len) = (&loaded.sampler, loaded.sampler.len());
-    let mut gathered = ways.begin(len);
-    let (mut seconds, mut first) = (0.0, Vec::new());
-    let work = |range: Range<usize>| {
-        let start = Instant::now();
-        let x = take(loaded, cell, samples, solution, range.clone(), progress)?;
-        let sampled = start.elapsed().as_secs_f64();
-        let images = images_of(&x, sampler.size)?;
-        let rows = ways.rows(&x, &images, range.start, len)?;
-        if ways.in_inception() {
-            progress.advance(INCEPTION_COST * range.len() as u64);
-        }
-        Ok(Batch { images, rows, seconds: sampled })
-    };
-    sampler.batches(samples.count(len), work, |_, batch| {
-        gathered.add(batch.rows, 1.0 / sampler.workers() as f64)?;
-        seconds += batch.seconds / sampler.workers() as f64;
-        let missing = PICTURED.saturating_sub(first.len() / len);
-        first.extend(batch.images.iter().take(missing).flatten());
-        Ok(())
-    })?;
-    Ok((gathered, seconds, first))
-}
-
-/// x_0 of images `range`, finite.
-fn take(
-    loaded: &Loaded,
-    cell: &Cell,
-    samples: Samples,
-    solution: Option<&Solution>,
-    range: Range<usize>,
-    progress: &Progress,
-) -> Result<Vec<f32>> {
-    let len = loaded.sampler.len();
-    match samples {
-        Samples::Of(plan, _) => {
-            let mut x = known(loaded, cell, solution, &range);
-            let rest = range.start + x.len() / len..range.end;
-            progress.advance(((range.len() - rest.len()) * plan.nfe) as u64);
-            if !rest.is_empty() {
-                let n = rest.len() as u64;
-                x.extend(loaded.sampler.run(plan, cell.seed, rest, |_, _| progress.advance(n))?);
-            }
-            Ok(x)
-        }
-        Samples::Kept(solution) => Ok(solution.x.get(range.start * len..range.end * len).unwrap_or_default().to_vec()),
-        Samples::Exact(_) => solution::exact(loaded, cell.seed, range),
+) -> Result<()> {
+    let extraction = Extraction::new(loaded, wanted, targets.solution.as_ref());
+    let making = Making { loaded, cell, samples, extraction: &extraction, targets, progress };
+    let mut parts = parts(loaded, cell, wanted, &extraction, kept)?;
+    match making.each(&mut parts, images.clone(), |_| Ok(())) {
+        Ok(_) => parts.keep(),
+        Err(Failure::Diverged { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
-/// x_0 of the first of the images `range` where the solution is of the same run; the cell's method pays for them all the same.
-fn known(loaded: &Loaded, cell: &Cell, solution: Option<&Solution>, range: &Range<usize>) -> Vec<f32> {
-    let (Some(reuse), Some(solution)) = (&loaded.sampler.reuse, solution) else { return Vec::new() };
+/// Removes the parts of a cell that is kept as a whole.
+pub fn forget(cell: &Cell, wanted: &[Wanted], kept: &Kept) -> Result<()> {
+    kept.parts(parts_key(cell, wanted)?, Widths::default()).remove()
+}
+
+fn parts(loaded: &Loaded, cell: &Cell, wanted: &[Wanted], extraction: &Extraction, kept: &Kept) -> Result<Parts> {
+    let len = loaded.sampler.len();
+    let (spaces, x) = extraction.widths(len);
+    Ok(kept.parts(parts_key(cell, wanted)?, Widths { spaces, x, pictured: (len, PICTURED) }))
+}
+
+fn parts_key(cell: &Cell, wanted: &[Wanted]) -> Result<Key> {
+    let measured: Vec<_> = wanted.iter().map(|wanted| (wanted.metric, wanted.key.as_str())).collect();
+    key::parts(&cell.key, &measured)
+}
+
+/// How what the images of a cell give is made.
+struct Making<'a> {
+    loaded: &'a Loaded,
+    cell: &'a Cell,
+    samples: Samples<'a>,
+    extraction: &'a Extraction<'a>,
+    targets: &'a Targets,
+    progress: &'a Progress,
+}
+
+impl Making<'_> {
+    /// Gives `take` what every image of a range gave, in order. How many evaluations of an image that took.
+    fn each(&self, parts: &mut Parts, images: Range<usize>, take: impl FnMut(&Part) -> Result<()>) -> Result<u64> {
+        let features = if self.extraction.in_inception() { INCEPTION_COST } else { 0 };
+        let evaluations = if let Samples::Of(plan, _) = self.samples { plan.nfe as u64 } else { 0 };
+        let known = |images| self.progress.skip(images as u64 * (evaluations + features));
+        let share = 1.0 / self.loaded.sampler.workers() as f64;
+        let work = |images: Range<usize>| {
+            let start = Instant::now();
+            let (x, evaluated) = self.take(images.clone())?;
+            let seconds = start.elapsed().as_secs_f64() * share;
+            let eight_bit = images_of(&x, self.loaded.sampler.size)?;
+            let rows = self.extraction.rows(&x, &eight_bit, images.start, share)?;
+            self.progress.advance(features * images.len() as u64);
+            let pictured = eight_bit.iter().take(PICTURED.saturating_sub(images.start)).flatten().copied().collect();
+            Ok(Part { images, rows, pictured, evaluated, seconds })
+        };
+        parts.each(&self.loaded.sampler, images, known, work, take)
+    }
+
+    /// x_0 of images `range`, finite, and evaluations of an image.
+    fn take(&self, range: Range<usize>) -> Result<(Vec<f32>, u64)> {
+        let Making { loaded, cell, progress, .. } = self;
+        let len = loaded.sampler.len();
+        match self.samples {
+            Samples::Of(plan, _) => {
+                let (mut x, mut evaluated) = known(loaded, cell, self.targets.solution.as_ref(), &range);
+                let rest = range.start + x.len() / len..range.end;
+                progress.advance(((range.len() - rest.len()) * plan.nfe) as u64);
+                if !rest.is_empty() {
+                    let n = rest.len() as u64;
+                    let observe = |_, _: &_| {
+                        progress.advance(n);
+                        evaluated += n;
+                    };
+                    x.extend(loaded.sampler.run(plan, cell.seed, rest, observe)?);
+                }
+                Ok((x, evaluated))
+            }
+            Samples::Kept(solution) => Ok((solution.of(&range, len).to_vec(), 0)),
+            Samples::Exact(_) => Ok((solution::exact(loaded, cell.seed, range)?, 0)),
+        }
+    }
+}
+
+/// x_0 of the first of the images `range` where the solution is of the same run, and the evaluations that they took; the cell's method
+/// pays for them all the same.
+fn known(loaded: &Loaded, cell: &Cell, solution: Option<&Solution>, range: &Range<usize>) -> (Vec<f32>, u64) {
+    let (Some(reuse), Some(solution)) = (&loaded.sampler.reuse, solution) else { return (Vec::new(), 0) };
     let x = solution.beginning(&cell.key, range, loaded.sampler.len());
-    reuse.count(((x.len() / loaded.sampler.len()) as f64 * solution.counted).round() as u64);
-    x.to_vec()
+    let evaluated = ((x.len() / loaded.sampler.len()) as f64 * solution.counted).round() as u64;
+    reuse.count(evaluated);
+    (x.to_vec(), evaluated)
 }

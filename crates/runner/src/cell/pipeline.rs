@@ -7,7 +7,10 @@ use std::{
     sync::mpsc,
 };
 
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    interrupt,
+};
 
 /// Runs `work` on every range on the rayon pool, and `take` on the results on this thread, in the ranges' order; the first error
 /// in that order ends it.
@@ -15,9 +18,11 @@ use crate::failure::{Failure, Result};
 /// At most `most` ranges, and 2 at least, are begun and not yet taken, so that their results fit in memory. One is begun just before
 /// one is taken: no core waits for a group of them to end, nor while one is taken.
 ///
+/// Where the process is asked to end, none is begun any more, and those that are begun are taken.
+///
 /// Not for a thread of the pool, which would wait for itself.
 pub fn in_order<R: Send>(
-    mut ranges: impl Iterator<Item = Range<usize>>,
+    mut ranges: impl ExactSizeIterator<Item = Range<usize>>,
     most: usize,
     work: impl Fn(Range<usize>) -> Result<R> + Sync,
     mut take: impl FnMut(Range<usize>, R) -> Result<()>,
@@ -45,10 +50,13 @@ pub fn in_order<R: Send>(
                 early.insert(start, result);
             };
             let result = result.unwrap_or_else(|panic| resume_unwind(panic))?;
-            begun.extend(begin());
+            if !interrupt::is_asked() {
+                begun.extend(begin());
+            }
             take(range, result)?;
         }
-        Ok(())
+        // All may have been begun when the process was asked.
+        if ranges.len() > 0 { interrupt::check() } else { Ok(()) }
     })
 }
 
@@ -65,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    fn ranges(count: usize) -> impl Iterator<Item = Range<usize>> {
+    fn ranges(count: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
         (0..count).map(|i| 3 * i..3 * i + 3)
     }
 

@@ -11,6 +11,7 @@ use super::{noise, pipeline, reuse::Reuse};
 use crate::{
     experiment::CHANNELS,
     failure::{Failure, Result},
+    interrupt,
 };
 
 /// A model on a device, and how to feed it.
@@ -244,19 +245,48 @@ impl Sampler {
     }
 
     /// Runs `work` on every batch of `samples` images, and `take` on its results in the images' order.
+    ///
+    /// # Errors
+    /// The first in that order; [`Failure::Interrupted`] after the batches in hand.
     pub fn batches<R: Send>(
         &self,
         samples: usize,
         work: impl Fn(Range<usize>) -> Result<R> + Sync,
+        take: impl FnMut(Range<usize>, R) -> Result<()>,
+    ) -> Result<()> {
+        self.batches_of(0..samples, work, take)
+    }
+
+    /// The same, of the images of a range alone.
+    ///
+    /// # Errors
+    /// As [`Sampler::batches`].
+    pub fn batches_of<R: Send>(
+        &self,
+        images: Range<usize>,
+        work: impl Fn(Range<usize>) -> Result<R> + Sync,
         mut take: impl FnMut(Range<usize>, R) -> Result<()>,
     ) -> Result<()> {
-        let batch = if self.cpu { self.share(samples) } else { self.batch };
-        let mut ranges = (0..samples).step_by(batch).map(|start| start..(start + batch).min(samples));
+        let batch = if self.cpu { self.share(images.len()) } else { self.batch };
+        let end = images.end;
+        let ranges = images.step_by(batch).map(|start| start..(start + batch).min(end));
         if self.cpu {
-            pipeline::in_order(ranges, self.workers() * 2, work, take)
-        } else {
-            ranges.try_for_each(|range| take(range.clone(), work(range)?))
+            return pipeline::in_order(ranges, self.workers() * 2, work, take);
         }
+        for range in ranges {
+            interrupt::check()?;
+            take(range.clone(), work(range)?)?;
+        }
+        Ok(())
+    }
+
+    /// Part `index` of `count` of `samples` images; all parts are all images. Off the CPU a part is of whole batches, on which an
+    /// image's bits may depend there.
+    pub fn part(&self, samples: usize, index: usize, count: usize) -> Range<usize> {
+        let unit = if self.cpu { 1 } else { self.batch };
+        let units = samples.div_ceil(unit);
+        let start = |index: usize| (units * index / count * unit).min(samples);
+        start(index)..start(index + 1)
     }
 }
 

@@ -6,7 +6,7 @@
 //! are shorter it vanishes (results/solution). With N evaluations on this grid the longest step has 2T/N timesteps: 4 for N = T/2.
 //! How far the solution can be believed is measured, on its first images, against one with twice the evaluations.
 
-use std::{ops::Range, path::Path};
+use std::ops::Range;
 
 use burn::tensor::Tensor;
 use fewstep_sampler::{Grid, Plan, Request};
@@ -14,9 +14,11 @@ use fewstep_sampler::{Grid, Plan, Request};
 use super::{
     curve::long_run,
     distance::squared_error,
-    kept::{self, Numbers},
+    figures::Rows,
+    kept::{Kept, Numbers},
     key::{self, Key},
     load::Loaded,
+    parts::{Part, Parts, Widths},
     sampler::values,
 };
 use crate::{
@@ -37,6 +39,8 @@ pub struct Solution {
     run: Option<Key>,
     /// Evaluations an image that the network counted.
     pub counted: f64,
+    /// The number of its first image: 0 but in a shard.
+    first: usize,
     /// `[samples, 3, size, size]` row-major.
     pub x: Vec<f32>,
     /// Mean squared distance of each of the first images to its solution with twice the evaluations; 0 for a formula.
@@ -78,11 +82,20 @@ impl Solution {
         self.run.as_ref() == Some(cell)
     }
 
-    /// x_0 of the first of the images `range` of a cell, where its run is the one that they were found with.
+    /// x_0 of the images from number `first` on, of `len` numbers each.
+    pub fn from(&self, first: usize, len: usize) -> &[f32] {
+        first.checked_sub(self.first).and_then(|skipped| self.x.get(skipped * len..)).unwrap_or_default()
+    }
+
+    /// x_0 of the first of the images `range`, as many as there are.
+    pub fn of(&self, range: &Range<usize>, len: usize) -> &[f32] {
+        let x = self.from(range.start, len);
+        &x[..x.len().min(range.len() * len)]
+    }
+
+    /// The same of a cell, where its run is the one that they were found with.
     pub fn beginning(&self, cell: &Key, range: &Range<usize>, len: usize) -> &[f32] {
-        let end = (range.end * len).min(self.x.len());
-        let known = self.x.get(range.start * len..end).filter(|_| self.is_of(cell));
-        known.unwrap_or_default()
+        if self.is_of(cell) { self.of(range, len) } else { &[] }
     }
 
     /// The key of what [`Solution::find`] gives.
@@ -93,50 +106,111 @@ impl Solution {
         key::solution(&loaded.sampler, &loaded.canary, &plans(loaded, nfe)?, seed, [spec.samples, spec.checked()])
     }
 
-    /// The solution that `spec` asks for, from `folder` where it is there.
-    pub fn find(
+    /// The solution that `spec` asks for, from where it is kept if it is.
+    ///
+    /// # Errors
+    /// As sampling, and where it cannot be kept.
+    pub fn find(loaded: &Loaded, spec: &SolutionSpec, seed: u64, kept: &Kept, progress: &Progress) -> Result<Self> {
+        let images = 0..spec.samples;
+        let Some(nfe) = spec.nfe else { return Solution::exact(loaded, spec, seed, images) };
+        let (key, len) = (Solution::key(loaded, spec, seed)?, loaded.sampler.len());
+        if let Some(Numbers { counted, check, values: x, .. }) = kept.read(NAME, &key, spec.samples * len) {
+            progress.skip(spec.work());
+            return Ok(Solution { run: run_key(loaded, nfe, seed)?, counted, first: 0, x, check });
+        }
+        let (mut solution, parts) = Solution::solved(loaded, nfe, seed, (images, &key), kept, progress)?;
+        let finer = plan(loaded, 2 * nfe)?;
+        let run = |range: Range<usize>| {
+            let n = range.len() as u64;
+            loaded.sampler.run(&finer, seed, range, |_, _| progress.advance(n))
+        };
+        loaded.sampler.batches(spec.checked(), run, |range, part| {
+            let coarser = solution.of(&range, len).chunks(len);
+            let check: Vec<f64> = coarser.zip(part.chunks(len)).map(|(x, y)| squared_error(x, y)).collect();
+            solution.check.extend(check);
+            Ok(())
+        })?;
+        let Solution { counted, x, check, .. } = solution;
+        let numbers = Numbers { counted, check, values: x, ..Numbers::default() };
+        kept.write(NAME, &key, &numbers)?;
+        parts.remove()?;
+        let Numbers { check, values: x, .. } = numbers;
+        Ok(Solution { x, check, ..solution })
+    }
+
+    /// Those of its images that are among `images`, kept as a part; nothing of how far they can be believed.
+    ///
+    /// # Errors
+    /// As [`Solution::find`].
+    pub fn part(
         loaded: &Loaded,
         spec: &SolutionSpec,
         seed: u64,
-        folder: &Path,
-        fresh: bool,
+        images: &Range<usize>,
+        kept: &Kept,
         progress: &Progress,
     ) -> Result<Self> {
+        let images = images.start.min(spec.samples)..images.end.min(spec.samples);
+        let Some(nfe) = spec.nfe else { return Solution::exact(loaded, spec, seed, images) };
         let key = Solution::key(loaded, spec, seed)?;
-        let Some(nfe) = spec.nfe else { return Solution::exact(loaded, spec, seed) };
-        let [plan, finer] = plans(loaded, nfe)?;
-        let samples = loaded.experiment.samples;
-        let run = Some(key::samples(&loaded.sampler, &loaded.canary, &plan, seed, samples)?);
-        let kept = if fresh { None } else { kept::read(folder, NAME, &key, spec.samples * loaded.sampler.len()) };
-        if let Some(Numbers { counted, check, values: x }) = kept {
-            progress.skip(spec.work());
-            return Ok(Solution { run, counted, x, check });
-        }
-        progress.say(format!("solution with {nfe} evaluations, seed {seed}"));
-        let before = loaded.sampler.asked();
-        let x = solve(loaded, &plan, seed, spec.samples, progress)?;
-        let counted = (loaded.sampler.asked() - before) as f64 / spec.samples as f64;
-        let finer = solve(loaded, &finer, seed, spec.checked(), progress)?;
-        let len = loaded.sampler.len();
-        let check: Vec<f64> = x.chunks(len).zip(finer.chunks(len)).map(|(x, y)| squared_error(x, y)).collect();
-        let numbers = Numbers { counted, check, values: x };
-        kept::write(folder, NAME, &key, &numbers)?;
-        let Numbers { check, values: x, .. } = numbers;
-        Ok(Solution { run, counted, x, check })
+        let (solution, mut parts) = Solution::solved(loaded, nfe, seed, (images, &key), kept, progress)?;
+        parts.keep()?;
+        Ok(solution)
     }
 
-    fn exact(loaded: &Loaded, spec: &SolutionSpec, seed: u64) -> Result<Self> {
-        let mut x = Vec::new();
-        loaded.sampler.batches(
-            spec.samples,
+    fn solved(
+        loaded: &Loaded,
+        nfe: usize,
+        seed: u64,
+        (images, key): (Range<usize>, &Key),
+        kept: &Kept,
+        progress: &Progress,
+    ) -> Result<(Self, Parts)> {
+        let (sampler, plan) = (&loaded.sampler, plan(loaded, nfe)?);
+        progress.say(format!("solution with {nfe} evaluations, seed {seed}"));
+        let mut parts = kept.parts(key.clone(), Widths { x: sampler.len(), ..Widths::default() });
+        let work = |images: Range<usize>| {
+            let (n, mut evaluated) = (images.len() as u64, 0);
+            let x = sampler.run(&plan, seed, images.clone(), |_, _| {
+                progress.advance(n);
+                evaluated += n;
+            })?;
+            Ok(Part { images, rows: Rows { x, ..Rows::default() }, evaluated, ..Part::default() })
+        };
+        let (first, count, mut x) =
+            (images.start, images.len().max(1), Vec::with_capacity(images.len() * sampler.len()));
+        let evaluated = parts.each(
+            sampler,
+            images,
+            |known| progress.skip((known * nfe) as u64),
+            work,
+            |part| {
+                x.extend(&part.rows.x);
+                Ok(())
+            },
+        )?;
+        let counted = evaluated as f64 / count as f64;
+        Ok((Solution { run: run_key(loaded, nfe, seed)?, counted, first, x, check: Vec::new() }, parts))
+    }
+
+    fn exact(loaded: &Loaded, spec: &SolutionSpec, seed: u64, images: Range<usize>) -> Result<Self> {
+        let (first, mut x) = (images.start, Vec::new());
+        loaded.sampler.batches_of(
+            images,
             |range| exact(loaded, seed, range),
             |_, part| {
                 x.extend(part);
                 Ok(())
             },
         )?;
-        Ok(Solution { run: None, counted: 0.0, x, check: vec![0.0; spec.checked()] })
+        Ok(Solution { run: None, counted: 0.0, first, x, check: vec![0.0; spec.checked()] })
     }
+}
+
+/// Of a cell's samples by the run that a solution is.
+fn run_key(loaded: &Loaded, nfe: usize, seed: u64) -> Result<Option<Key>> {
+    let plan = plan(loaded, nfe)?;
+    key::samples(&loaded.sampler, &loaded.canary, &plan, seed, loaded.experiment.samples).map(Some)
 }
 
 /// x_0 by the network's formula.
@@ -148,19 +222,6 @@ pub fn exact(loaded: &Loaded, seed: u64, range: Range<usize>) -> Result<Vec<f32>
 pub fn formula(loaded: &Loaded, start: Tensor<4>) -> Result<Vec<f32>> {
     let exact = loaded.sampler.predictor.solution(start);
     values(exact.ok_or_else(|| Failure::request("[solution] needs nfe: this model has no exact solution"))?)
-}
-
-fn solve(loaded: &Loaded, plan: &Plan, seed: u64, samples: usize, progress: &Progress) -> Result<Vec<f32>> {
-    let mut x = Vec::with_capacity(samples * loaded.sampler.len());
-    let run = |range: Range<usize>| {
-        let n = range.len() as u64;
-        loaded.sampler.run(plan, seed, range, |_, _| progress.advance(n))
-    };
-    loaded.sampler.batches(samples, run, |_, part| {
-        x.extend(part);
-        Ok(())
-    })?;
-    Ok(x)
 }
 
 impl SolutionSpec {

@@ -1,9 +1,10 @@
 //! What the cells of a seed are measured from: the ODE's solution, and the network's converged samples in feature spaces.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, ops::Range};
 
 use super::{
     converged::{self, Converged},
+    kept::Kept,
     key::Key,
     load::Loaded,
     solution::Solution,
@@ -63,7 +64,7 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Finds what is needed of a seed, in `folder` where it is there and not `fresh`.
+    /// Finds what is needed of a seed, where it is kept if it is.
     ///
     /// # Errors
     /// As sampling.
@@ -71,26 +72,56 @@ impl Targets {
         loaded: &Loaded,
         needs: &Needs,
         (spec, seed): (&SolutionSpec, u64),
-        (folder, fresh): (&Path, bool),
+        kept: &Kept,
         progress: &Progress,
     ) -> Result<Self> {
-        let mut targets = Targets::default();
-        let of_all = spec.of_all(loaded.experiment.samples);
-        let find = |spec: &SolutionSpec| Solution::find(loaded, spec, seed, folder, fresh, progress).map(Some);
-        let whole = needs.same() && of_all == *spec;
-        if needs.solution || whole {
-            targets.solution = find(spec)?;
-        }
-        if needs.same() && !whole {
-            targets.all = find(&of_all)?;
-        }
+        let find = |spec: &SolutionSpec| Solution::find(loaded, spec, seed, kept, progress);
+        let mut targets = Targets::solutions(loaded, needs, spec, find)?;
         for &(features, noise) in &needs.converged {
             let Some(space) = loaded.space(features) else { continue };
-            let same = if whole { targets.solution.as_ref() } else { targets.all.as_ref() };
-            let found = Converged::find(loaded, space, (noise, seed), same, (folder, fresh), progress)?;
+            let found = Converged::find(loaded, space, (noise, seed), targets.same(), kept, progress)?;
             targets.converged.push(found);
         }
         Ok(targets)
+    }
+
+    /// Makes what some images of what is needed are, and keeps it as parts; with it those of the solutions.
+    ///
+    /// # Errors
+    /// As [`Targets::find`].
+    pub fn part(
+        loaded: &Loaded,
+        needs: &Needs,
+        (spec, seed): (&SolutionSpec, u64),
+        images: &Range<usize>,
+        kept: &Kept,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let part = |spec: &SolutionSpec| Solution::part(loaded, spec, seed, images, kept, progress);
+        let targets = Targets::solutions(loaded, needs, spec, part)?;
+        for &(features, noise) in &needs.converged {
+            let Some(space) = loaded.space(features) else { continue };
+            Converged::part(loaded, space, (noise, seed), targets.same(), images, kept, progress)?;
+        }
+        Ok(targets)
+    }
+
+    fn solutions(
+        loaded: &Loaded,
+        needs: &Needs,
+        spec: &SolutionSpec,
+        find: impl Fn(&SolutionSpec) -> Result<Solution>,
+    ) -> Result<Self> {
+        let of_all = spec.of_all(loaded.experiment.samples);
+        let whole = needs.same() && of_all == *spec;
+        let solution = (needs.solution || whole).then(|| find(spec)).transpose()?;
+        let all = (needs.same() && !whole).then(|| find(&of_all)).transpose()?;
+        Ok(Targets { solution, all, converged: Vec::new() })
+    }
+
+    /// Converged samples of all images from their own noise.
+    fn same(&self) -> Option<&Solution> {
+        self.all.as_ref().or(self.solution.as_ref())
     }
 
     /// What a metric is measured from.

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     failure::{Failure, Result},
+    interrupt,
     progress::Progress,
 };
 
@@ -34,6 +35,10 @@ const NAME: &str = "trajectories";
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        // A fit knows of an interruption only that the network gave nothing.
+        if let Err(asked) = interrupt::check() {
+            return asked;
+        }
         match error {
             Error::Request(message) => Failure::Request(message),
             Error::Network(message) | Error::Diverged(message) => Failure::Run(message),
@@ -81,7 +86,7 @@ impl Trajectories {
         let network = network(sampler, &advance);
         let teacher = Teacher::run(&sampler.schedule, &plan, start, sampler.len(), stride, &*network)?;
         let values = teacher.x.iter().chain(&teacher.epsilon).flat_map(|values| values.iter().copied()).collect();
-        kept::write(folder, NAME, &key, &Numbers { counted: nfe as f64, check: Vec::new(), values })?;
+        kept::write(folder, NAME, &key, &Numbers { counted: nfe as f64, values, ..Numbers::default() })?;
         Ok(Trajectories { key, teacher })
     }
 }

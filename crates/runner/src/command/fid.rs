@@ -7,12 +7,13 @@ use fewstep_fid::{
 };
 use serde_json::json;
 
-use super::stats::{collect, collect_rows};
+use super::stats::collect;
 use crate::{
     assets,
     cell::{inception, statistics},
     cli, device,
     failure::{Failure, Result},
+    files,
 };
 
 /// Opens both, collects what is not statistics already, and prints the distance.
@@ -48,7 +49,7 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
             }
         };
         both_statistics.push(match images {
-            Some(images) => collect_rows(&extractor, &images, &name, arguments.batch_size, keep)?,
+            Some(images) => collect(&extractor, &images, &name, arguments.batch_size, None, keep)?,
             None => statistics(path, &extractor.identity())?,
         });
     }
@@ -124,14 +125,15 @@ fn save(arguments: &cli::Fid) -> Result<()> {
     if to.exists() {
         return Err(Failure::Request(format!("{}: is there already", to.display())));
     }
-    assets::check_writable(to)?;
+    files::check_writable(to)?;
     if Statistics::is_file(from) {
         return Err(Failure::Request(format!("{}: statistics already; expected images", from.display())));
     }
     let images = assets::images(from, arguments.crop.map(usize::from))?;
     let extractor = inception(&device::open(arguments.device)?.device, arguments.device)?;
-    let statistics = collect(&extractor, &images, &from.display().to_string(), arguments.batch_size)?;
-    statistics.write_npz(to)?;
+    let name = from.display().to_string();
+    let statistics = collect(&extractor, &images, &name, arguments.batch_size, None, |_| {})?;
+    files::write(to, &statistics.to_npz()?)?;
     println!("{} ({} images)", to.display(), statistics.count);
     Ok(())
 }

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::folders::run_folder;
 use crate::{
-    cell::{Key, Loaded, Solution, Trajectories, fitted_key, network, normaliser},
+    cell::{Kept, Key, Loaded, Solution, Trajectories, fitted_key, network, normaliser},
     cli,
     experiment::{Experiment, FitSpec},
     failure::{Failure, Result},
-    files,
+    files, interrupt,
+    lock::{self, Lock},
     progress::Progress,
     results::BUILD,
 };
@@ -44,6 +45,10 @@ pub fn run(arguments: &cli::Fit) -> Result<()> {
     }
     let folder = arguments.out.clone().unwrap_or_else(|| run_folder(&format!("{}-fit", experiment.name)));
     let nfes = numbers(&arguments.nfe)?;
+    std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    interrupt::listen()?;
+    let wait = |holder: &str| eprintln!("{}: {holder} fits there; waiting for its end", folder.display());
+    let _lock = Lock::wait(&lock::of(&folder), wait)?;
     let run = Run::prepare(experiment, fit, folder, &nfes, arguments)?;
     run.all(&nfes)
 }
@@ -126,8 +131,9 @@ impl Run {
         };
         let (teacher, held) = (find(fit.images, false)?, find(fit.validation, true)?);
         let seed = loaded.experiment.seeds[0];
-        let solution =
-            spec.map(|spec| Solution::find(&loaded, &spec, seed, &kept, arguments.fresh, &progress)).transpose()?;
+        let solution = spec
+            .map(|spec| Solution::find(&loaded, &spec, seed, &Kept::at(kept.clone(), arguments.fresh), &progress))
+            .transpose()?;
         let clip = loaded.experiment.normaliser.as_ref().map_or(0, |spec| spec.clip);
         let found = normaliser(&loaded, &kept, true, arguments.fresh)?;
         let normaliser = found.map(|found| found.normaliser.with_clip(clip)).transpose()?;

@@ -20,8 +20,10 @@ mod site;
 mod stats;
 mod sweep;
 mod train;
+mod verify;
 
 pub use help::with_lists;
+pub use sweep::Shard;
 
 use crate::{cli::Command, failure::Result};
 
@@ -29,6 +31,7 @@ use crate::{cli::Command, failure::Result};
 pub fn run(command: Command) -> Result<()> {
     match command {
         Command::Sweep(arguments) => sweep::run(&arguments),
+        Command::Merge(arguments) => sweep::merge(&arguments),
         Command::Curve(arguments) => curve::run(&arguments),
         Command::Curves(arguments) => curves::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
@@ -41,6 +44,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Orders { out } => orders::run(&out),
         Command::Report(arguments) => report::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Documents(arguments) => documents::run(&arguments),
         Command::Site(arguments) => site::run(&arguments),

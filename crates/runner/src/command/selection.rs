@@ -5,6 +5,7 @@ use fewstep_sampler::{Grid, Threshold};
 use crate::{
     experiment::{Experiment, MethodEntry},
     failure::{Failure, Result},
+    results::Record,
 };
 
 /// `key=value` pairs; a key may come several times.
@@ -40,11 +41,25 @@ impl Selection {
         Ok(selection)
     }
 
+    /// Of one row alone.
+    pub fn of(record: &Record) -> Self {
+        Selection(KEYS.iter().map(|key| ((*key).to_owned(), recorded(key, record))).collect())
+    }
+
+    /// Whether a row is of a cell that is asked for.
+    pub fn is_of(&self, record: &Record) -> bool {
+        self.all_have(|key| recorded(key, record))
+    }
+
     /// Whether a cell is asked for.
     pub fn contains(&self, entry: &MethodEntry, nfe: usize, seed: u64) -> bool {
+        self.all_have(|key| value_of(key, entry, nfe, seed))
+    }
+
+    fn all_have(&self, value_of: impl Fn(&str) -> String) -> bool {
         self.0.iter().all(|(key, _)| {
-            let asked = |(other, value): &(String, String)| other == key && *value == value_of(key, entry, nfe, seed);
-            self.0.iter().any(asked)
+            let own = value_of(key);
+            self.0.iter().any(|(other, value)| other == key && *value == own)
         })
     }
 }
@@ -57,6 +72,19 @@ pub fn named(key: &str, value: &str) -> String {
         _ => None,
     };
     name.unwrap_or_else(|| value.to_owned())
+}
+
+/// What a row says, as a cell does.
+fn recorded(key: &str, record: &Record) -> String {
+    match key {
+        "method" => record.method.clone(),
+        "order" => record.order.to_string(),
+        "grid" => record.grid.clone(),
+        "threshold" => record.threshold.clone(),
+        "seed" => record.seed.to_string(),
+        "coefficients" => record.coefficients.clone(),
+        _ => record.nfe.to_string(),
+    }
 }
 
 fn value_of(key: &str, entry: &MethodEntry, nfe: usize, seed: u64) -> String {

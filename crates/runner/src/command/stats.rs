@@ -1,10 +1,15 @@
 //! `fewstep stats`: the statistics of a set of images, once for all.
 
-use fewstep_fid::{Extractor, ImageSet, Pixel8, Precision, Statistics};
+use std::{ops::Range, path::Path};
+
+use fewstep_fid::{Extractor, ImageSet, Moments, Pixel8, Precision, Statistics};
 
 use crate::{
-    assets, cell, cli, device,
+    assets,
+    cell::{self, Key, Part, Parts, Rows, Sink, Widths},
+    cli, device,
     failure::{Failure, Result},
+    files, interrupt,
     progress::Progress,
 };
 
@@ -17,19 +22,24 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
     if out.extension().is_none_or(|ending| ending != "safetensors") {
         return Err(Failure::Request(format!("{}: expected a file name that ends in .safetensors", out.display())));
     }
-    assets::check_writable(out)?;
+    files::check_writable(out)?;
     let images = assets::images(&arguments.images, arguments.crop.map(|crop| crop as usize))?;
     let extractor = extractor(arguments)?;
     let precision = if arguments.compact { Precision::F32 } else { Precision::F64 };
     let key = cell::statistics_key(extractor.as_ref(), &images.hash()?, precision)?;
-    let there = Statistics::read(out, &extractor.identity()).ok().filter(|there| there.key == key);
+    let there = Statistics::read(out, &extractor.identity()).ok().filter(|there| there.key == key.as_str());
     if let Some(there) = there {
         println!("{} (there already: {} images, data set {})", out.display(), there.count, there.dataset);
         return Ok(());
     }
-    let mut statistics = collect(extractor.as_ref(), &images, &arguments.images.display().to_string(), BATCH)?;
-    statistics.key = key;
-    statistics.write(out, precision)?;
+    interrupt::listen()?;
+    let name = arguments.images.display().to_string();
+    // Beside the file, until it is there.
+    let parts = out.with_extension("parts");
+    let mut statistics = collect(extractor.as_ref(), &images, &name, BATCH, Some((&parts, &key)), |_| {})?;
+    statistics.key = key.as_str().to_owned();
+    files::write(out, &statistics.to_safetensors(precision)?)?;
+    files::remove_folder(&parts)?;
     println!("{} ({} images, data set {})", out.display(), statistics.count, statistics.dataset);
     Ok(())
 }
@@ -45,24 +55,55 @@ fn extractor(arguments: &cli::Stats) -> Result<Box<dyn Extractor>> {
     }
 }
 
-/// Statistics of `images`, called `name` in messages, `batch` at a time.
-pub fn collect(extractor: &dyn Extractor, images: &ImageSet, name: &str, batch: u16) -> Result<Statistics> {
-    collect_rows(extractor, images, name, batch, |_| {})
-}
-
-/// The same; `rows` sees all features.
-pub fn collect_rows(
+/// Statistics of `images`, called `name` in messages, `batch` at a time; `rows` sees all features, in the images' order. Of many images
+/// parts are kept on the way in the folder `kept`, under the statistics' key.
+pub fn collect(
     extractor: &dyn Extractor,
     images: &ImageSet,
     name: &str,
     batch: u16,
-    rows: impl FnMut(&[f32]),
+    kept: Option<(&Path, &Key)>,
+    mut rows: impl FnMut(&[f32]),
 ) -> Result<Statistics> {
     let progress = Progress::new(images.len() as u64, "images");
     progress.say(name);
-    let statistics =
-        Statistics::collect_rows(extractor, images, usize::from(batch), |done| progress.reach(done as u64), rows)
-            .map_err(|error| Failure::Request(format!("{name}: {error}")))?;
+    let named = |error: fewstep_fid::Error| Failure::Request(format!("{name}: {error}"));
+    let mut moments = Moments::new(extractor.dim());
+    let make = |range: Range<usize>, sink: Sink| {
+        let (batch, end) = (usize::from(batch).max(1), range.end);
+        for start in range.step_by(batch) {
+            interrupt::check()?;
+            let images_of = start..(start + batch).min(end);
+            let mut features = Vec::new();
+            for run in images.read_runs(images_of.clone()).map_err(named)? {
+                features.extend(extractor.features(&run).map_err(named)?);
+            }
+            progress.advance(images_of.len() as u64);
+            let rows = Rows { features: vec![(features, 0.0)], ..Rows::default() };
+            sink(Part { images: images_of, rows, ..Part::default() })?;
+        }
+        Ok(())
+    };
+    let take = |part: &Part| {
+        for (features, _) in &part.rows.features {
+            moments.push(features).map_err(named)?;
+            rows(features);
+        }
+        Ok(())
+    };
+    let known = |count: usize| progress.skip(count as u64);
+    match kept {
+        Some((folder, key)) => {
+            let widths = Widths { spaces: vec![extractor.dim()], ..Widths::default() };
+            Parts::new(key.clone(), folder, &[], widths).all(0..images.len(), known, make, take)?;
+        }
+        None => {
+            let mut take = take;
+            make(0..images.len(), &mut |part| take(&part))?;
+        }
+    }
+    let dataset = images.hash().map_err(named)?;
+    let statistics = Statistics::of(extractor, dataset, &moments).map_err(named)?;
     progress.end();
     Ok(statistics)
 }

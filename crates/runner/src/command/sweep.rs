@@ -1,10 +1,15 @@
 //! `fewstep sweep`: every cell of an experiment, each written when it is done.
 
+mod cautions;
+mod merge;
+mod one;
+mod shard;
 mod written;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime},
 };
 
 use fewstep_sampler::{Normaliser, Plan};
@@ -14,21 +19,20 @@ use super::{
     selection::Selection,
 };
 use crate::{
-    cell::{
-        Cell, Done, INCEPTION_COST, Loaded, Measurement, Needs, Reuse, Samples, Solution, Targets, Wanted, measure,
-        normaliser,
-    },
+    cell::{Cell, Done, INCEPTION_COST, Kept, Loaded, Needs, Parts, Reuse, Solution, Targets, Wanted, normaliser},
     cli,
-    experiment::{Experiment, Made, MethodEntry},
+    experiment::{Experiment, Made, MethodEntry, SolutionSpec},
     failure::{Failure, Result},
-    files,
+    files, interrupt,
+    lock::{self, Lock},
     progress::Progress,
-    report::mosaic,
-    results::{Features, Folder, Metric, NORMALISER_ASSET, Noise, published},
+    results::{Features, Folder, NORMALISER_ASSET, Noise, published},
 };
+pub use merge::run as merge;
+pub use shard::Shard;
 use written::reference;
 
-/// Runs the experiment.
+/// Runs the experiment, or a part of the images of all its cells.
 pub fn run(arguments: &cli::Sweep) -> Result<()> {
     let experiment = Experiment::read(&arguments.experiment)?;
     for entry in &experiment.methods {
@@ -39,23 +43,58 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
             eprintln!("{}: no file {} for nfe {}", planned.label, planned.pattern, lacks.join(", "));
         }
     }
-    let selection = Selection::parse(arguments.only.as_deref().unwrap_or_default(), &experiment)?;
     let folder = arguments.run.folder(&experiment.name);
-    let published = experiment.published.iter().map(|path| published::read(path)).collect::<Result<Vec<_>>>()?.concat();
-    let mut sweep = Sweep::prepare(experiment, arguments, folder, published)?;
-    sweep.measure(&selection, arguments.run.fresh)?;
-    sweep.report()
+    if let Some(shard) = arguments.shard {
+        return shard::run(experiment, arguments, &folder, shard);
+    }
+    let selection = Selection::parse(arguments.only.as_deref().unwrap_or_default(), &experiment)?;
+    interrupt::listen()?;
+    // Held to the end; a run that joins another has none.
+    let _lock = hold(&folder, arguments.join)?;
+    let mut sweep = Sweep::prepare(experiment, arguments, folder)?;
+    sweep.all(&selection)
+}
+
+/// The cells of a selection alone, in a folder that nobody else has; no tables or charts.
+pub fn only(experiment: Experiment, arguments: &cli::Verify, folder: &Path, selection: &Selection) -> Result<Folder> {
+    interrupt::listen()?;
+    let run = cli::Run { out: None, device: arguments.device, fresh: false };
+    let path = arguments.results.clone();
+    let sweep = cli::Sweep { experiment: path, run, only: None, no_reuse: false, join: false, shard: None };
+    let mut sweep = Sweep::prepare(experiment, &sweep, folder.to_owned())?;
+    sweep.measure(selection)?;
+    Ok(sweep.results())
+}
+
+/// The lock of a results folder, once no other run writes there; none where another does and this one joins it.
+fn hold(folder: &Path, join: bool) -> Result<Option<Lock>> {
+    std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
+    let path = lock::of(folder);
+    if join && let none @ None = Lock::take(&path)? {
+        eprintln!("{}: with the run that writes there", folder.display());
+        return Ok(none);
+    }
+    let wait = |holder: &str| {
+        eprintln!(
+            "{}: {holder} writes there; waiting for its end (--join takes the cells that nobody has)",
+            folder.display()
+        );
+    };
+    Lock::wait(&path, wait).map(Some)
 }
 
 /// An experiment, its cells, and what is known of each.
 struct Sweep {
     loaded: Loaded,
     folder: PathBuf,
+    kept: Kept,
     cells: Vec<Cell>,
     /// What is to be measured of each.
     wanted: Vec<Vec<Wanted>>,
     /// What is kept of each.
     done: Vec<Option<Done>>,
+    /// When its file was written, as far as is known.
+    seen: Vec<Option<SystemTime>>,
     /// Seeds whose solution is not finite, and what was said of it.
     unsolved: BTreeMap<u64, String>,
     /// Whether anything that is known is used again.
@@ -64,25 +103,30 @@ struct Sweep {
     new: BTreeSet<usize>,
     /// Evaluations of an image that cells of equal plans did not make again.
     shared: u64,
+    /// When the tables were last written, and how long that took.
+    written: Option<(Instant, Duration)>,
     published: Vec<published::Row>,
     reference: Option<(PathBuf, Folder)>,
 }
 
 impl Sweep {
-    fn prepare(
-        experiment: Experiment,
-        arguments: &cli::Sweep,
-        folder: PathBuf,
-        published: Vec<published::Row>,
-    ) -> Result<Self> {
+    fn prepare(experiment: Experiment, arguments: &cli::Sweep, folder: PathBuf) -> Result<Self> {
+        let published =
+            experiment.published.iter().map(|path| published::read(path)).collect::<Result<Vec<_>>>()?.concat();
         let reference = reference(&experiment.name, &folder);
         let mut loaded = Loaded::all(experiment, arguments.run.device)?;
         if let Some(spec) = loaded.experiment.solution {
             loaded.assets.insert("solution".into(), Solution::describe(&spec));
         }
-        let kept = folder.join(KEPT);
-        std::fs::create_dir_all(&kept).map_err(Failure::file(&kept))?;
-        let found = normaliser(&loaded, &kept, true, arguments.run.fresh)?;
+        let kept = Kept::at(folder.join(KEPT), arguments.run.fresh);
+        std::fs::create_dir_all(&kept.folder).map_err(Failure::file(&kept.folder))?;
+        if kept.fresh {
+            files::remove_folder(&Parts::folder(&kept.folder))?;
+        }
+        // Of two runs on one folder one collects it.
+        let collecting = Lock::wait(&kept.folder.join("normaliser.lock"), |_| {})?;
+        let found = normaliser(&loaded, &kept.folder, true, kept.fresh)?;
+        drop(collecting);
         if let Some(found) = &found {
             loaded.assets.insert(NORMALISER_ASSET.into(), files::sha256(found.csv.as_bytes()));
             files::write(&folder.join("normaliser.csv"), found.csv.as_bytes())?;
@@ -93,15 +137,44 @@ impl Sweep {
         }
         let reuse = !arguments.no_reuse;
         loaded.sampler.reuse = (reuse && loaded.sampler.cpu).then(Reuse::default);
-        let cells = cells(&loaded, found.map(|found| found.normaliser), &kept)?;
+        let cells = cells(&loaded, found.map(|found| found.normaliser), &kept.folder)?;
+        let seen = cells.iter().map(modified).collect();
         let done = cells.iter().map(Done::read).collect();
         let wanted = cells.iter().map(|cell| wanted(&loaded, cell)).collect::<Result<_>>()?;
-        let (unsolved, new) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Sweep { loaded, folder, cells, wanted, done, unsolved, reuse, new, shared: 0, published, reference })
+        let (unsolved, new, shared, written) = (BTreeMap::new(), BTreeSet::new(), 0, None);
+        Ok(Sweep {
+            loaded,
+            folder,
+            kept,
+            cells,
+            wanted,
+            done,
+            seen,
+            unsolved,
+            reuse,
+            new,
+            shared,
+            written,
+            published,
+            reference,
+        })
+    }
+
+    /// Measures what is selected, and says what was found; what is finished is in the tables whatever ends it.
+    fn all(&mut self, selection: &Selection) -> Result<()> {
+        self.cautions().iter().for_each(|caution| eprintln!("mind: {caution}"));
+        let measured = self.measure(selection);
+        self.look();
+        if measured.is_err() && !self.results().records.is_empty() {
+            self.write()?;
+        }
+        measured?;
+        self.report()
     }
 
     /// Measures what is asked for and not known yet.
-    fn measure(&mut self, selection: &Selection, fresh: bool) -> Result<()> {
+    fn measure(&mut self, selection: &Selection) -> Result<()> {
+        let fresh = self.kept.fresh;
         let lacking = |i: usize| (i, self.lacking(i, fresh));
         let asked = (0..self.cells.len()).filter(|&i| self.is_asked(selection, i));
         let pending: Vec<(usize, Vec<Wanted>)> =
@@ -111,22 +184,41 @@ impl Sweep {
         let needs = self.needs(&pending);
         let mut found: Option<(u64, Targets)> = None;
         let total = pending.len();
-        for (count, (i, mut lacking)) in pending.into_iter().enumerate() {
+        // What another run has in hand is looked at again when nothing else is left.
+        let mut others = Vec::new();
+        let mut queue: VecDeque<usize> = pending.into_iter().map(|(i, _)| i).collect();
+        let mut count = 0;
+        while let Some((i, wait)) = queue.pop_front().map(|i| (i, false)).or_else(|| Some((others.pop()?, true))) {
+            interrupt::check()?;
+            let path = self.cells[i].path.with_extension("lock");
+            let say = |holder: &str| progress.line(&format!("{}: {holder} is at it; waiting", self.cells[i].name()));
+            let held = if wait { Some(Lock::wait(&path, say)?) } else { Lock::take(&path)? };
+            let Some(_held) = held else {
+                others.insert(0, i);
+                continue;
+            };
+            count += 1;
+            self.look_at(i);
+            let lacking = self.lacking(i, fresh);
+            if lacking.is_empty() {
+                continue;
+            }
             let seed = self.cells[i].seed;
             if found.as_ref().is_none_or(|(of, _)| *of != seed) {
-                found = Some((seed, self.targets(seed, &needs[&seed], fresh, &progress)?));
-            }
-            if self.unsolved.contains_key(&seed) {
-                let own = self.cells[i].entry.is_none() && self.plan(i).is_none();
-                lacking.retain(|wanted| !wanted.metric.needs_solution() && !own);
-                if lacking.is_empty() {
-                    continue;
-                }
+                found = Some((seed, self.targets(seed, &needs[&seed], &progress)?));
             }
             let Some((_, targets)) = &found else { continue };
-            let said = self.cell(i, lacking, targets, fresh, &progress)?;
-            progress.line(&format!("cell {} of {total}: {}: {said}", count + 1, self.cells[i].name()));
-            self.write()?;
+            if self.measurable(i, &lacking).is_empty() {
+                continue;
+            }
+            let said = self.cell(i, lacking, targets, &progress).map_err(|failure| match failure {
+                Failure::Request(message) if !self.kept.shards.is_empty() => {
+                    Failure::Request(format!("{}: {message}", self.cells[i].name()))
+                }
+                other => other,
+            })?;
+            progress.line(&format!("cell {count} of {total}: {}: {said}", self.cells[i].name()));
+            self.write_now_and_then()?;
         }
         progress.end();
         if total > 0 {
@@ -134,6 +226,32 @@ impl Sweep {
             eprintln!("evaluations of an image: {made} made, {} known already", reused + self.shared);
         }
         self.write()
+    }
+
+    /// What can be measured of what cell `i` lacks: without a solution nothing that is measured from it.
+    fn measurable(&self, i: usize, lacking: &[Wanted]) -> Vec<Wanted> {
+        let unsolved = self.unsolved.contains_key(&self.cells[i].seed);
+        let own = self.cells[i].entry.is_none() && self.plan(i).is_none();
+        let can = |wanted: &&Wanted| !unsolved || (!wanted.metric.needs_solution() && !own);
+        lacking.iter().filter(can).cloned().collect()
+    }
+
+    /// Looks whether another run finished cell `i` since it was last looked at.
+    fn look_at(&mut self, i: usize) {
+        let modified = modified(&self.cells[i]);
+        if modified != self.seen[i] && !self.kept.fresh {
+            self.seen[i] = modified;
+            self.done[i] = Done::read(&self.cells[i]).or(self.done[i].take());
+        }
+    }
+
+    /// [`Sweep::look_at`] all that lacks something.
+    fn look(&mut self) {
+        for i in 0..self.cells.len() {
+            if !self.lacking(i, false).is_empty() {
+                self.look_at(i);
+            }
+        }
     }
 
     /// What the pending cells of each seed are measured from: of the solution, distances to it, and its own samples.
@@ -148,13 +266,27 @@ impl Sweep {
         all
     }
 
-    /// What the cells of a seed are measured from; nothing where a solution is not finite: what needs none is measured all the same.
-    fn targets(&mut self, seed: u64, needs: &Needs, fresh: bool, progress: &Progress) -> Result<Targets> {
+    /// What the cells of a seed are measured from.
+    fn targets(&mut self, seed: u64, needs: &Needs, progress: &Progress) -> Result<Targets> {
+        let say = |holder: &str| progress.line(&format!("solution of seed {seed}: {holder} is at it; waiting"));
+        let _finding = Lock::wait(&self.kept.folder.join(format!("solution-{seed}.lock")), say)?;
+        self.solved(seed, needs, progress, |sweep, spec| {
+            Targets::find(&sweep.loaded, needs, (spec, seed), &sweep.kept, progress)
+        })
+    }
+
+    /// What `find` finds; nothing where a solution is not finite: what needs none is measured all the same.
+    fn solved(
+        &mut self,
+        seed: u64,
+        needs: &Needs,
+        progress: &Progress,
+        find: impl FnOnce(&Self, &SolutionSpec) -> Result<Targets>,
+    ) -> Result<Targets> {
         let Some(spec) = self.loaded.experiment.solution.filter(|_| !needs.is_empty()) else {
             return Ok(Targets::default());
         };
-        let kept = self.folder.join(KEPT);
-        match Targets::find(&self.loaded, needs, (&spec, seed), (&kept, fresh), progress) {
+        match find(self, &spec) {
             Err(Failure::Diverged { image, .. }) => {
                 let said = format!(
                     "the solution of image {image}, seed {seed}, is not finite: nothing is measured against it"
@@ -214,100 +346,15 @@ impl Sweep {
         let frechet = experiment.metrics.iter().any(|metric| metric.is_frechet());
         plan.as_ref().filter(|_| entry.is_some() || (frechet && !whole))
     }
-
-    /// Measures what cell `i` lacks; what was found, in a few words.
-    fn cell(
-        &mut self,
-        i: usize,
-        mut lacking: Vec<Wanted>,
-        targets: &Targets,
-        fresh: bool,
-        progress: &Progress,
-    ) -> Result<String> {
-        let kept = self.done[i].take().filter(|_| !fresh);
-        progress.say(self.cells[i].name());
-        // The solution's own errors are known with it, and are measured on no samples.
-        let is_own = |wanted: &mut Wanted| !wanted.metric.is_frechet() && self.cells[i].entry.is_none();
-        let own = lacking.extract_if(.., is_own).collect::<Vec<Wanted>>();
-        let own = own.iter().filter_map(|wanted| Some(wanted.of_images(targets.check(wanted.metric)?.to_vec())));
-        let own: Vec<Measurement> = own.collect();
-        let mut said = String::new();
-        let mut done = match kept {
-            Some(kept) if lacking.is_empty() => kept,
-            kept => {
-                let new = match self.equal(i, &lacking, fresh)? {
-                    Some((j, done)) => {
-                        progress.skip(self.work_of(i, &lacking));
-                        self.shared += done.nfe_measured.map_or(0, |nfe| (nfe * done.samples as f64).round() as u64);
-                        said = format!(", of the same samples as {}", self.cells[j].name());
-                        done
-                    }
-                    None => self.sample(i, &lacking, targets, progress)?,
-                };
-                match kept {
-                    Some(kept) => kept.merge(new),
-                    None => new,
-                }
-            }
-        };
-        if !own.is_empty() {
-            let new = Done { measured: own, ..done.clone() };
-            done = done.merge(new);
-        }
-        let cell = &self.cells[i];
-        done.write(cell)?;
-        let record = cell.record("", &done, &self.wanted[i]);
-        let figure = |metric: Metric| Some(format!("{} {:.4}", metric.name(), record.metric(metric)?));
-        let found = match record.diverged.as_str() {
-            "" => Metric::ALL.into_iter().filter_map(figure).collect::<Vec<_>>().join(", "),
-            diverged => format!("diverged, {diverged}"),
-        };
-        self.done[i] = Some(done);
-        self.new.insert(i);
-        Ok(found + &said)
-    }
-
-    /// What cell `i` lacks, of samples of its own.
-    fn sample(&self, i: usize, lacking: &[Wanted], targets: &Targets, progress: &Progress) -> Result<Done> {
-        let (cell, count) = (&self.cells[i], self.loaded.experiment.samples);
-        let all = targets.all_of(&cell.key).filter(|_| cell.entry.is_none());
-        let samples = match (all, self.plan(i), &targets.solution) {
-            (Some(all), ..) => Samples::Kept(all),
-            (None, Some(plan), _) => Samples::Of(plan, count),
-            (None, None, Some(solution)) if cell.plan.is_some() => Samples::Kept(solution),
-            _ => Samples::Exact(count),
-        };
-        let (mut done, first) = measure(&self.loaded, cell, samples, lacking, targets, progress)?;
-        if let Some(first) = first {
-            mosaic::write(&cell.picture(), &first)?;
-            done.picture = files::sha256_of(&cell.picture())?;
-        }
-        Ok(done)
-    }
-
-    /// What cell `i` lacks, from another of the same key: plans may be equal under several names and numbers of evaluations. Its
-    /// picture becomes that of cell `i`.
-    fn equal(&self, i: usize, lacking: &[Wanted], fresh: bool) -> Result<Option<(usize, Done)>> {
-        let is_equal = |&j: &usize| j != i && self.cells[j].key == self.cells[i].key;
-        let usable = |j: &usize| self.reuse && (!fresh || self.new.contains(j));
-        for j in (0..self.cells.len()).filter(is_equal).filter(usable) {
-            let Some(done) = self.done[j].as_ref().and_then(|done| done.share(lacking)) else { continue };
-            let picture = self.cells[j].picture();
-            if done.diverged.is_empty() {
-                if !done.has_picture(&picture) {
-                    continue;
-                }
-                let bytes = std::fs::read(&picture).map_err(Failure::file(&picture))?;
-                files::write(&self.cells[i].picture(), &bytes)?;
-            }
-            return Ok(Some((j, done)));
-        }
-        Ok(None)
-    }
 }
 
 /// What makes going on possible, in the results folder: published results have none of it.
 const KEPT: &str = "cells";
+
+/// When the file of a cell was written.
+fn modified(cell: &Cell) -> Option<SystemTime> {
+    cell.path.metadata().and_then(|file| file.modified()).ok()
+}
 
 fn cells(loaded: &Loaded, normaliser: Option<Normaliser>, kept: &Path) -> Result<Vec<Cell>> {
     let experiment = &loaded.experiment;

@@ -19,7 +19,8 @@ use crate::{
     device::{self, Opened},
     experiment::CHANNELS,
     failure::{Failure, Result},
-    files,
+    files, interrupt,
+    lock::{self, Lock},
     progress::Progress,
     report::{
         chart::{Chart, Line},
@@ -221,6 +222,9 @@ pub fn run(arguments: &cli::Train) -> Result<()> {
     let training = Training::read(&arguments.experiment)?;
     let folder = arguments.run.folder(&training.name);
     std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    interrupt::listen()?;
+    let wait = |holder: &str| eprintln!("{}: {holder} trains there; waiting for its end", folder.display());
+    let _lock = Lock::wait(&lock::of(&folder), wait)?;
     let set = assets::images_of_size(&training.data, training.size, training.crop)?;
     if set.len() < training.spec.batch {
         let (path, images, batch) = (training.data.display(), set.len(), training.spec.batch);
@@ -274,6 +278,9 @@ impl Run {
             progress.advance(1);
             if step.is_multiple_of(self.training.output.every) || step == steps {
                 self.write(speed, &progress)?;
+            } else if let Err(asked) = interrupt::check() {
+                self.save()?;
+                return Err(asked);
             }
         }
         progress.end();
@@ -284,9 +291,6 @@ impl Run {
     fn write(&self, images_per_second: f64, progress: &Progress) -> Result<()> {
         let step = self.trainer.step_count();
         progress.line(&format!("step {step}: loss {:.4}, {images_per_second:.0} images/s", smooth(&self.rows, step)));
-        let mut csv = csv::Writer::from_writer(Vec::new());
-        self.rows.iter().try_for_each(|row| csv.serialize(row)).map_err(Failure::run)?;
-        files::write(&self.folder.join("loss.csv"), &csv.into_inner().map_err(Failure::run)?)?;
         self.chart().write(&self.folder.join("loss"))?;
         self.samples(&self.folder.join(format!("samples-{step:07}.png")))?;
         let provenance = Provenance {
@@ -306,6 +310,14 @@ impl Run {
         let text = toml::to_string(&provenance).map_err(Failure::run)?;
         files::write(&self.folder.join("provenance.toml"), text.as_bytes())?;
         files::write(&self.folder.join("model.safetensors"), &self.trainer.checkpoint(self.training.output.half)?)?;
+        self.save()
+    }
+
+    /// What the next process goes on from.
+    fn save(&self) -> Result<()> {
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        self.rows.iter().try_for_each(|row| csv.serialize(row)).map_err(Failure::run)?;
+        files::write(&self.folder.join("loss.csv"), &csv.into_inner().map_err(Failure::run)?)?;
         files::write(&self.folder.join("state.safetensors"), &self.trainer.state(&self.identity)?)
     }
 

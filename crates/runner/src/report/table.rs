@@ -75,6 +75,9 @@ pub fn summary(results: &Folder) -> String {
     if records.iter().any(|record| unspent(record)) {
         text.push_str(" In brackets: evaluations spent, where the method cannot spend all that it was asked to.");
     }
+    if !results.provenance.cautions.is_empty() {
+        text.push_str(&format!(" Mind: {}.", results.provenance.cautions.join("; ")));
+    }
     text
 }
 

@@ -22,3 +22,12 @@ pub use record::{Record, SOLUTION};
 pub use series::Value;
 pub use series::{Difference, Point, Series, image_error, labels, normalised_pairs, series};
 pub use sign_test::Wins;
+
+/// Names in a sentence.
+pub fn in_words(all: impl IntoIterator<Item = String>) -> String {
+    let mut all: Vec<String> = all.into_iter().collect();
+    match (all.pop(), all.is_empty()) {
+        (Some(last), false) => format!("{} and {last}", all.join(", ")),
+        (last, _) => last.unwrap_or_default(),
+    }
+}

@@ -35,6 +35,9 @@ pub struct Provenance {
     pub cells: usize,
     /// How many measurements of them are not there yet.
     pub lacking: usize,
+    /// What a reader should know that no figure shows: sentences without their points.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cautions: Vec<String>,
     /// How many of them were measured by which build.
     pub builds: BTreeMap<String, usize>,
     /// The one build of a training run, which has no cells.

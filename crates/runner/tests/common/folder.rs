@@ -93,6 +93,64 @@ pub fn assert_same(reused: &Path, fresh: &Path, what: &str) {
     }
 }
 
+/// Every file of two results folders, byte by byte, but for the seconds and what holds them.
+pub fn assert_same_bytes(left: &Path, right: &Path) {
+    assert_eq!(rows(left), rows(right));
+    let timed = ["cells.csv", "cells.parquet", "provenance.toml", "report.html"];
+    let files = |folder: &Path| -> BTreeMap<String, Vec<u8>> {
+        let here = tree(folder).into_iter().filter_map(|(path, bytes)| {
+            let name = path.strip_prefix(folder).unwrap().to_str()?.to_owned();
+            (!name.contains('/') && !timed.contains(&&*name)).then_some((name, bytes))
+        });
+        here.collect()
+    };
+    let (left, right) = (files(left), files(right));
+    assert_eq!(left.keys().collect::<Vec<_>>(), right.keys().collect::<Vec<_>>());
+    for (name, bytes) in &left {
+        assert!(bytes == &right[name], "{name} differs");
+    }
+    assert!(left.contains_key("table.md") && left.contains_key("samples.png") && left.contains_key("images.parquet"));
+}
+
+/// That nothing is there but whole files: what is written beside them, and locks, are left by what was killed alone.
+pub fn assert_nothing_left(folder: &Path) {
+    for path in tree(folder).keys() {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(
+            !name.starts_with('.') && !name.ends_with(".lock") && !name.ends_with(".part"),
+            "{} is left",
+            path.display()
+        );
+        assert!(!path.components().any(|part| part.as_os_str() == "parts"), "{} is left", path.display());
+    }
+}
+
+/// That every file of a folder is whole, whatever wrote it and was killed.
+pub fn assert_whole(folder: &Path) {
+    for (path, bytes) in tree(folder) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = || String::from_utf8(bytes.clone()).unwrap();
+        let whole = match path.extension().and_then(|ending| ending.to_str()) {
+            _ if name.starts_with('.') => true,
+            Some("toml") if name == "provenance.toml" => text().parse::<toml::Table>().is_ok(),
+            Some("toml") => text().split_once('\n').is_some_and(|(_, toml)| text() == sealed(toml)),
+            Some("csv") => {
+                let mut rows = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(&*bytes);
+                rows.records().all(|row| row.is_ok()) && text().ends_with('\n')
+            }
+            Some("png") => image::load_from_memory(&bytes).is_ok(),
+            Some("svg") => text().trim_end().ends_with("</svg>"),
+            Some("html") => text().trim_end().ends_with("</html>"),
+            Some("parquet") => bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"),
+            Some("md") => text().ends_with('\n'),
+            Some("f32") => !bytes.is_empty() && bytes.len() % 4 == 0,
+            Some("lock") => true,
+            other => panic!("{}: {other:?} is a file that no one expects", path.display()),
+        };
+        assert!(whole, "{} is not whole", path.display());
+    }
+}
+
 fn has_normaliser(folder: &Path) -> bool {
     let provenance: toml::Table = fs::read_to_string(folder.join("provenance.toml")).unwrap().parse().unwrap();
     provenance["assets"].as_table().unwrap().contains_key("normaliser")

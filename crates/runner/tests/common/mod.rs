@@ -14,6 +14,12 @@ pub fn fewstep(cwd: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// Ends a process by a signal, such as `-INT`.
+#[cfg(unix)]
+pub fn signal(child: &std::process::Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
 pub fn run(cwd: &Path, arguments: &[&str]) -> Output {
     fewstep(cwd, arguments).output().unwrap()
 }
@@ -69,6 +75,33 @@ order = 2
 [[method]]
 name = "deis-sn"
 order = 2
+"#;
+
+/// A training of two steps on `images.npz`, 16 by 16.
+pub const TRAIN: &str = r#"data = "images.npz"
+size = 16
+prediction = "v"
+
+[model]
+model_channels = 32
+channel_mult = [1, 1]
+num_res_blocks = 1
+attention_ds = []
+num_heads = 1
+scale_shift = true
+
+[training]
+steps = 2
+batch = 2
+learning_rate = 1e-3
+rate = "cosine"
+betas = [0.9, 0.99]
+clip_norm = 1.0
+ema = 0.9
+
+[output]
+samples = 1
+nfe = 1
 "#;
 
 /// [`GAUSSIAN`] with one change, as a file.

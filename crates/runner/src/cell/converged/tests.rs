@@ -46,17 +46,23 @@ fn needs() -> Needs {
     needs
 }
 
+fn kept(folder: &TempDir) -> Kept {
+    Kept::at(folder.path().to_owned(), false)
+}
+
 fn targets(loaded: &Loaded, folder: &TempDir) -> Targets {
     let spec = loaded.experiment.solution.unwrap();
     let progress = Progress::new(1, "evaluations");
-    Targets::find(loaded, &needs(), (&spec, 0), (folder.path(), false), &progress).unwrap()
+    Targets::find(loaded, &needs(), (&spec, 0), &kept(folder), &progress).unwrap()
 }
 
 fn measured(loaded: &Loaded, folder: &TempDir) -> Done {
     let (cell, targets) = (cell(loaded, 0, folder), targets(loaded, folder));
     let wanted = cell.wanted(loaded, None).unwrap();
     let samples = Samples::Of(cell.plan.as_ref().unwrap(), SAMPLES);
-    measure(loaded, &cell, samples, &wanted, &targets, &Progress::new(1, "evaluations")).unwrap().0
+    measure(loaded, &cell, samples, (&wanted, &wanted), &targets, &kept(folder), &Progress::new(1, "evaluations"))
+        .unwrap()
+        .0
 }
 
 #[test]

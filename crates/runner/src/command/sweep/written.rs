@@ -1,11 +1,16 @@
 //! What a sweep leaves in its folder, and says of it at its end.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use super::{super::folders::published_folder, Sweep};
 use crate::{
-    cell::{Cell, Loaded},
+    cell::{Cell, Loaded, Parts},
     failure::{Failure, Result},
+    files,
+    lock::Lock,
     report,
     results::{BURN, Folder, PerImage, Provenance, Record, compare, count},
 };
@@ -28,12 +33,40 @@ impl Sweep {
         }
         let all = wanted.iter().filter(|wanted| !wanted.is_empty()).count();
         let lacking = (0..cells.len()).map(|i| self.lacking(i, false).len()).sum();
-        let provenance = Provenance { cells: all, lacking, ..provenance(loaded, &records) };
+        let provenance = Provenance { cells: all, lacking, cautions: self.cautions(), ..provenance(loaded, &records) };
         Folder { records, per_image, provenance, published: published.clone() }
     }
 
-    pub(super) fn write(&self) -> Result<()> {
-        self.results().write(&self.folder)
+    pub(super) fn write(&mut self) -> Result<()> {
+        let start = Instant::now();
+        self.results().write(&self.folder)?;
+        self.written = Some((Instant::now(), start.elapsed()));
+        Ok(())
+    }
+
+    /// After a cell: not so often that writing tables of many cells takes more than a twentieth of the time.
+    pub(super) fn write_now_and_then(&mut self) -> Result<()> {
+        match self.written {
+            Some((last, took)) if last.elapsed() < 20 * took => Ok(()),
+            _ => {
+                self.look();
+                self.write()
+            }
+        }
+    }
+
+    /// Removes what a kill, or an experiment that this was before, left of cells.
+    fn tidy(&self) -> Result<()> {
+        let kept = &self.kept.folder;
+        files::remove_folder(&Parts::folder(kept))?;
+        for entry in kept.read_dir().map_err(Failure::file(kept))? {
+            let path = entry.map_err(Failure::file(kept))?.path();
+            if path.extension().is_some_and(|ending| ending == "lock") {
+                // What nobody holds is removed with it.
+                drop(Lock::take(&path)?);
+            }
+        }
+        Ok(())
     }
 
     /// Tables, charts and samples of all finished cells; how they compare with what was published.
@@ -53,6 +86,9 @@ impl Sweep {
         };
         report::samples(&self.folder, &results, picture)?;
         report::write(&self.folder, &results)?;
+        if results.provenance.lacking == 0 {
+            self.tidy()?;
+        }
         println!("{}", self.folder.display());
         if let Some((path, reference)) = &self.reference {
             println!("against {}: {}", path.display(), compare(&results, reference));

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::tables::Group;
 use crate::{
     report::table::{self, Floor},
-    results::{Folder, Metric, Point, Series, normalised_pairs},
+    results::{Folder, Metric, Point, Series, in_words, normalised_pairs},
 };
 
 /// Words, or a figure with the cells that it is of.
@@ -188,14 +188,10 @@ impl Asked<'_> {
 }
 
 fn listed(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        names if names.len() > NAMED => {
-            format!("{} and {} more", names[..NAMED - 1].join(", "), names.len() - NAMED + 1)
-        }
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    if names.len() > NAMED {
+        return format!("{} and {} more", names[..NAMED - 1].join(", "), names.len() - NAMED + 1);
     }
+    in_words(names.iter().map(|name| (*name).to_owned()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,123 @@
+//! What a reader of a sweep's figures is told that no figure shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fewstep_sampler::Threshold;
+
+use super::Sweep;
+use crate::{
+    cell::Cell,
+    experiment::MethodEntry,
+    results::{Metric, in_words},
+};
+
+/// The asset that says which of a checkpoint's weights were taken, and what it says where they are averaged.
+const WEIGHTS: &str = "model-weights";
+const AVERAGED: &str = "ema";
+
+/// Numbers of evaluations of each name.
+type At = BTreeMap<String, BTreeSet<usize>>;
+
+impl Sweep {
+    /// Sentences without their points.
+    pub(super) fn cautions(&self) -> Vec<String> {
+        let mut all = self.equal_plans();
+        all.extend(self.few_images());
+        all.extend(self.weights());
+        all.extend(self.clipped());
+        all.extend(self.thresholds());
+        all.extend(self.short_steps());
+        all.extend(self.unknown_statistics());
+        all
+    }
+
+    fn methods(&self) -> impl Iterator<Item = (&Cell, &MethodEntry)> {
+        self.cells.iter().filter_map(|cell| Some((cell, cell.entry.as_ref()?)))
+    }
+
+    /// Methods of one plan have the same samples under several names.
+    fn equal_plans(&self) -> Vec<String> {
+        let mut groups: BTreeMap<&str, (usize, BTreeSet<String>)> = BTreeMap::new();
+        for (cell, entry) in self.methods() {
+            let group = groups.entry(cell.key.as_str()).or_insert_with(|| (cell.nfe, BTreeSet::new()));
+            group.1.insert(self.name(entry));
+        }
+        let mut at = At::new();
+        for (nfe, labels) in groups.into_values().filter(|(_, labels)| labels.len() > 1) {
+            at.entry(in_words(labels)).or_default().insert(nfe);
+        }
+        sentences("one plan, and so the same samples: ", at)
+    }
+
+    fn few_images(&self) -> Vec<String> {
+        let samples = self.loaded.experiment.samples;
+        let few = |(name, dimensions): (String, usize)| {
+            let why = format!(
+                "{name}: {samples} images for {dimensions} dimensions, fewer than ten each, so that most of it is bias"
+            );
+            (samples < 10 * dimensions).then_some(why)
+        };
+        self.loaded.dimensions().into_iter().filter_map(few).collect()
+    }
+
+    fn weights(&self) -> Option<String> {
+        let selected = self.loaded.assets.get(WEIGHTS)?;
+        let said =
+            || format!("the network's weights are {selected}: the file does not say that they are averaged (EMA)");
+        (selected != AVERAGED).then(said)
+    }
+
+    fn clipped(&self) -> Option<String> {
+        let clip = self.loaded.experiment.normaliser.as_ref().map_or(0, |spec| spec.clip);
+        let normalised = self.methods().any(|(_, entry)| entry.normalises());
+        let said =
+            || format!("the normaliser is held at its value at the {clip}th of its points below that (clip = {clip})");
+        (clip > 0 && normalised).then(said)
+    }
+
+    fn thresholds(&self) -> Option<String> {
+        let thresholded =
+            |(_, entry): (&Cell, &MethodEntry)| (entry.threshold != Threshold::None).then(|| self.name(entry));
+        let labels: BTreeSet<String> = self.methods().filter_map(thresholded).collect();
+        (!labels.is_empty()).then(|| format!("predicted images are thresholded by {}", in_words(labels)))
+    }
+
+    /// A network was trained on T times: on shorter steps it says twice the same, or what it never learned.
+    fn short_steps(&self) -> Vec<String> {
+        let shortest = 1.0 / self.loaded.sampler.schedule.levels() as f64;
+        let mut at = At::new();
+        for (cell, entry) in self.methods() {
+            // To rounding: a grid of T steps has steps of 1/T.
+            let short = |pair: &[f64]| pair[1] > 0.0 && pair[0] - pair[1] < 0.999 * shortest;
+            if cell.plan.as_ref().is_some_and(|plan| plan.tau.windows(2).any(short)) {
+                at.entry(entry.grid()).or_default().insert(cell.nfe);
+            }
+        }
+        sentences("steps shorter than one of the network's timesteps on ", at)
+    }
+
+    fn unknown_statistics(&self) -> Vec<String> {
+        let metrics = &self.loaded.experiment.metrics;
+        let unknown = |metric: &&Metric| {
+            let space = metric.features().and_then(|features| self.loaded.space(features));
+            let data = space.and_then(|space| space.data.as_ref()).filter(|_| metric.noise().is_none());
+            data.is_some_and(|data| data.statistics.key.is_empty())
+        };
+        let said = |metric: &Metric| format!("{}: its reference statistics do not say what made them", metric.name());
+        metrics.iter().filter(unknown).map(said).collect()
+    }
+
+    /// A label, with its grid where the experiment has several.
+    fn name(&self, entry: &MethodEntry) -> String {
+        let grids: BTreeSet<String> = self.loaded.experiment.methods.iter().map(MethodEntry::grid).collect();
+        if grids.len() > 1 { format!("{} on {}", entry.label(), entry.grid()) } else { entry.label() }
+    }
+}
+
+fn sentences(what: &str, at: At) -> Vec<String> {
+    let sentence = |(names, nfes): (String, BTreeSet<usize>)| {
+        let nfes: Vec<String> = nfes.iter().map(usize::to_string).collect();
+        format!("{what}{names} at {} NFE", nfes.join(", "))
+    };
+    at.into_iter().map(sentence).collect()
+}

@@ -1,0 +1,46 @@
+//! Ctrl-C and SIGTERM: the batch in hand is finished, what is known is saved, and the exit status says which signal it was. A second one
+//! ends the process at once; nothing is half written then either.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::failure::{Failure, Result};
+
+static ASKED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
+
+/// From here on signals wait for the work in hand; for commands that [`check`] as they go.
+///
+/// # Errors
+/// Where the system lets nobody listen.
+pub fn listen() -> Result<()> {
+    let asked = ASKED.get_or_init(Arc::default);
+    let again = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        let failed = |error| Failure::Run(format!("signal {signal}: {error}"));
+        // In this order: the first signal finds `again` unset.
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, again.clone()).map_err(failed)?;
+        signal_hook::flag::register(signal, again.clone()).map_err(failed)?;
+        signal_hook::flag::register_usize(signal, asked.clone(), signal as usize).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Whether to end.
+pub fn is_asked() -> bool {
+    signal().is_some()
+}
+
+/// # Errors
+/// Where the process is asked to end.
+pub fn check() -> Result<()> {
+    signal().map_or(Ok(()), |signal| Err(Failure::Interrupted(signal)))
+}
+
+fn signal() -> Option<u8> {
+    let signal = ASKED.get()?.load(Ordering::Relaxed);
+    u8::try_from(signal).ok().filter(|&signal| signal > 0)
+}

@@ -1,0 +1,166 @@
+//! Sweeps that are killed at any moment, again and again, and end as if nothing had been.
+
+mod common;
+#[cfg(target_os = "linux")]
+#[path = "common/disk.rs"]
+mod disk;
+#[path = "common/folder.rs"]
+mod folder;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    thread::sleep,
+    time::Duration,
+};
+
+use common::{GAUSSIAN, fewstep, gaussian_folder, succeed};
+use folder::{assert_nothing_left, assert_same_bytes, assert_whole, tree};
+
+/// Where a process is killed: xorshift, so that each run of the test has the same delays.
+struct Delays(u64);
+
+impl Delays {
+    fn below(&mut self, milliseconds: u64) -> Duration {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        Duration::from_micros(self.0 % (1000 * milliseconds))
+    }
+}
+
+/// Finished cells, by file: their TOML, which has the seconds that they took, so that one that is measured again shows.
+fn finished(results: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let is_cell = |path: &Path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        path.parent().unwrap().ends_with("cells") && name.ends_with(".toml") && name.contains("-seed-")
+    };
+    tree(results).into_iter().filter(|(path, _)| is_cell(path)).collect()
+}
+
+/// With parts kept after every batch: a start is a tenth of a second, a cell a little more, so that a process that is killed early
+/// leaves something all the same.
+fn kills(count: usize, samples: usize, longest: u64) {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    let text = GAUSSIAN
+        .replace("samples = 40", &format!("samples = {samples}"))
+        .replace("[\"fd_pixel\", \"ode_rmse\"]", "[\"fd_pixel\", \"ode_rmse\", \"fd_pixel_solution\"]")
+        .replace("samples = 24", "samples = 24\nfloor = 30");
+    fs::write(cwd.join("gaussian.toml"), text).unwrap();
+    let sweep = |out: &str| {
+        let mut command = fewstep(cwd, &["sweep", "gaussian.toml", "--out", out]);
+        command.env("FEWSTEP_CHECKPOINT", "0.01").stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let results = cwd.join("killed");
+    let mut delays = Delays(0x2545_F491_4F6C_DD1D);
+    let (mut known, mut killed, mut cells_when_killed) = (BTreeMap::<PathBuf, Vec<u8>>::new(), 0, Vec::new());
+    for _ in 0..count {
+        let mut child = sweep("killed").spawn().unwrap();
+        sleep(delays.below(longest));
+        if child.try_wait().unwrap().is_none() {
+            child.kill().unwrap(); // SIGKILL
+            killed += 1;
+        }
+        child.wait().unwrap();
+        if !results.is_dir() {
+            continue;
+        }
+        assert_whole(&results);
+        let now = finished(&results);
+        for (path, bytes) in &known {
+            assert!(now.get(path) == Some(bytes), "{} was measured again", path.display());
+        }
+        cells_when_killed.push(now.len());
+        known = now;
+    }
+    assert!(sweep("killed").status().unwrap().success());
+    let last = finished(&results);
+    assert_eq!(last.len(), 9);
+    assert!(known.iter().all(|(path, bytes)| &last[path] == bytes), "a finished cell was measured again");
+    assert!(sweep("whole").status().unwrap().success());
+    assert_same_bytes(&results, &cwd.join("whole"));
+    assert_nothing_left(&results);
+    // Kills that fell on nothing would show nothing.
+    let in_between = cells_when_killed.iter().filter(|&&cells| cells < 9).count();
+    eprintln!("{killed} of {count} processes were killed, {in_between} of them before the last cell was there");
+    assert!(killed * 10 >= count * 9 && in_between * 4 >= count, "{killed} {in_between} of {count}");
+}
+
+#[test]
+fn a_sweep_that_is_killed_again_and_again_ends_with_the_same_bytes() {
+    kills(25, 1500, 400);
+}
+
+#[test]
+#[ignore = "two minutes: 200 kills"]
+fn two_hundred_kills_leave_no_trace() {
+    kills(200, 6000, 700);
+}
+
+/// Statistics and plans, which have one process each and are taken up where they were.
+#[test]
+fn statistics_that_are_killed_end_with_the_same_bytes() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    let images = common::npz("arr_0", "|u1", &[60_000, 16, 16, 3], &common::pixels(60_000 * 768));
+    fs::write(cwd.join("many.npz"), images).unwrap();
+    let stats = |out: &str| {
+        let mut command = fewstep(cwd, &["stats", "many.npz", "--features", "pixel-8x8", "--out", out]);
+        command.env("FEWSTEP_CHECKPOINT", "0.01").stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let (mut delays, mut parts) = (Delays(88_172_645_463_325_252), 0);
+    for _ in 0..12 {
+        let mut child = stats("killed.safetensors").spawn().unwrap();
+        sleep(delays.below(3000));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let kept = cwd.join("killed.parts");
+        parts = parts.max(if kept.is_dir() { tree(&kept).len() } else { 0 });
+    }
+    assert!(parts > 0, "no part was kept");
+    assert!(stats("killed.safetensors").status().unwrap().success());
+    succeed(cwd, &["stats", "many.npz", "--features", "pixel-8x8", "--out", "whole.safetensors"]);
+    assert!(fs::read(cwd.join("killed.safetensors")).unwrap() == fs::read(cwd.join("whole.safetensors")).unwrap());
+    assert!(!cwd.join("killed.parts").exists() && !cwd.join(".killed.safetensors.part").exists());
+}
+
+/// Needs the right to mount a small file system.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_and_one_that_nobody_may_write_to_end_a_sweep_and_harm_nothing() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    let Some(disk) = disk::Disk::mount(cwd.join("disk"), 8) else { return };
+    let results = disk.path.join("r");
+    let sweep = |more: &[&str]| common::run(cwd, &[&["sweep", "gaussian.toml", "--out", "disk/r"], more].concat());
+    assert!(sweep(&["--only", "method=euler"]).status.success());
+    let known = finished(&results);
+    assert_eq!(known.len(), 3);
+    // From no room at all to room for all but the last files.
+    for left in [0, 4, 16, 64] {
+        disk.fill(left);
+        let output = sweep(&[]);
+        disk.empty();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{left} KB: {said}");
+        assert!(said.contains("disk/r") && said.contains("No space left"), "{left} KB: {said}");
+        assert_whole(&results);
+        assert!(known.iter().all(|(path, bytes)| finished(&results).get(path) == Some(bytes)), "{left} KB");
+    }
+    disk.read_only(true);
+    let output = sweep(&[]);
+    disk.read_only(false);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("disk/r") && said.contains("Read-only file system"), "{said}");
+    assert!(sweep(&[]).status.success());
+    assert!(known.iter().all(|(path, bytes)| finished(&results).get(path) == Some(bytes)));
+    succeed(cwd, &["sweep", "gaussian.toml", "--out", "whole"]);
+    assert_same_bytes(&results, &cwd.join("whole"));
+    assert_nothing_left(&results);
+}

@@ -1,0 +1,138 @@
+//! Two runs on one folder, and runs that are asked to end.
+#![cfg(unix)]
+
+mod common;
+#[path = "common/folder.rs"]
+mod folder;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    process::{Child, Output, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use common::{GAUSSIAN, TRAIN, fewstep, gaussian_folder, signal, succeed};
+use folder::{assert_nothing_left, assert_same_bytes, rows, tree};
+
+fn start(cwd: &Path, arguments: &[&str]) -> Child {
+    fewstep(cwd, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until `there` is, or the process is not.
+fn until(child: &mut Child, there: impl Fn() -> bool) {
+    while !there() && child.try_wait().unwrap().is_none() {
+        sleep(Duration::from_millis(2));
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The cells that a run says it measured.
+fn measured(text: &str) -> Vec<String> {
+    let name = |line: &str| Some(line.strip_prefix("cell ")?.split_once(": ")?.1.split_once(": ")?.0.to_owned());
+    text.lines().filter_map(name).collect()
+}
+
+#[test]
+fn the_second_of_two_runs_waits_and_both_are_in_the_tables() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    fs::write(cwd.join("gaussian.toml"), GAUSSIAN.replace("samples = 40", "samples = 4000")).unwrap();
+    let mut first = start(cwd, &["sweep", "gaussian.toml", "--only", "nfe=5"]);
+    until(&mut first, || cwd.join("out/gaussian/.lock").exists());
+    let second = start(cwd, &["sweep", "gaussian.toml", "--only", "nfe=10"]).wait_with_output().unwrap();
+    let first = first.wait_with_output().unwrap();
+    assert!(first.status.success() && second.status.success(), "{} {}", said(&first), said(&second));
+    assert!(
+        said(&second).contains("out/gaussian: process ") && said(&second).contains("waiting for its end"),
+        "{}",
+        said(&second)
+    );
+    // Four cells each, and the solution's.
+    assert_eq!(rows(&cwd.join("out/gaussian")).len(), 9);
+    succeed(cwd, &["sweep", "gaussian.toml", "--out", "whole"]);
+    assert_same_bytes(&cwd.join("out/gaussian"), &cwd.join("whole"));
+    assert_nothing_left(&cwd.join("out/gaussian"));
+}
+
+#[test]
+fn a_run_that_joins_another_takes_what_nobody_has() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    let many = GAUSSIAN.replace("samples = 40", "samples = 6000").replace("nfe = [5, 10]", "nfe = [5, 6, 7, 8, 9, 10]");
+    fs::write(cwd.join("gaussian.toml"), many).unwrap();
+    let mut first = start(cwd, &["sweep", "gaussian.toml"]);
+    until(&mut first, || cwd.join("out/gaussian/.lock").exists());
+    let second = start(cwd, &["sweep", "gaussian.toml", "--join"]).wait_with_output().unwrap();
+    let first = first.wait_with_output().unwrap();
+    assert!(first.status.success() && second.status.success(), "{} {}", said(&first), said(&second));
+    assert!(said(&second).contains("with the run that writes there"), "{}", said(&second));
+    let both = [measured(&said(&first)), measured(&said(&second))];
+    assert!(both.iter().all(|cells| !cells.is_empty()), "{both:?}");
+    let all: Vec<String> = both.concat();
+    let once: BTreeSet<&String> = all.iter().collect();
+    assert_eq!((all.len(), once.len()), (25, 25), "{all:?}");
+    succeed(cwd, &["sweep", "gaussian.toml", "--out", "whole"]);
+    assert_same_bytes(&cwd.join("out/gaussian"), &cwd.join("whole"));
+    assert_nothing_left(&cwd.join("out/gaussian"));
+}
+
+#[test]
+fn a_sweep_that_is_asked_to_end_saves_and_says_so() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    let long = GAUSSIAN.replace("samples = 40", "samples = 60000").replace("nfe = [5, 10]", "nfe = [5]");
+    fs::write(cwd.join("gaussian.toml"), long).unwrap();
+    for (name, status) in [("-INT", 130), ("-TERM", 143)] {
+        let mut child = start(cwd, &["sweep", "gaussian.toml"]);
+        // Within a cell: its lock is there.
+        let cells = cwd.join("out/gaussian/cells");
+        let locked =
+            || cells.is_dir() && tree(&cells).keys().any(|path| path.to_string_lossy().ends_with("seed-3.lock"));
+        until(&mut child, locked);
+        sleep(Duration::from_millis(100));
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{}", said(&output));
+        assert!(said(&output).contains("the same command goes on from there"), "{}", said(&output));
+        assert!(cells.join("parts").is_dir(), "no part was kept");
+    }
+    let output = start(cwd, &["sweep", "gaussian.toml"]).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    succeed(cwd, &["sweep", "gaussian.toml", "--out", "whole"]);
+    assert_same_bytes(&cwd.join("out/gaussian"), &cwd.join("whole"));
+    assert_nothing_left(&cwd.join("out/gaussian"));
+}
+
+#[test]
+fn a_training_that_is_asked_to_end_goes_on_where_it_was() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    fs::write(
+        cwd.join("t.toml"),
+        TRAIN.replace("steps = 2", "steps = 12").replace("samples = 1", "every = 100\nsamples = 1"),
+    )
+    .unwrap();
+    let mut child = start(cwd, &["train", "t.toml", "--out", "asked"]);
+    until(&mut child, || cwd.join("asked/.lock").exists());
+    sleep(Duration::from_millis(300));
+    signal(&child, "-TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143), "{}", said(&output));
+    assert!(cwd.join("asked/state.safetensors").exists(), "{}", said(&output));
+    for out in ["asked", "whole"] {
+        succeed(cwd, &["train", "t.toml", "--out", out]);
+    }
+    for file in ["state.safetensors", "model.safetensors", "loss.csv", "loss.svg"] {
+        assert!(
+            fs::read(cwd.join("asked").join(file)).unwrap() == fs::read(cwd.join("whole").join(file)).unwrap(),
+            "{file}"
+        );
+    }
+    assert_nothing_left(&cwd.join("asked"));
+}
