@@ -28,14 +28,16 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
     let precision = if arguments.compact { Precision::F32 } else { Precision::F64 };
     let key = cell::statistics_key(extractor.as_ref(), &images.hash()?, precision)?;
     let there = Statistics::read(out, &extractor.identity()).ok().filter(|there| there.key == key.as_str());
+    // Beside the file, until it is there.
+    let parts = out.with_extension("parts");
     if let Some(there) = there {
+        // A kill may have come between the two.
+        files::remove_folder(&parts)?;
         println!("{} (there already: {} images, data set {})", out.display(), there.count, there.dataset);
         return Ok(());
     }
     interrupt::listen()?;
     let name = arguments.images.display().to_string();
-    // Beside the file, until it is there.
-    let parts = out.with_extension("parts");
     let mut statistics = collect(extractor.as_ref(), &images, &name, BATCH, Some((&parts, &key)), |_| {})?;
     statistics.key = key.as_str().to_owned();
     files::write(out, &statistics.to_safetensors(precision)?)?;
