@@ -1,10 +1,15 @@
 //! The command line.
 
+mod fit;
+mod plan;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::{command::Shard, device::DeviceName};
+pub use fit::Fit;
+pub use plan::Plan;
 
 /// A reproducible benchmark of few-step diffusion samplers.
 #[derive(Parser)]
@@ -234,111 +239,6 @@ pub struct Curves {
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceName,
-}
-
-/// `fewstep plan`.
-#[derive(Args)]
-pub struct Plan {
-    /// A plan file (docs/plan-format.md), in the place of a method.
-    #[arg(conflicts_with_all = ["method", "nfe", "order", "normaliser", "clip", "afs", "grid", "coefficients", "threshold"])]
-    pub file: Option<PathBuf>,
-    /// Such as ddim, deis, unipc-bh2; with -sn behind it for score normalisation. (An analytic first step is --afs here.)
-    #[arg(long, required_unless_present_any = ["file", "diff"], requires = "nfe")]
-    pub method: Option<String>,
-    /// Number of network evaluations.
-    #[arg(long)]
-    pub nfe: Option<usize>,
-    /// Analytic first step: the first prediction is x_T itself and costs no evaluation; one step more.
-    #[arg(long)]
-    pub afs: bool,
-    /// Variable of what is printed: x, the state, or y = x/√ᾱ (default: x, or the file's own).
-    #[arg(long, value_parser = ["x", "y"])]
-    pub variable: Option<String>,
-    /// Say what a plan does: whether a constant ε is carried exactly, orders, evaluations that nothing uses, growth of errors.
-    #[arg(long)]
-    pub lint: bool,
-    /// Show two plan files side by side; in x where both are in x on one schedule, else and with --variable y in y.
-    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = [
-        "file", "method", "lint", "json", "nfe", "order", "normaliser", "clip", "afs", "grid", "coefficients", "threshold",
-        "schedule", "size",
-    ])]
-    pub diff: Option<Vec<PathBuf>>,
-    /// Order, where the method comes in several (default: the one its paper recommends; see below).
-    #[arg(long)]
-    pub order: Option<usize>,
-    /// Such as trailing, quadratic, edm, log-snr-to-0.001, or a list of times with commas between.
-    #[arg(long, default_value = "quadratic")]
-    pub grid: String,
-    /// Normaliser: CSV, or the authors' `.pt`.
-    #[arg(long)]
-    pub normaliser: Option<PathBuf>,
-    /// Hold the normaliser constant below this entry (0-based).
-    #[arg(long)]
-    pub clip: Option<usize>,
-    /// exact or reference.
-    #[arg(long, default_value = "exact")]
-    pub coefficients: String,
-    /// linear, scaled-linear, cosine, simple-diffusion, continuous or edm (default: linear); a file in x has its own.
-    #[arg(long)]
-    pub schedule: Option<String>,
-    /// Side of the images, on which simple-diffusion depends (default: 32).
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub size: Option<u16>,
-    /// none, clip, dynamic or dynamic-P.
-    #[arg(long, default_value = "none")]
-    pub threshold: String,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `fewstep fit`.
-#[derive(Args)]
-pub struct Fit {
-    /// Experiment file; its `fit` table says how, where arguments do not.
-    pub experiment: PathBuf,
-    /// Numbers of evaluations, a plan for each.
-    #[arg(long, value_delimiter = ',', default_value = "3,4,5,6,8,10")]
-    pub nfe: Vec<usize>,
-    /// Folder for plans and tables (default: out/EXPERIMENT-fit).
-    #[arg(long)]
-    pub out: Option<PathBuf>,
-    /// Images that plans are fitted to.
-    #[arg(long)]
-    pub images: Option<usize>,
-    /// Images by which stages are chosen.
-    #[arg(long)]
-    pub validation: Option<usize>,
-    /// Predictions that a step may use.
-    #[arg(long)]
-    pub history: Option<usize>,
-    /// Earlier states that a step may use.
-    #[arg(long)]
-    pub states: Option<usize>,
-    /// consistent (a constant ε is exact), unit (factors of states of y = x/√ᾱ add up to 1) or free.
-    #[arg(long)]
-    pub constraint: Option<String>,
-    /// What levels and the joint stage minimise: bands (relative to the solution's power by octave of frequency), white (the same by coefficient), spectrum (bands, and amplitudes) or rms.
-    #[arg(long)]
-    pub objective: Option<String>,
-    /// Some of coefficients,path,grid,levels,joint.
-    #[arg(long, value_delimiter = ',')]
-    pub stages: Option<Vec<String>>,
-    /// The grid to begin with.
-    #[arg(long)]
-    pub grid: Option<String>,
-    /// Most steps of the joint stage.
-    #[arg(long)]
-    pub rounds: Option<usize>,
-    /// Also find the normaliser r(τ) under which DEIS-2 is nearest to the solutions.
-    #[arg(long)]
-    pub curve: bool,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value = "cpu")]
-    pub device: DeviceName,
-    /// Begin again, whatever is already done.
-    #[arg(long)]
-    pub fresh: bool,
 }
 
 /// `fewstep fid`.

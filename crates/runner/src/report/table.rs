@@ -1,6 +1,10 @@
 //! Tables: rows methods, columns NFE, with standard errors; what is not decided is not in bold.
 
+mod notes;
+
 use std::fmt::Write;
+
+pub use notes::notes;
 
 use crate::results::{Difference, Folder, Grids, Metric, Point, Record, Series, normalised_pairs, series};
 
@@ -189,77 +193,6 @@ pub fn all_nfes(all: &[Series]) -> Vec<u32> {
 /// What differences must exceed besides their errors: of a distance to the solution, what that is uncertain by.
 fn decisive(floor: Option<&Floor>, metric: Metric) -> f64 {
     floor.filter(|_| !metric.is_frechet()).map_or(0.0, |floor| floor.value)
-}
-
-/// What must be known to read a metric's table.
-pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Floor>) -> Vec<String> {
-    let samples = results.records[0].samples;
-    let mut notes = Vec::new();
-    let dimensions = results.provenance.dimensions.get(metric.name()).copied().unwrap_or(0) as u64;
-    if metric.is_frechet() && samples < 10 * dimensions {
-        notes.push(format!(
-            "{samples} images for {dimensions} dimensions, fewer than ten each: most of these numbers is bias, which depends on the number \
-             of images. Compare within this table only{}.",
-            if floor.is_some() { ", and with its first row" } else { "" }
-        ));
-    }
-    if metric == Metric::FidInfinity {
-        notes.push(format!(
-            "Intercept of a line in 1/N through the FIDs of all, halves, thirds and quarters of the images in their order (Chong & Forsyth 2020). \
-             {}± is of the images; how far the points lie from their line is in `fid_infinity_fit`{}.",
-            if samples < 10 * dimensions {
-                "With fewer than ten images a dimension the bias is no line, and these are still too high. "
-            } else {
-                ""
-            },
-            bias(results).map_or(String::new(), |bias| format!("; {bias}")),
-        ));
-    }
-    if metric == Metric::Fid && samples < 50_000 {
-        notes.push("FID is biased upwards below 50 000 images: compare within this table only.".into());
-    }
-    notes.extend(explanation(metric).map(str::to_owned));
-    let known = all.iter().any(|series| series.points.values().any(|point| point.error().is_some()));
-    notes.push(match (known, metric.is_frechet()) {
-        (false, true) => "One seed: the error of a Fréchet distance is not known, so that nothing is in bold.".into(),
-        (false, false) => "No errors are known, so that nothing is in bold.".into(),
-        (true, true) if all.iter().flat_map(|series| series.points.values()).any(Point::has_images) => "± standard error over the images, to first order, and so without the bias. Bold: the lowest, and all whose paired difference from it is not beyond twice its error; nothing that does not lie above the first row.".into(),
-        (true, true) => "± standard error over the seeds. Bold: the lowest, and all whose paired difference from it is not beyond its error; nothing that does not lie above the first row.".into(),
-        (true, false) => "± standard error over the images. Bold: the lowest, and all whose paired difference from it is not beyond twice its error; nothing that does not lie above the first row, what the solution itself is uncertain by.".into(),
-    });
-    let diverged = all.iter().any(|series| series.points.values().any(|point| !point.diverged.is_empty()));
-    if diverged {
-        notes.push("Diverged: samples that are not finite, from the named image and step on.".into());
-    }
-    notes
-}
-
-/// By how much FID at this number of images is above its limit.
-fn bias(results: &Folder) -> Option<String> {
-    let methods = results.records.iter().filter(|record| !record.is_solution());
-    let bias: Vec<f64> = methods.filter_map(|record| Some(record.fid? - record.fid_infinity?)).collect();
-    let least = bias.iter().copied().reduce(f64::min)?;
-    let most = bias.iter().copied().fold(least, f64::max);
-    Some(format!("at {} images FID is {} to {} above", results.records[0].samples, number(least), number(most)))
-}
-
-/// What a figure is, where its name does not say it.
-fn explanation(metric: Metric) -> Option<&'static str> {
-    match metric {
-        Metric::FidSolution | Metric::FdPixelSolution => Some(
-            "Against converged samples of the same network, as many, from other noise: what the sampler alone is off by, 0 in the limit of many \
-             images whatever the network is worth. The first row is what two such sets of converged samples are apart.",
-        ),
-        Metric::FidPaired => Some(
-            "Against converged samples of the same noise: 0 for a solver without error at any number of images. Noise that both have in common \
-             cancels, so that these are below `fid_solution`, and no first row is to be taken off.",
-        ),
-        Metric::FeatureRmse => Some(
-            "L2 distance of 2048 features, root mean square over images. Its square is the cost of moving each image's features to its converged \
-             sample's, and so above `fid_paired`, the least that such moves can cost.",
-        ),
-        Metric::Fid | Metric::FidInfinity | Metric::FdPixel | Metric::FdData | Metric::OdeRmse => None,
-    }
 }
 
 /// Rows methods, columns NFE.
