@@ -25,13 +25,14 @@ mod limit;
 mod lmdb;
 mod manifold;
 mod moments;
+pub mod npy;
 mod nuclear_norm;
 mod statistics;
 
 pub use error::{Error, Result};
 pub use extractor::{Extractor, Identity, Pixel8};
 pub use frechet::{Gaussian, frechet_distance};
-pub use images::{ImageSet, Images, Split};
+pub use images::{ImageSet, Images, Split, decode_image};
 pub use inception::Inception;
 pub use influence::frechet_influence;
 pub use kid::{Kid, Subsets, kernel_distance};

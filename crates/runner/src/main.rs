@@ -15,6 +15,8 @@ mod failure;
 mod files;
 mod interrupt;
 mod lock;
+#[cfg(test)]
+mod fuzz;
 mod npz;
 mod progress;
 mod report;
