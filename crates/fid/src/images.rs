@@ -13,6 +13,7 @@ use crate::{
     Error, Result, crop,
     lmdb::Lmdb,
     npy::{self, Npy},
+    tiff,
 };
 
 /// The file endings that pytorch-fid takes for images.
@@ -300,9 +301,14 @@ fn decode(file: &Path) -> Result<image::RgbImage> {
 
 /// Width and height as the header has them, whatever the file's name says of its format.
 fn dimensions(file: &Path) -> Result<(u32, u32)> {
-    let reader = image::ImageReader::open(file).and_then(image::ImageReader::with_guessed_format);
-    let sides = reader.map_err(Error::io(file))?.into_dimensions();
-    sides.map_err(|error| Error::invalid(file, format!("not a readable image: {error}")))
+    let opened = File::open(file).map_err(Error::io(file))?;
+    let length = opened.metadata().map_err(Error::io(file))?.len();
+    let sides = || {
+        let mut from = BufReader::new(opened);
+        tiff::check(&mut from, length)?;
+        image::ImageReader::new(from).with_guessed_format()?.into_dimensions()
+    };
+    sides().map_err(|error| Error::invalid(file, format!("not a readable image: {error}")))
 }
 
 fn raw(path: &Path, image: image::RgbImage) -> (&Path, usize, usize, Vec<u8>) {
@@ -318,7 +324,8 @@ pub fn decode_image(bytes: &[u8]) -> std::result::Result<image::RgbImage, image:
 }
 
 /// An image of a file of `length` bytes, in memory that these bound: a header alone may claim any size.
-fn decode_from(from: impl BufRead + Seek, length: u64) -> std::result::Result<image::RgbImage, image::ImageError> {
+fn decode_from(mut from: impl BufRead + Seek, length: u64) -> std::result::Result<image::RgbImage, image::ImageError> {
+    tiff::check(&mut from, length)?;
     let mut reader = image::ImageReader::new(from).with_guessed_format()?;
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(FREE.max(RATIO.saturating_mul(length)).min(MAX_BYTES));

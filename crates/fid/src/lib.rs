@@ -28,6 +28,7 @@ mod moments;
 pub mod npy;
 mod nuclear_norm;
 mod statistics;
+mod tiff;
 
 pub use error::{Error, Result};
 pub use extractor::{Extractor, Identity, Pixel8};

@@ -1,4 +1,4 @@
-//! Small files that a reader was made to take gigabytes of, or to overflow its stack, by: found by reading the readers, and mended.
+//! Small files of which a reader was made to take gigabytes, or a process to end: found by reading the readers, and mended.
 
 use zip::CompressionMethod;
 
