@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Cursor, Seek},
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -11,18 +10,13 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Error, Result, crop,
+    decode::{decode, decode_image, dimensions},
     lmdb::Lmdb,
     npy::{self, Npy},
-    tiff,
 };
 
 /// The file endings that pytorch-fid takes for images.
 const ENDINGS: [&str; 9] = ["bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp"];
-/// What any image may take decoded: 16 million pixels.
-const FREE: u64 = 64 << 20;
-/// What it may take for each byte of its file beyond that, and at most: formats differ in how much they can make of how little.
-const RATIO: u64 = 1000;
-const MAX_BYTES: u64 = 512 << 20;
 
 /// Some 8-bit RGB images of one size, `[len, height, width, 3]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -292,45 +286,8 @@ impl From<Images> for ImageSet {
     }
 }
 
-fn decode(file: &Path) -> Result<image::RgbImage> {
-    let opened = File::open(file).map_err(Error::io(file))?;
-    let length = opened.metadata().map_err(Error::io(file))?.len();
-    let image = decode_from(BufReader::new(opened), length);
-    image.map_err(|error| Error::invalid(file, format!("not a readable image: {error}")))
-}
-
-/// Width and height as the header has them, whatever the file's name says of its format.
-fn dimensions(file: &Path) -> Result<(u32, u32)> {
-    let opened = File::open(file).map_err(Error::io(file))?;
-    let length = opened.metadata().map_err(Error::io(file))?.len();
-    let sides = || {
-        let mut from = BufReader::new(opened);
-        tiff::check(&mut from, length)?;
-        image::ImageReader::new(from).with_guessed_format()?.into_dimensions()
-    };
-    sides().map_err(|error| Error::invalid(file, format!("not a readable image: {error}")))
-}
-
 fn raw(path: &Path, image: image::RgbImage) -> (&Path, usize, usize, Vec<u8>) {
     (path, image.height() as usize, image.width() as usize, image.into_raw())
-}
-
-/// An encoded image, of any of the formats that are read from folders.
-///
-/// # Errors
-/// Where it is damaged, of another format, or would take much more memory than its bytes let expect.
-pub fn decode_image(bytes: &[u8]) -> std::result::Result<image::RgbImage, image::ImageError> {
-    decode_from(Cursor::new(bytes), bytes.len() as u64)
-}
-
-/// An image of a file of `length` bytes, in memory that these bound: a header alone may claim any size.
-fn decode_from(mut from: impl BufRead + Seek, length: u64) -> std::result::Result<image::RgbImage, image::ImageError> {
-    tiff::check(&mut from, length)?;
-    let mut reader = image::ImageReader::new(from).with_guessed_format()?;
-    let mut limits = image::Limits::default();
-    limits.max_alloc = Some(FREE.max(RATIO.saturating_mul(length)).min(MAX_BYTES));
-    reader.limits(limits);
-    Ok(reader.decode()?.into_rgb8())
 }
 
 fn value_error(database: &Lmdb, i: usize, reason: image::ImageError) -> Error {

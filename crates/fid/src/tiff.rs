@@ -35,7 +35,7 @@ fn entries(from: &mut (impl Read + Seek), length: u64) -> io::Result<Option<Stri
         b"MM\0\x2b" => (true, true),
         _ => return Ok(None),
     };
-    let mut number = |from: &mut dyn Read, width: usize| -> io::Result<u64> {
+    let number = |from: &mut dyn Read, width: usize| -> io::Result<u64> {
         let mut bytes = [0; 8];
         from.read_exact(&mut bytes[..width])?;
         Ok(match big_endian {
