@@ -5,7 +5,7 @@
 //! nothing and nothing here recurses. What a file can make it do is bounded: see [`OPERATIONS`], [`DEPTH`] and [`NAME`]. Nodes borrow
 //! their text from the file; what copies text counts it.
 //!
-//! [`examine`] runs it over a file of PyTorch's ahead of a reader that believes more of what a file says.
+//! [`examine()`] runs it over a file of PyTorch's ahead of a reader that believes more of what a file says.
 
 mod examine;
 mod machine;
