@@ -13,10 +13,10 @@ mod device;
 mod experiment;
 mod failure;
 mod files;
-mod interrupt;
-mod lock;
 #[cfg(test)]
 mod fuzz;
+mod interrupt;
+mod lock;
 mod npz;
 mod progress;
 mod report;

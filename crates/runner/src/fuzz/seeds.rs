@@ -168,15 +168,10 @@ fn files() -> Vec<(&'static str, String, Vec<u8>)> {
     let gaussian = Gaussian::from_rows(vec![0.5, -1.0, 2.0], &covariance).unwrap();
     let statistics =
         Statistics { identity: Pixel8.identity(), dataset: "0".into(), count: 9, key: String::new(), gaussian };
-    let folder = tempfile::tempdir().unwrap();
     for (name, precision) in [("double", Precision::F64), ("single", Precision::F32)] {
-        let path = folder.path().join("a.safetensors");
-        statistics.write(&path, precision).unwrap();
-        add("statistics", name, std::fs::read(path).unwrap());
+        add("statistics", name, statistics.to_safetensors(precision).unwrap());
     }
-    let path = folder.path().join("a.npz");
-    statistics.write_npz(&path).unwrap();
-    add("statistics-npz", "double", std::fs::read(path).unwrap());
+    add("statistics-npz", "double", statistics.to_npz().unwrap());
     let (mu, sigma) = (npy("<f4", "True", "(2,)", &floats(2)), npy(">f4", "False", "(2, 2)", &[0; 16]));
     add("statistics-npz", "single", zip(&[("mu.npy", &mu), ("sigma.npy", &sigma)], deflated));
     let pixels: Vec<u8> = (0..96u8).map(|i| i.wrapping_mul(37)).collect();
@@ -210,6 +205,7 @@ fn files() -> Vec<(&'static str, String, Vec<u8>)> {
     image::RgbImage::new(1024, 10_000).write_with_encoder(encoder).unwrap();
     add("sheet", "black", sheet);
     add("cifar-binary", "record", vec![7; 3073]);
+    let folder = tempfile::tempdir().unwrap();
     database::write(
         &folder.path().join("lmdb"),
         &[database::webp(1, 5, 4), database::webp(2, 40, 40), database::webp(3, 3, 3)],
