@@ -24,6 +24,18 @@ test-fetched: fetch
 test-wgpu: fetch
     cargo test --release --workspace --features fewstep-runner/wgpu --test wgpu -- --include-ignored
 
+# Damaged files of one format for so many seconds (docs/fuzzing.md); findings are kept in fuzz/findings/.
+fuzz target seconds="60":
+    FUZZ_TARGET={{target}} FUZZ_SECONDS={{seconds}} cargo test --release --workspace --bin fewstep -- --exact fuzz::long --nocapture
+
+# The same by libFuzzer, guided by the code that inputs reach; a build of its own, 10 to 20 minutes.
+fuzz-coverage target seconds="60":
+    bash fuzz/coverage.sh {{target}} {{seconds}}
+
+# Licences, sources and known vulnerabilities of the dependencies; needs cargo-deny.
+deny:
+    cargo deny check
+
 # Train a network.
 train training="experiments/train-cifar10.toml" *arguments:
     cargo run --release -- train {{training}} {{arguments}}

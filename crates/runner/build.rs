@@ -4,7 +4,7 @@
 use std::{env, path::PathBuf, process::Command};
 
 /// What the program is made of, from the repository's root.
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 18] = [
     "crates/conv/src",
     "crates/conv/Cargo.toml",
     "crates/fid/src",
@@ -13,6 +13,8 @@ const SOURCES: [&str; 16] = [
     "crates/fit/Cargo.toml",
     "crates/model/src",
     "crates/model/Cargo.toml",
+    "crates/pickle/src",
+    "crates/pickle/Cargo.toml",
     "crates/sampler/src",
     "crates/sampler/Cargo.toml",
     "crates/runner/src",

@@ -2,19 +2,21 @@
 
 use std::{
     fs::File,
-    io::{BufReader, Read},
     ops::Range,
     path::{Path, PathBuf},
 };
 
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result, crop, lmdb::Lmdb};
+use crate::{
+    Error, Result, crop,
+    decode::{decode, decode_image, dimensions},
+    lmdb::Lmdb,
+    npy::{self, Npy},
+};
 
 /// The file endings that pytorch-fid takes for images.
 const ENDINGS: [&str; 9] = ["bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp"];
-/// An array of images larger than this is refused rather than read into memory.
-const MAX_BYTES: u64 = 32 << 30;
 
 /// Some 8-bit RGB images of one size, `[len, height, width, 3]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,7 @@ impl Images {
     /// # Errors
     /// Where the size is zero or the bytes are not a whole number of images.
     pub fn new(height: usize, width: usize, pixels: Vec<u8>) -> Result<Self> {
-        let bytes = height * width * 3;
+        let bytes = height.checked_mul(width).and_then(|plane| plane.checked_mul(3)).unwrap_or(0);
         if bytes == 0 || !pixels.len().is_multiple_of(bytes) {
             return Err(Error::Values(format!("{} bytes are no RGB images of {width}x{height}", pixels.len())));
         }
@@ -124,7 +126,7 @@ impl ImageSet {
             if database.len() == 0 {
                 return Err(Error::invalid(database.path(), "no images in this database"));
             }
-            let first = decode_bytes(&database.value(0)?).map_err(|reason| value_error(&database, 0, reason))?;
+            let first = decode_image(&database.value(0)?).map_err(|reason| value_error(&database, 0, reason))?;
             let (height, width) = (first.height() as usize, first.width() as usize);
             return Ok(ImageSet { height, width, crop: false, store: Store::Database(database) });
         }
@@ -146,8 +148,7 @@ impl ImageSet {
         let Some(first) = files.first() else {
             return Err(Error::invalid(path, format!("no images in this folder (looked for {})", ENDINGS.join(", "))));
         };
-        let (width, height) = image::image_dimensions(first)
-            .map_err(|error| Error::invalid(first, format!("not a readable image: {error}")))?;
+        let (width, height) = dimensions(first)?;
         Ok(ImageSet { height: height as usize, width: width as usize, crop: false, store: Store::Files(files) })
     }
 
@@ -247,7 +248,7 @@ impl ImageSet {
             }
             Store::Files(files) => raw(&files[i], decode(&files[i])?),
             Store::Database(database) => {
-                let image = decode_bytes(&database.value(i)?).map_err(|reason| value_error(database, i, reason))?;
+                let image = decode_image(&database.value(i)?).map_err(|reason| value_error(database, i, reason))?;
                 raw(database.path(), image)
             }
         })
@@ -285,18 +286,8 @@ impl From<Images> for ImageSet {
     }
 }
 
-fn decode(file: &Path) -> Result<image::RgbImage> {
-    let reader = image::ImageReader::open(file).map_err(Error::io(file))?;
-    let image = reader.with_guessed_format().map_err(Error::io(file))?.decode();
-    Ok(image.map_err(|error| Error::invalid(file, format!("not a readable image: {error}")))?.to_rgb8())
-}
-
 fn raw(path: &Path, image: image::RgbImage) -> (&Path, usize, usize, Vec<u8>) {
     (path, image.height() as usize, image.width() as usize, image.into_raw())
-}
-
-fn decode_bytes(bytes: &[u8]) -> std::result::Result<image::RgbImage, image::ImageError> {
-    Ok(image::load_from_memory(bytes)?.to_rgb8())
 }
 
 fn value_error(database: &Lmdb, i: usize, reason: image::ImageError) -> Error {
@@ -306,82 +297,58 @@ fn value_error(database: &Lmdb, i: usize, reason: image::ImageError) -> Error {
 /// 10 000 records of a label byte and three 32×32 planes.
 fn read_cifar_binary(file: &Path) -> Result<Vec<u8>> {
     const RECORD: usize = 1 + 3 * 1024;
-    let bytes = std::fs::read(file).map_err(Error::io(file))?;
-    if bytes.len() != 10_000 * RECORD {
-        let reason =
-            format!("{} bytes; expected 10000 records of {RECORD} bytes (CIFAR-10 binary version)", bytes.len());
+    let length = file.metadata().map_err(Error::io(file))?.len();
+    if length != 10_000 * RECORD as u64 {
+        let reason = format!("{length} bytes; expected 10000 records of {RECORD} bytes (CIFAR-10 binary version)");
         return Err(Error::invalid(file, reason));
     }
+    let bytes = std::fs::read(file).map_err(Error::io(file))?;
     let interleave = |record: &[u8]| -> Vec<u8> { (0..3072).map(|i| record[1 + i % 3 * 1024 + i / 3]).collect() };
     Ok(bytes.chunks(RECORD).flat_map(interleave).collect())
 }
 
 /// One image per row: 1024 RGB pixels.
 fn read_cifar_sheet(file: &Path) -> Result<Vec<u8>> {
-    let sheet = decode(file)?;
-    if sheet.dimensions() != (1024, 10_000) {
-        let (width, height) = sheet.dimensions();
+    let (width, height) = dimensions(file)?;
+    if (width, height) != (1024, 10_000) {
         return Err(Error::invalid(file, format!("is {width}x{height}; expected 10000 rows of 1024 pixels")));
     }
-    Ok(sheet.into_raw())
+    Ok(decode(file)?.into_raw())
 }
 
 fn read_npz(path: &Path) -> Result<Images> {
     let invalid = |reason: String| {
         Error::invalid(path, format!("{reason}; expected an .npz with arr_0: u8 [n, height, width, 3]"))
     };
-    let file = File::open(path).map_err(Error::io(path))?;
-    let mut archive = zip::ZipArchive::new(file).map_err(|error| invalid(format!("no zip archive ({error})")))?;
-    let entry = archive.by_name("arr_0.npy").map_err(|error| invalid(format!("arr_0: {error}")))?;
-    let size = entry.size();
-    // A number is read at a time, which of a file would be a call of the system each.
-    let npy = npyz::NpyFile::new(BufReader::new(entry)).map_err(|error| invalid(format!("arr_0: {error}")))?;
-    let shape = npy.shape().to_vec();
-    let bytes = shape.iter().try_fold(1u64, |product, &side| product.checked_mul(side));
-    let &[n, height, width, 3] = shape.as_slice() else {
-        return Err(invalid(format!("arr_0 has shape {shape:?}")));
+    let accept = |npy: &Npy| match npy.shape.as_slice() {
+        [_, _, _, 3] if npy.kind != "|u1" || npy.fortran => {
+            Err(format!("arr_0 has type '{}' in {} order", npy.kind, npy.order()))
+        }
+        [0, _, _, 3] => Err("arr_0 holds no images".into()),
+        [_, _, _, 3] => Ok(1),
+        shape => Err(format!("arr_0 has shape {shape:?}")),
     };
-    if npy.order() != npyz::Order::C || npy.dtype().descr() != "'|u1'" {
-        return Err(invalid(format!("arr_0 has type {} in {:?} order", npy.dtype().descr(), npy.order())));
-    }
-    let Some(bytes) = bytes.filter(|&bytes| bytes <= size && bytes <= MAX_BYTES) else {
-        return Err(invalid(format!("arr_0 claims shape {shape:?} in {size} bytes")));
-    };
-    if n == 0 {
-        return Err(invalid("arr_0 holds no images".into()));
-    }
-    let pixels = npy.into_vec::<u8>().map_err(|error| invalid(format!("arr_0: {error}")))?;
-    debug_assert_eq!(pixels.len() as u64, bytes);
-    Images::new(height as usize, width as usize, pixels).map_err(|error| invalid(error.to_string()))
+    let (npy, pixels) = npy::read_npz(path, "arr_0", accept).map_err(invalid)?;
+    Images::new(npy.shape[1] as usize, npy.shape[2] as usize, pixels).map_err(|error| invalid(error.to_string()))
 }
 
 /// One array of an `.npz`, f64 or f32, as f64, with its shape.
 pub(crate) fn read_npz_f64(path: &Path, name: &str) -> Result<(Vec<u64>, Vec<f64>)> {
-    let invalid = |reason: String| Error::invalid(path, format!("{name}: {reason}"));
-    let file = File::open(path).map_err(Error::io(path))?;
-    let mut archive = zip::ZipArchive::new(file).map_err(|error| invalid(error.to_string()))?;
-    let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|error| invalid(error.to_string()))?;
-    let mut bytes = Vec::new();
-    entry.by_ref().take(1 << 30).read_to_end(&mut bytes).map_err(|error| invalid(error.to_string()))?;
-    let npy = npyz::NpyFile::new(&bytes[..]).map_err(|error| invalid(error.to_string()))?;
-    let shape = npy.shape().to_vec();
-    let count = shape.iter().try_fold(1u64, |product, &side| product.checked_mul(side));
-    let kind = npy.dtype().descr();
     // NumPy's '<f8' and '<f4', and the same of the other byte order. Columns first or rows first is one for a vector and for what is symmetric.
-    let width = match kind.trim_matches('\'').get(1..) {
-        Some("f8") => 8,
-        Some("f4") => 4,
-        _ => return Err(invalid(format!("has type {kind}; expected f64 or f32"))),
+    let accept = |npy: &Npy| match npy.kind.as_str() {
+        "<f8" | ">f8" => Ok(8),
+        "<f4" | ">f4" => Ok(4),
+        other => Err(format!("{name}: has type '{other}'; expected f64 or f32")),
     };
-    if count.is_none_or(|count| count.saturating_mul(width) > bytes.len() as u64) {
-        return Err(invalid(format!("claims shape {shape:?} of {kind} in {} bytes", bytes.len())));
-    }
-    let damaged = |error: std::io::Error| invalid(error.to_string());
-    let values = match width {
-        8 => npy.into_vec::<f64>().map_err(damaged)?,
-        _ => npy.into_vec::<f32>().map_err(damaged)?.into_iter().map(f64::from).collect(),
+    let (npy, bytes) = npy::read_npz(path, name, accept).map_err(|reason| Error::invalid(path, reason))?;
+    let (doubles, singles) = (bytes.as_chunks().0.iter().copied(), bytes.as_chunks().0.iter().copied());
+    let values = match npy.kind.as_str() {
+        "<f8" => doubles.map(f64::from_le_bytes).collect(),
+        ">f8" => doubles.map(f64::from_be_bytes).collect(),
+        "<f4" => singles.map(|bytes| f32::from_le_bytes(bytes).into()).collect(),
+        _ => singles.map(|bytes| f32::from_be_bytes(bytes).into()).collect(),
     };
-    Ok((shape, values))
+    Ok((npy.shape, values))
 }
 
 /// Whether the file is an `.npz` with this array.

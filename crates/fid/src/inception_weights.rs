@@ -194,9 +194,9 @@ impl Source {
             }
         }
         let expected = "expected FID-Inception weights (TorchScript, pytorch-fid's .pth or safetensors)";
-        PytorchReader::new(path)
-            .map(Source::StateDict)
-            .map_err(|error| Error::invalid(path, format!("{expected}: {error}")))
+        let refuse = |reason: String| Error::invalid(path, format!("{expected}: {reason}"));
+        fewstep_pickle::examine(path).map_err(refuse)?;
+        PytorchReader::new(path).map(Source::StateDict).map_err(|error| refuse(error.to_string()))
     }
 
     fn layer(&mut self, index: usize, layer: &Layer) -> std::result::Result<Stored, String> {
@@ -231,22 +231,26 @@ impl Source {
     }
 
     fn optional(&self, key: &str, shape: &[usize]) -> std::result::Result<Option<Vec<f32>>, String> {
-        let (found, is_f32, bytes) = match self {
+        // The shape before the numbers: a view may stand for more of them than there are.
+        let other = |found: &[usize]| format!("tensor {key} has shape {found:?}; expected f32 of shape {shape:?}");
+        let bytes = match self {
             Source::TorchScript { .. } => return Ok(None),
             Source::StateDict(reader) => {
                 let Some(tensor) = reader.get(key) else { return Ok(None) };
-                let bytes = || tensor.read().map_err(|error| format!("tensor {key}: {error}"));
-                (tensor.shape().to_vec(), tensor.dtype() == pytorch_reader::DType::F32, bytes()?)
+                if tensor.shape() != shape || tensor.dtype() != pytorch_reader::DType::F32 {
+                    return Err(other(tensor.shape()));
+                }
+                tensor.read().map_err(|error| format!("tensor {key}: {error}"))?
             }
             Source::Safetensors(bytes) => {
                 let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
                 let Ok(tensor) = file.tensor(key) else { return Ok(None) };
-                (tensor.shape().to_vec(), tensor.dtype() == Dtype::F32, tensor.data().to_vec())
+                if tensor.shape() != shape || tensor.dtype() != Dtype::F32 {
+                    return Err(other(tensor.shape()));
+                }
+                tensor.data().to_vec()
             }
         };
-        if found != shape || !is_f32 {
-            return Err(format!("tensor {key} has shape {found:?}; expected f32 of shape {shape:?}"));
-        }
         Ok(Some(floats(&bytes)))
     }
 }

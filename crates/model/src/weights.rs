@@ -11,10 +11,17 @@ use half::{bf16, f16};
 use pytorch_reader::{ByteOrder, DType, PytorchReader};
 use safetensors::{Dtype, SafeTensors};
 
-use crate::{Error, Result, pickle::PickledTensor, predictor::Fingerprint, unet::Source};
+use crate::{
+    Error, Result,
+    pickle::{PickledTensor, examine},
+    predictor::Fingerprint,
+    unet::Source,
+};
 
 /// No checkpoint of a network that this crate builds is larger.
 const MAX_BYTES: u64 = 16 << 30;
+/// Bytes of tensors for each of a PyTorch file: a view can stand for more numbers than there are, and an archive may be deflated.
+const RATIO: u64 = 4;
 
 /// The tensors of a checkpoint, with the file's metadata.
 pub struct Weights {
@@ -27,6 +34,8 @@ pub struct Weights {
     names: HashMap<String, String>,
     /// Of every tensor that was taken, by its name here: what a network is made of, whatever container it came in.
     taken: BTreeMap<String, String>,
+    /// Bytes that tensors of PyTorch's containers may still have.
+    left: u64,
 }
 
 /// A tensor in its file.
@@ -69,13 +78,14 @@ impl Weights {
         };
         let tensors = header.tensors().into_iter().map(|(name, info)| (name, stored(info))).collect();
         let metadata = header.metadata().clone().unwrap_or_default();
-        Ok(Weights { path: path.to_owned(), metadata, bytes, tensors, names: HashMap::new(), taken: BTreeMap::new() })
+        Ok(Weights { metadata, bytes, ..Weights::of(path, tensors) })
     }
 
     fn torch(path: &Path) -> Result<Self> {
         let invalid = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
-        let reader = PytorchReader::new(path)
-            .map_err(|error| invalid(format!("neither safetensors nor a PyTorch checkpoint: {error}")))?;
+        let neither = |reason: String| invalid(format!("neither safetensors nor a PyTorch checkpoint: {reason}"));
+        examine(path).map_err(neither)?;
+        let reader = PytorchReader::new(path).map_err(|error| neither(error.to_string()))?;
         if reader.metadata().byte_order == ByteOrder::BigEndian {
             return Err(invalid("big-endian tensors; expected little-endian ones".into()));
         }
@@ -85,22 +95,20 @@ impl Weights {
         let stored =
             |tensor: pytorch_reader::Tensor| Stored { shape: tensor.shape().to_vec(), values: Values::Torch(tensor) };
         let tensors = reader.into_tensors().into_iter().map(|(name, tensor)| (name, stored(tensor))).collect();
-        Ok(Weights {
-            path: path.to_owned(),
-            metadata: HashMap::new(),
-            bytes: Vec::new(),
-            tensors,
-            names: HashMap::new(),
-            taken: BTreeMap::new(),
-        })
+        let length = path.metadata().map_err(|error| invalid(error.to_string()))?.len();
+        Ok(Weights { left: RATIO.saturating_mul(length), ..Weights::of(path, tensors) })
     }
 
     /// Tensors of a pickle, whose bytes are `bytes`.
     pub(crate) fn pickled(path: &Path, bytes: Vec<u8>, tensors: Vec<(String, PickledTensor)>) -> Self {
         let stored = |tensor: PickledTensor| Stored { shape: tensor.shape.clone(), values: Values::Pickled(tensor) };
         let tensors = tensors.into_iter().map(|(name, tensor)| (name, stored(tensor))).collect();
+        Weights { bytes, ..Weights::of(path, tensors) }
+    }
+
+    fn of(path: &Path, tensors: BTreeMap<String, Stored>) -> Self {
         let (metadata, names, taken) = (HashMap::new(), HashMap::new(), BTreeMap::new());
-        Weights { path: path.to_owned(), metadata, bytes, tensors, names, taken }
+        Weights { path: path.to_owned(), metadata, bytes: Vec::new(), tensors, names, taken, left: 0 }
     }
 
     /// The file.
@@ -213,6 +221,13 @@ impl Weights {
         let values = match stored.values {
             Values::Safetensors(_, range) => float.decode(self.bytes.get(range).unwrap_or_default()),
             Values::Torch(tensor) => {
+                let Some(left) = self.left.checked_sub(tensor.byte_len() as u64) else {
+                    return Err(self.invalid(format!(
+                        "tensor {original} has {} bytes, more than there can be in this file",
+                        tensor.byte_len()
+                    )));
+                };
+                self.left = left;
                 let bytes = tensor.read().map_err(|error| self.invalid(format!("tensor {original}: {error}")))?;
                 float.decode(&bytes)
             }

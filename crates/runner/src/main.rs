@@ -13,6 +13,8 @@ mod device;
 mod experiment;
 mod failure;
 mod files;
+#[cfg(test)]
+mod fuzz;
 mod interrupt;
 mod lock;
 mod npz;

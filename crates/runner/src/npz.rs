@@ -1,23 +1,22 @@
 //! Arrays of single precision that other programs read and write: `.npz` files as NumPy's, with one array, `arr_0`.
 
 use std::{
-    fs::File,
-    io::{BufReader, Cursor, Read, Write},
+    io::{Cursor, Write},
     path::Path,
 };
 
+use fewstep_fid::npy::{Npy, read_npz};
 use npyz::WriterBuilder;
-use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use crate::{
     failure::{Failure, Result},
     files,
 };
 
-/// The array's name in the archive.
-const NAME: &str = "arr_0.npy";
-/// No array of noise is larger.
-const MAX_BYTES: u64 = 8 << 30;
+/// The array's name, and that of its entry in the archive.
+const NAME: &str = "arr_0";
+const ENTRY: &str = "arr_0.npy";
 
 /// Numbers `[n, channels, height, width]`, of this shape but for n, and n.
 ///
@@ -25,30 +24,21 @@ const MAX_BYTES: u64 = 8 << 30;
 /// Naming the file, what it holds, and what was expected.
 pub fn read(path: &Path, [channels, height, width]: [usize; 3]) -> Result<(usize, Vec<f32>)> {
     let wrong = |reason: String| {
-        // Some of what the readers say is several lines.
-        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         let expected = format!("arr_0 of f32 [n, {channels}, {height}, {width}] in C order");
         Failure::Request(format!("{}: {reason}; expected {expected}", path.display()))
     };
-    let file = File::open(path).map_err(Failure::file(path))?;
-    let mut archive = ZipArchive::new(file).map_err(|error| wrong(format!("no zip archive ({error})")))?;
-    let entry = archive.by_name(NAME).map_err(|error| wrong(format!("arr_0: {error}")))?;
-    let size = entry.size();
-    let npy =
-        npyz::NpyFile::new(BufReader::new(entry.take(MAX_BYTES))).map_err(|error| wrong(format!("arr_0: {error}")))?;
-    let (shape, kind) = (npy.shape().to_vec(), npy.dtype().descr());
-    let fits = |n: u64| [n, channels as u64, height as u64, width as u64] == shape[..];
-    let Some(&n) = shape.first().filter(|&&n| n > 0 && fits(n)) else {
-        return Err(wrong(format!("arr_0 has shape {shape:?}")));
+    let accept = |npy: &Npy| {
+        let Npy { kind, shape, .. } = npy;
+        let fits = |n: u64| [n, channels as u64, height as u64, width as u64] == shape[..];
+        match shape.first() {
+            Some(&n) if n > 0 && fits(n) && kind == "<f4" && !npy.fortran => Ok(4),
+            Some(&n) if n > 0 && fits(n) => Err(format!("arr_0 has type '{kind}' in {} order", npy.order())),
+            _ => Err(format!("arr_0 has shape {shape:?}")),
+        }
     };
-    if kind != "'<f4'" || npy.order() != npyz::Order::C {
-        return Err(wrong(format!("arr_0 has type {kind} in {:?} order", npy.order())));
-    }
-    let bytes = shape.iter().try_fold(4u64, |product, &side| product.checked_mul(side));
-    if bytes.is_none_or(|bytes| bytes > size.min(MAX_BYTES)) {
-        return Err(wrong(format!("arr_0 claims shape {shape:?} in {size} bytes")));
-    }
-    let values: Vec<f32> = npy.into_vec().map_err(|error| wrong(format!("arr_0: {error}")))?;
+    let (npy, bytes) = read_npz(path, NAME, accept).map_err(wrong)?;
+    let n = npy.shape[0];
+    let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok((n as usize, values)),
         Some(at) => Err(wrong(format!("number {at} is {}", values[at]))),
@@ -68,7 +58,7 @@ pub fn write(path: &Path, shape: [usize; 4], values: &[f32]) -> Result<()> {
     writer.extend(values).and_then(|()| writer.finish()).map_err(|error| failed(&error))?;
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
-    archive.start_file(NAME, options).map_err(|error| failed(&error))?;
+    archive.start_file(ENTRY, options).map_err(|error| failed(&error))?;
     archive.write_all(&npy).map_err(|error| failed(&error))?;
     let bytes = archive.finish().map_err(|error| failed(&error))?.into_inner();
     files::write(path, &bytes)
@@ -92,7 +82,7 @@ mod tests {
         // NumPy's header without an order, of which the reader says why in several lines.
         let header = b"\x93NUMPY\x01\x00\x14\x00{'descr': '<f4'    }\n";
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-        archive.start_file(NAME, SimpleFileOptions::default()).unwrap();
+        archive.start_file(ENTRY, SimpleFileOptions::default()).unwrap();
         archive.write_all(header).unwrap();
         std::fs::write(&path, archive.finish().unwrap().into_inner()).unwrap();
         assert!(message([1, 1, 1]).contains("arr_0: ") && !message([1, 1, 1]).contains('\n'), "{}", message([1, 1, 1]));

@@ -1,6 +1,7 @@
 //! A TOML file that people write: read with messages that name file, line and column.
 
 use std::{
+    fmt,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -12,6 +13,16 @@ use crate::{
     failure::{Failure, Result},
     files,
 };
+
+/// Most memory that one thing of a run may take.
+pub const MEMORY: u64 = 32 << 30;
+
+/// What to say where these numbers, multiplied, are more than `most` bytes.
+pub fn too_large(numbers: &[usize], most: u64) -> Option<String> {
+    let bytes = numbers.iter().fold(1u64, |bytes, &number| bytes.saturating_mul(number as u64));
+    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
+    (bytes > most).then(|| format!("would take {} of memory; expected at most {}", gigabytes(bytes), gigabytes(most)))
+}
 
 /// The file, for messages with line and column.
 pub struct Source<'a> {
@@ -38,6 +49,14 @@ impl Source<'_> {
         }
         let message = format!("{name} is {number}; expected {} to {}", limits.start, limits.end - 1);
         Err(self.error(value.span(), message))
+    }
+
+    /// Refuses what would take more than `most` bytes of memory; `numbers` are multiplied.
+    pub fn memory(&self, span: Range<usize>, what: impl fmt::Display, numbers: &[usize], most: u64) -> Result<()> {
+        match too_large(numbers, most) {
+            Some(reason) => Err(self.error(span, format!("{what} {reason}"))),
+            None => Ok(()),
+        }
     }
 
     /// Paths in an experiment are relative to its file.

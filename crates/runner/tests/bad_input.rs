@@ -56,6 +56,16 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "samples-1.toml", "samples = 40", "samples = 1");
     experiment(cwd, "samples-huge.toml", "samples = 40", "samples = 99999999999");
     experiment(cwd, "batch-0.toml", "batch = 16", "batch = 0");
+    let large = GAUSSIAN.replace("size = 16", "size = 1024");
+    write("memory-batch.toml", large.replace("batch = 16", "batch = 4096").as_bytes());
+    let many = large.replace("samples = 40", "samples = 4000").replace("samples = 24", "samples = 2000");
+    write("memory-solution.toml", many.as_bytes());
+    let gaussian = "kind = \"gaussian\"\nsize = 1024\nmean = -0.1\nvariance = 0.25";
+    let ideal = "kind = \"ideal\"\nsize = 1024\ndata = \"images.npz\"\nimages = 1_000_000";
+    write("memory-images.toml", large.replace(gaussian, ideal).as_bytes());
+    let component = "{ mean = 0.0, variance = 1.0 }";
+    let mixture = format!("kind = \"mixture\"\nsize = 1024\ncomponent = [{}]", [component; 1024].join(", "));
+    write("memory-components.toml", large.replace(gaussian, &mixture).as_bytes());
     experiment(cwd, "variance.toml", "variance = 0.25", "variance = -0.25");
     experiment(
         cwd,
@@ -216,6 +226,33 @@ fn cases() -> Vec<Case> {
         ("one sample", &["samples is 1"], sweep("samples-1.toml")),
         ("too many samples", &["samples is 99999999999"], sweep("samples-huge.toml")),
         ("batch 0", &["batch is 0"], sweep("batch-0.toml")),
+        (
+            "memory of a batch",
+            &[
+                "memory-batch.toml:4:9: batch is 4096; so many images of 1024x1024",
+                "51.5 GB of memory; expected at most 34.4",
+            ],
+            sweep("memory-batch.toml"),
+        ),
+        (
+            "memory of a solution",
+            &["memory-solution.toml:", "samples in [solution] is 2000;", "would take 25.2 GB of memory"],
+            sweep("memory-solution.toml"),
+        ),
+        (
+            "memory of an ideal denoiser",
+            &["memory-images.toml:13:", "images in [model] is 1000000;", "would take 6291.5 GB of memory"],
+            sweep("memory-images.toml"),
+        ),
+        (
+            "memory of a mixture",
+            &[
+                "memory-components.toml:10:",
+                "1024 [[model.component]] tables of 1024x1024",
+                "would take 51.5 GB of memory",
+            ],
+            sweep("memory-components.toml"),
+        ),
         ("variance", &["variance is -0.25"], sweep("variance.toml")),
         ("no weights", &["needs weights"], sweep("no-weights.toml")),
         ("no solution", &["'ode_rmse' needs a [solution] table"], sweep("no-solution.toml")),

@@ -1,6 +1,6 @@
 //! The normaliser r(τ): mean over pixels and images of |ε(x_τ, τ)|.
 
-use std::{fmt::Write, path::Path};
+use std::{fmt::Write, fs::File, io::Read, path::Path};
 
 use pytorch_reader::{DType, PytorchReader};
 
@@ -150,8 +150,9 @@ impl AuthorsTable {
 type Curve = std::result::Result<(Vec<f64>, Vec<f64>), String>;
 
 fn read_csv(path: &Path) -> Curve {
-    let mut reader =
-        csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_path(path).map_err(text)?;
+    // What has no length of its own, as a device, is read no further than a file.
+    let file = File::open(path).map_err(text)?.take(MAX_BYTES);
+    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(file);
     let headers = reader.headers().map_err(text)?;
     if headers.iter().collect::<Vec<_>>() != COLUMNS.split(',').collect::<Vec<_>>() {
         return Err(format!("columns are '{}'; expected '{COLUMNS}'", headers.iter().collect::<Vec<_>>().join(",")));
@@ -171,11 +172,17 @@ fn read_csv(path: &Path) -> Curve {
 
 /// Pickles are parsed, never executed.
 fn read_pt(path: &Path) -> Curve {
+    fewstep_pickle::examine(path)?;
+    let length = path.metadata().map_err(text)?.len();
     let reader = PytorchReader::new(path).map_err(text)?;
     let tensor = |key: &str| {
         let tensor = reader.get(key).ok_or_else(|| format!("no tensor '{key}'; expected 'score_abs' and 'Ls'"))?;
         if tensor.dtype() != DType::F32 || tensor.shape().len() != 1 {
             return Err(format!("tensor '{key}' is {:?} {:?}; expected F32 [T]", tensor.dtype(), tensor.shape()));
+        }
+        // A view may repeat one number as often as it likes.
+        if tensor.byte_len() as u64 > length {
+            return Err(format!("tensor '{key}' has {} bytes in a file of {length}", tensor.byte_len()));
         }
         let bytes = tensor.read().map_err(text)?;
         Ok(bytes.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect::<Vec<_>>())

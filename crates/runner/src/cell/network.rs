@@ -7,9 +7,10 @@ use fewstep_model::{Checkpoint, Classes, Ideal, Levels, Mixture, Prediction, Pre
 
 use crate::{
     assets,
-    experiment::{CHANNELS, ModelKind, ModelSpec},
+    experiment::{CHANNELS, IDEAL, ModelKind, ModelSpec},
     failure::{Failure, Result},
     files,
+    source::{MEMORY, too_large},
 };
 
 /// The network of an experiment on `device`, compiled for this machine's cores where that is said; what was read goes into `assets`.
@@ -35,6 +36,12 @@ pub fn load(
             if count > set.len() {
                 let (path, found) = (data.display(), set.len());
                 return Err(Failure::Request(format!("{path}: {found} images; the experiment asks for {count}")));
+            }
+            if let Some(reason) = too_large(&[count, IDEAL, CHANNELS * size * size], MEMORY) {
+                let path = data.display();
+                return Err(Failure::Request(format!(
+                    "{path}: {count} images of {size}x{size} {reason}; set images in [model]"
+                )));
             }
             let images = set.read(0..count)?;
             assets.insert("model".into(), format!("ideal denoiser of {}", files::sha256(images.pixels())));

@@ -24,6 +24,8 @@ mod verify;
 
 pub use help::with_lists;
 pub use sweep::Shard;
+#[cfg(test)]
+pub use train::check as check_training;
 
 use crate::{cli::Command, failure::Result};
 

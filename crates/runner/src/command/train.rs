@@ -189,6 +189,12 @@ impl Training {
     }
 }
 
+/// Whether a training file can be read.
+#[cfg(test)]
+pub fn check(path: &Path) -> Result<()> {
+    Training::read(path).map(drop)
+}
+
 /// One row of `loss.csv`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Row {

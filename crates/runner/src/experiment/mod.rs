@@ -4,6 +4,7 @@
 //! lies in the files it names.
 
 mod fit;
+mod memory;
 mod method;
 mod model;
 mod planned;
@@ -24,6 +25,7 @@ use crate::{
     source::Source,
 };
 pub use fit::{FitSpec, MAX_HISTORY, MAX_IMAGES, MAX_ROUNDS};
+pub use memory::IDEAL;
 use method::{Common, RawGrid, RawMethod};
 pub use method::{Made, MethodEntry};
 use model::RawModel;
@@ -176,8 +178,6 @@ struct RawSolution {
 const MAX_SAMPLES: usize = 10_000_000;
 /// Evaluations of one run: the levels of the schedule.
 const MAX_NFE: usize = 1000;
-/// Numbers of a solution, which is kept in memory: 4 GB.
-const MAX_SOLUTION: usize = 1 << 30;
 /// Numbers of a sample whose covariance is kept.
 const MAX_MOMENTS: usize = 1024;
 /// Images from which on there are parts of them to draw a line through.
@@ -223,6 +223,7 @@ impl Source<'_> {
             threshold: raw.threshold.as_ref(),
         };
         let model = self.model(raw.model)?;
+        self.batch_fits(raw.batch.as_ref(), batch, &model)?;
         let (methods, spans) = self.methods(&raw.method, &common, &model, &nfe)?;
         let metrics = self.metrics(&raw.metrics)?;
         if let Some((entry, span)) = methods.iter().zip(&spans).find(|(entry, _)| entry.normalises())
@@ -248,12 +249,7 @@ impl Source<'_> {
                 if let Some(floor) = raw.floor.as_ref().filter(|_| nfe.is_none()) {
                     return Err(self.error(floor.span(), "floor is for a solution with nfe; this one is exact"));
                 }
-                if compared * CHANNELS * model.size * model.size > MAX_SOLUTION {
-                    let message = format!(
-                        "a solution of {compared} images of this size; expected at most {MAX_SOLUTION} numbers"
-                    );
-                    return Err(self.error(raw.samples.span(), message));
-                }
+                self.solution_fits(raw.samples.span(), compared, model.size)?;
                 Some(SolutionSpec { nfe, samples: compared, floor: floor.or(nfe) })
             }
             None => None,
@@ -283,12 +279,8 @@ impl Source<'_> {
             if let Some(missing) = missing {
                 return Err(self.error(span.clone(), format!("metric '{}' needs {missing}", metric.name())));
             }
-            if metric.noise() == Some(Noise::Same) && samples * CHANNELS * model.size * model.size > MAX_SOLUTION {
-                let message = format!(
-                    "metric '{}' needs converged samples of {samples} images of this size; expected at most {MAX_SOLUTION} numbers",
-                    metric.name()
-                );
-                return Err(self.error(span.clone(), message));
+            if metric.noise() == Some(Noise::Same) {
+                self.converged_fit(span.clone(), metric.name(), samples, model.size)?;
             }
         }
         Ok(Experiment {

@@ -147,7 +147,7 @@ impl Source<'_> {
             "ideal" => ModelKind::Ideal {
                 data: self.data(&raw.data.ok_or_else(|| missing("data"))?),
                 crop: raw.crop.unwrap_or(false),
-                images: raw.images.map(|images| self.within("images", &images, 1..10_000_001)).transpose()?,
+                images: raw.images.map(|images| self.ideal_images(&images, size)).transpose()?,
             },
             "gaussian" => {
                 let mean = raw.mean.ok_or_else(|| missing("mean"))?;
@@ -160,6 +160,7 @@ impl Source<'_> {
                     let message = format!("{} components; expected 1 to {MAX_COMPONENTS}", components.len());
                     return Err(self.error(span, message));
                 }
+                self.components_fit(span.clone(), components.len(), size)?;
                 let components = components.into_iter().map(|component| self.component(component, size));
                 ModelKind::Mixture(components.collect::<Result<_>>()?)
             }

@@ -8,7 +8,7 @@ mod heat_map;
 pub mod look;
 pub mod mosaic;
 pub mod page;
-mod published;
+pub mod published;
 pub mod score_curve;
 pub mod site;
 pub mod table;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fewstep_fid::Images;
+use fewstep_fid::{Images, decode_image};
 use plotters::{
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
@@ -232,8 +232,7 @@ fn distinct(tiles: &[Tile], label: impl Fn(&Tile) -> &String) -> Vec<String> {
 /// Reads a picture.
 pub fn open(path: &Path) -> Result<image::RgbImage> {
     let bytes = std::fs::read(path).map_err(Failure::file(path))?;
-    let image = image::load_from_memory(&bytes);
-    Ok(image.map_err(|error| Failure::Request(format!("{}: {error}", path.display())))?.to_rgb8())
+    decode_image(&bytes).map_err(|error| Failure::Request(format!("{}: {error}", path.display())))
 }
 
 /// Whether `path` can be written as a PNG; said before anything is computed.

@@ -6,7 +6,7 @@ use crate::{Error, Result, Schedule};
 /// Most steps: the levels of a schedule, and stages between them.
 const MAX_STEPS: usize = 4000;
 /// Longest name.
-const MAX_NAME: usize = 200;
+pub(super) const MAX_NAME: usize = 200;
 /// How far a timestep may lie from τT − 1: files of single precision are off by so much.
 const TIMESTEP: f64 = 1e-3;
 

@@ -3,7 +3,7 @@
 //! Where the new state of step k is s_k times the old one, x_{k+1} = a x_k + Σ b_j x_{k−1−j} + Σ c_j ε_{k−j} has the new factors
 //! a s_{k+1}/s_k, b_j s_{k+1}/s_{k−1−j} and c_j s_{k+1}; s is √ᾱ from y to x, and 1/√ᾱ from x to y.
 
-use super::{Levels, Plan, PlanFile, Step};
+use super::{Levels, Plan, PlanFile, Step, check::MAX_NAME};
 use crate::{Error, Result, Schedule};
 
 /// How far above a schedule's largest noise level a plan may begin, relatively: rounding.
@@ -15,7 +15,11 @@ impl PlanFile {
         PlanFile {
             method: plan.method.clone(),
             order: plan.order,
-            grid: plan.grid.clone(),
+            grid: match plan.grid.chars().count() {
+                // A list of many times says itself, and once is enough.
+                long if long > MAX_NAME => format!("{} times", plan.tau.len()),
+                _ => plan.grid.clone(),
+            },
             threshold: plan.threshold,
             levels: Levels::X { schedule: schedule.to_owned(), tau: plan.tau.clone() },
             start: Some(plan.start).filter(|start| *start != 1.0),

@@ -1,6 +1,6 @@
 //! Plan files: a plan as numbers that any program can read and write (docs/plan-format.md).
 
-use std::path::Path;
+use std::{fs::File, io::Read, path::Path};
 
 use super::Step;
 use crate::{Error, Result, Threshold};
@@ -84,11 +84,18 @@ impl PlanFile {
     /// Naming the file, and the field or line with what was expected there.
     pub fn read(path: &Path) -> Result<Self> {
         let invalid = |reason: String| Error::File { path: path.to_owned(), reason };
-        let length = path.metadata().map_err(|error| invalid(error.to_string()))?.len();
+        let too_long = |length: u64| invalid(format!("{length} bytes are no plan; expected at most {MAX_BYTES}"));
+        let file = File::open(path).map_err(|error| invalid(error.to_string()))?;
+        let length = file.metadata().map_err(|error| invalid(error.to_string()))?.len();
         if length > MAX_BYTES {
-            return Err(invalid(format!("{length} bytes are no plan; expected at most {MAX_BYTES}")));
+            return Err(too_long(length));
         }
-        let bytes = std::fs::read(path).map_err(|error| invalid(error.to_string()))?;
+        // What has no length of its own, as a device, is read no further either.
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| invalid(error.to_string()))?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(too_long(bytes.len() as u64));
+        }
         let text = String::from_utf8(bytes).map_err(|_| invalid("no UTF-8 text; expected a JSON object".into()))?;
         PlanFile::parse(&text).map_err(|error| invalid(error.to_string()))
     }

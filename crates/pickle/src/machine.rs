@@ -6,7 +6,7 @@ mod tests;
 
 use std::{borrow::Cow, collections::HashMap};
 
-use super::{
+use crate::{
     DEPTH, Fault, NAME, OPERATIONS,
     node::{Call, Id, Node, Pickle},
 };
@@ -16,12 +16,15 @@ impl<'a> Pickle<'a> {
     ///
     /// # Errors
     /// Where it ends too early, asks for something that no pickle without extensions does, or is larger than what this machine reads.
-    pub(crate) fn read(bytes: &'a [u8], start: usize) -> Result<Pickle<'a>, Fault> {
+    pub fn read(bytes: &'a [u8], start: usize) -> Result<Pickle<'a>, Fault> {
         Self::read_within(bytes, start, OPERATIONS)
     }
 
     /// The same, of at most `operations` operations.
-    pub(super) fn read_within(bytes: &'a [u8], start: usize, operations: usize) -> Result<Pickle<'a>, Fault> {
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_within(bytes: &'a [u8], start: usize, operations: usize) -> Result<Pickle<'a>, Fault> {
         let (stack, marks) = (Vec::new(), Vec::new());
         Machine { bytes, at: start, operation: start, nodes: Vec::new(), stack, marks, memo: HashMap::new() }
             .run(operations)

@@ -5,27 +5,38 @@ use std::{borrow::Cow, ops::Range};
 use serde_json::Value;
 
 /// The number of a node.
-pub(crate) type Id = usize;
+pub type Id = usize;
 
 /// A value, or what would have been done to make it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Node<'a> {
+pub enum Node<'a> {
+    /// None.
     None,
+    /// True or false.
     Bool(bool),
+    /// A whole number of at most 64 bits.
     Int(i64),
     /// A whole number of more than 64 bits: little-endian, two's complement.
     Long(&'a [u8]),
+    /// A number in double precision.
     Float(f64),
+    /// A string.
     Text(Cow<'a, str>),
-    /// Where in the file.
+    /// Bytes, by where they are in the file.
     Bytes(Range<usize>),
+    /// A tuple.
     Tuple(Vec<Id>),
+    /// A list.
     List(Vec<Id>),
+    /// A set or frozen set.
     Set(Vec<Id>),
+    /// Keys and values; of a key that is there twice, the last counts.
     Dict(Vec<[Id; 2]>),
     /// Something of a module.
     Global {
+        /// The module.
         module: &'a str,
+        /// What it is called there.
         name: &'a str,
     },
     /// A function or class that was called.
@@ -36,7 +47,8 @@ pub(crate) enum Node<'a> {
 
 /// What was called with what, and what was done to its result.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Call {
+pub struct Call {
+    /// What was called.
     pub callee: Id,
     /// A tuple.
     pub arguments: Id,
@@ -50,11 +62,11 @@ pub(crate) struct Call {
 
 /// A pickle that was read.
 #[derive(Debug)]
-pub(crate) struct Pickle<'a> {
-    pub(super) nodes: Vec<Node<'a>>,
-    pub(super) root: Id,
-    /// Where what follows it begins.
-    pub(super) end: usize,
+pub struct Pickle<'a> {
+    pub(crate) nodes: Vec<Node<'a>>,
+    pub(crate) root: Id,
+    /// Where what follows it begins, in bytes.
+    pub(crate) end: usize,
 }
 
 /// Values of a configuration; what has more is none.
@@ -72,10 +84,17 @@ impl Pickle<'_> {
         self.root
     }
 
+    /// Where what follows it begins.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
+    /// A node.
     pub fn node(&self, id: Id) -> &Node<'_> {
         &self.nodes[id]
     }
 
+    /// A string.
     pub fn text(&self, id: Id) -> Option<&str> {
         match &self.nodes[id] {
             Node::Text(text) => Some(text),
@@ -83,6 +102,7 @@ impl Pickle<'_> {
         }
     }
 
+    /// A whole number.
     pub fn int(&self, id: Id) -> Option<i64> {
         match self.nodes[id] {
             Node::Int(value) => Some(value),
@@ -122,6 +142,7 @@ impl Pickle<'_> {
         pairs.iter().rev().find(|[name, _]| self.text(*name) == Some(key)).map(|[_, value]| *value)
     }
 
+    /// What was called, and with what.
     pub fn call(&self, id: Id) -> Option<&Call> {
         match &self.nodes[id] {
             Node::Call(call) => Some(call),

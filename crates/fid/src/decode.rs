@@ -1,0 +1,62 @@
+//! Encoded images, within memory that their bytes bound.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Cursor, Seek},
+    path::Path,
+};
+
+use crate::{Error, Result, tiff};
+
+/// What any image may take decoded: 16 million pixels.
+const FREE: u64 = 64 << 20;
+/// What it may take for each byte of its file beyond that, and at most: formats differ in how much they can make of how little.
+const RATIO: u64 = 1000;
+const MAX_BYTES: u64 = 512 << 20;
+
+/// An image, or why there is none.
+type Decoded = std::result::Result<image::RgbImage, image::ImageError>;
+
+/// The image in a file.
+///
+/// # Errors
+/// Naming the file, where it is none.
+pub(crate) fn decode(file: &Path) -> Result<image::RgbImage> {
+    let opened = File::open(file).map_err(Error::io(file))?;
+    let length = opened.metadata().map_err(Error::io(file))?.len();
+    let image = decode_from(BufReader::new(opened), length);
+    image.map_err(|error| Error::invalid(file, format!("not a readable image: {error}")))
+}
+
+/// Width and height as the header has them, whatever the file's name says of its format.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn dimensions(file: &Path) -> Result<(u32, u32)> {
+    let opened = File::open(file).map_err(Error::io(file))?;
+    let length = opened.metadata().map_err(Error::io(file))?.len();
+    let sides = || {
+        let mut from = BufReader::new(opened);
+        tiff::check(&mut from, length)?;
+        image::ImageReader::new(from).with_guessed_format()?.into_dimensions()
+    };
+    sides().map_err(|error| Error::invalid(file, format!("not a readable image: {error}")))
+}
+
+/// An encoded image, of any of the formats that are read from folders.
+///
+/// # Errors
+/// Where it is damaged, of another format, or would take much more memory than its bytes let expect.
+pub fn decode_image(bytes: &[u8]) -> Decoded {
+    decode_from(Cursor::new(bytes), bytes.len() as u64)
+}
+
+/// An image of a file of `length` bytes, in memory that these bound: a header alone may claim any size.
+fn decode_from(mut from: impl BufRead + Seek, length: u64) -> Decoded {
+    tiff::check(&mut from, length)?;
+    let mut reader = image::ImageReader::new(from).with_guessed_format()?;
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(FREE.max(RATIO.saturating_mul(length)).min(MAX_BYTES));
+    reader.limits(limits);
+    Ok(reader.decode()?.into_rgb8())
+}
