@@ -79,6 +79,10 @@ test-python:
 test-report *arguments:
     bash tests/browser/run.sh {{arguments}}
 
+# Shards under a real Slurm on this machine: killed, requeued, drained, merged; Debian's munge, slurmctld, slurmd, slurm-client. Two minutes.
+test-slurm:
+    bash tests/slurm/run.sh
+
 # The pages of all published results and their list, into docs/, for any static host.
 site:
     cargo run --release -- site

@@ -2,6 +2,7 @@
 
 mod fit;
 mod plan;
+mod slurm;
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{command::Shard, device::DeviceName};
 pub use fit::Fit;
 pub use plan::Plan;
+pub use slurm::{Slurm, WARNING};
 
 /// A reproducible benchmark of few-step diffusion samplers.
 #[derive(Parser)]
@@ -69,6 +71,8 @@ pub enum Command {
     Documents(Documents),
     /// Write the pages of all published results and their list, for any static host.
     Site(Site),
+    /// Write, and submit, a sweep as a Slurm job array of shards with a merge behind it; or say how long it would take.
+    Slurm(Slurm),
 }
 
 /// `fewstep report`.

@@ -34,6 +34,16 @@ impl DeviceName {
             DeviceName::Cuda => "cuda",
         }
     }
+
+    /// Refuses what this build has not, whether or not the machine does.
+    pub fn expect_built(self) -> Result<()> {
+        if built().contains(&self.name()) { Ok(()) } else { Err(self.not_built()) }
+    }
+
+    fn not_built(self) -> Failure {
+        let (name, built) = (self.name(), built().join(", "));
+        Failure::Request(format!("--device {name}: this build has {built}; build with `--features {name}` for it"))
+    }
 }
 
 /// An open device.
@@ -55,11 +65,7 @@ pub fn open(name: DeviceName) -> Result<Opened> {
         #[cfg(feature = "cuda")]
         DeviceName::Cuda => guarded(name, || Some(Opened { device: Device::cuda(0), description: cuda() })),
         #[allow(unreachable_patterns)] // with every feature on
-        other => Err(Failure::Request(format!(
-            "--device {0}: this build has {1}; build with `--features {0}` for it",
-            other.name(),
-            built()
-        ))),
+        other => Err(other.not_built()),
     }
 }
 
@@ -83,9 +89,9 @@ fn cuda() -> String {
 }
 
 /// The devices that this build has.
-fn built() -> String {
+fn built() -> Vec<&'static str> {
     let all = [("cpu", true), ("cpu-plain", true), ("wgpu", cfg!(feature = "wgpu")), ("cuda", cfg!(feature = "cuda"))];
-    all.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect::<Vec<_>>().join(", ")
+    all.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
 }
 
 /// burn panics where a driver is missing; a first small computation finds out.
@@ -103,7 +109,7 @@ fn guarded(name: DeviceName, open: impl FnOnce() -> Option<Opened> + std::panic:
         Failure::Request(format!(
             "--device {}: no such device or driver on this machine (this build has {})",
             name.name(),
-            built()
+            built().join(", ")
         ))
     })
 }

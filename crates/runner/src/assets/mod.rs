@@ -44,10 +44,14 @@ const MAX_ENTRY: u64 = 128 << 20;
 /// The assets that `fetch` knows.
 pub const NAMES: [&str; 2] = ["cifar10", "inception"];
 
+/// `$FEWSTEP_CACHE`, where it is set.
+pub fn chosen_cache() -> Option<PathBuf> {
+    std::env::var_os("FEWSTEP_CACHE").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 /// `$FEWSTEP_CACHE`, or `fewstep` in the user's cache directory.
 pub fn cache() -> Result<PathBuf> {
-    let chosen = std::env::var_os("FEWSTEP_CACHE").filter(|value| !value.is_empty()).map(PathBuf::from);
-    chosen
+    chosen_cache()
         .or_else(|| dirs::cache_dir().map(|folder| folder.join("fewstep")))
         .ok_or_else(|| Failure::request("no cache directory: set FEWSTEP_CACHE"))
 }

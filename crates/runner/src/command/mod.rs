@@ -17,6 +17,7 @@ mod sample;
 mod score_curve;
 mod selection;
 mod site;
+mod slurm;
 mod stats;
 mod sweep;
 mod train;
@@ -50,5 +51,6 @@ pub fn run(command: Command) -> Result<()> {
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Documents(arguments) => documents::run(&arguments),
         Command::Site(arguments) => site::run(&arguments),
+        Command::Slurm(arguments) => slurm::run(&arguments),
     }
 }
