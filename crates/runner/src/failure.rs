@@ -63,7 +63,7 @@ impl fmt::Display for Failure {
             Failure::Interrupted(signal) => {
                 write!(
                     formatter,
-                    "ended by signal {signal}; what is finished is kept, and the same command goes on from there"
+                    "ended by signal {signal}; what is finished is kept, and the same command, without --fresh, goes on from there"
                 )
             }
         }

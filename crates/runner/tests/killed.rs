@@ -133,13 +133,13 @@ fn statistics_that_are_killed_end_with_the_same_bytes() {
             fs::remove_file(cwd.join("killed.safetensors")).unwrap();
         }
         child.wait().unwrap();
-        with_parts += usize::from(cwd.join("killed.parts").is_dir());
+        with_parts += usize::from(cwd.join(".killed.safetensors.parts").is_dir());
         assert!(killed < 500, "no part was ever kept");
     }
     assert!(stats("killed.safetensors").status().unwrap().success());
     succeed(cwd, &["stats", "many.npz", "--features", "pixel-8x8", "--out", "whole.safetensors"]);
     assert!(fs::read(cwd.join("killed.safetensors")).unwrap() == fs::read(cwd.join("whole.safetensors")).unwrap());
-    assert!(!cwd.join("killed.parts").exists() && !cwd.join(".killed.safetensors.part").exists());
+    assert!(!cwd.join(".killed.safetensors.parts").exists() && !cwd.join(".killed.safetensors.part").exists());
 }
 
 /// Needs the right to mount a small file system.

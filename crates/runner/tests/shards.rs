@@ -82,6 +82,60 @@ fn what_diverges_in_a_shard_diverges_in_the_whole() {
     assert_eq!(diverged, 1);
 }
 
+/// A mixture so far from 0 that its solution is not finite.
+const UNSOLVED: &str = r#"samples = 8
+nfe = [2]
+metrics = ["ode_rmse", "fd_data"]
+method = [{ name = "ddim" }, { name = "deis", order = 2 }]
+solution = { samples = 8, nfe = 4, floor = 4 }
+
+[model]
+kind = "mixture"
+size = 2
+
+[[model.component]]
+weight = 1
+mean = -1e37
+variance = 1e-6
+
+[[model.component]]
+weight = 1
+mean = 1e37
+variance = 1e-6
+"#;
+
+#[test]
+fn solutions_of_fewer_images_or_none_at_all_are_merged() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    fs::write(cwd.join("few.toml"), GAUSSIAN.replace("[\"fd_pixel\", \"ode_rmse\"]", "[\"ode_rmse\"]")).unwrap();
+    fs::write(cwd.join("unsolved.toml"), UNSOLVED).unwrap();
+    for (name, solved) in [("few", true), ("unsolved", false)] {
+        let file = format!("{name}.toml");
+        let whole = run(cwd, &["sweep", &file, "--out", &format!("{name}-whole")]);
+        assert_eq!(whole.status.success(), solved, "{}", String::from_utf8_lossy(&whole.stderr));
+        let out = format!("{name}-merged");
+        ["1/3", "2/3", "3/3"].iter().for_each(|of| shard(cwd, &file, &out, of));
+        let merged = run(cwd, &strs(&merge(&out, 3)));
+        assert_eq!(merged.status.success(), solved, "{}", String::from_utf8_lossy(&merged.stderr));
+        assert_eq!(rows(&cwd.join(&out)), rows(&cwd.join(format!("{name}-whole"))), "{name}");
+        assert!(!rows(&cwd.join(&out)).is_empty());
+    }
+}
+
+#[test]
+fn what_is_partly_measured_is_merged() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    fs::write(cwd.join("x.toml"), GAUSSIAN.replace("[\"fd_pixel\", \"ode_rmse\"]", "[\"fd_pixel\"]")).unwrap();
+    succeed(cwd, &["sweep", "x.toml", "--out", "part"]);
+    fs::write(cwd.join("x.toml"), GAUSSIAN).unwrap();
+    ["1/2", "2/2"].iter().for_each(|of| shard(cwd, "x.toml", "part", of));
+    succeed(cwd, &strs(&merge("part", 2)));
+    succeed(cwd, &["sweep", "x.toml", "--out", "whole"]);
+    assert_eq!(rows(&cwd.join("part")), rows(&cwd.join("whole")));
+}
+
 #[test]
 fn a_shard_goes_on_where_it_was_killed() {
     let folder = gaussian_folder();
@@ -125,6 +179,10 @@ fn what_are_not_all_shards_of_one_sweep_is_refused() {
     let description = cwd.join("edited/shard.toml");
     let text = fs::read_to_string(&description).unwrap();
     fs::write(&description, text.replace("shard = 2", "shard = 1")).unwrap();
+    // Sealed, and of more shards than there can be.
+    folder::copy(&cwd.join("x/shards/2-of-2"), &cwd.join("huge"));
+    let huge = folder::unsealed(&cwd.join("huge/shard.toml")).replace("shards = 2", "shards = 9000000000000000000");
+    fs::write(cwd.join("huge/shard.toml"), folder::sealed(&huge)).unwrap();
     // A part that is not as it was written.
     folder::copy(&cwd.join("x/shards/2-of-2"), &cwd.join("damaged"));
     for path in folder::tree(&cwd.join("damaged/cells/parts")).keys().filter(|path| path.extension().unwrap() == "f32")
@@ -144,6 +202,7 @@ fn what_are_not_all_shards_of_one_sweep_is_refused() {
         ("another seed", &["y/shards/2-of-2: not of the same sweep as"], vec!["merge", "m", first, "y/shards/2-of-2"]),
         ("another count", &["x3/shards/2-of-3: not of the same sweep"], vec!["merge", "m", first, "x3/shards/2-of-3"]),
         ("edited", &["edited/shard.toml: not as it was written"], vec!["merge", "m", "edited", "x/shards/2-of-2"]),
+        ("too many", &["huge/shard.toml: shard 2 of 9000000000000000000"], vec!["merge", "m", "huge"]),
         ("no shard", &["shard.toml", "expected what `fewstep sweep --shard I/N` wrote"], vec!["merge", "m", "x"]),
         ("damaged", &["images 20 to 23 are in none of the shards"], vec!["merge", "m", first, "damaged"]),
         (

@@ -83,6 +83,56 @@ fn a_run_that_joins_another_takes_what_nobody_has() {
 }
 
 #[test]
+fn runs_that_join_with_other_cells_leave_tables_of_all() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    fs::write(cwd.join("gaussian.toml"), GAUSSIAN.replace("samples = 40", "samples = 1500")).unwrap();
+    for round in 0..6 {
+        let out = format!("r{round}");
+        let mut first = start(cwd, &["sweep", "gaussian.toml", "--out", &out, "--only", "nfe=5"]);
+        until(&mut first, || cwd.join(&out).join(".lock").exists());
+        let join = ["sweep", "gaussian.toml", "--out", &out, "--join", "--only", "nfe=10"];
+        let second = start(cwd, &join).wait_with_output().unwrap();
+        let first = first.wait_with_output().unwrap();
+        assert!(first.status.success() && second.status.success(), "{} {}", said(&first), said(&second));
+        assert_eq!(rows(&cwd.join(&out)).len(), 9, "round {round}: {} {}", said(&first), said(&second));
+        let provenance = fs::read_to_string(cwd.join(&out).join("provenance.toml")).unwrap();
+        assert!(provenance.contains("lacking = 0"), "{provenance}");
+    }
+}
+
+/// Of a row whose error, key or images were changed, verify says so.
+#[test]
+fn a_row_that_was_changed_is_not_verified() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    succeed(cwd, &["sweep", "gaussian.toml", "--out", "r"]);
+    let row = ["--experiment", "gaussian.toml", "--row", "method=deis,nfe=5"];
+    let verify = |folder: &str| common::run(cwd, &[&["verify", folder], &row[..]].concat());
+    let good = verify("r");
+    let stdout = String::from_utf8_lossy(&good.stdout).into_owned();
+    assert!(good.status.success() && stdout.contains("every figure to the last digit"), "{stdout} {}", said(&good));
+    let text = fs::read_to_string(cwd.join("r/cells.csv")).unwrap();
+    let headers: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+    for (column, value) in [("ode_rmse", "0.5"), ("ode_rmse_error", "0.000001"), ("key", "deadbeef")] {
+        let at = headers.iter().position(|header| *header == column).unwrap();
+        let line = |line: &str| {
+            let mut cells: Vec<&str> = line.split(',').collect();
+            if line.contains(",deis,") || line.contains("DEIS-2,") {
+                cells[at] = value;
+            }
+            cells.join(",")
+        };
+        let changed: Vec<String> =
+            text.lines().enumerate().map(|(n, text)| if n == 0 { text.into() } else { line(text) }).collect();
+        folder::copy(&cwd.join("r"), &cwd.join(column));
+        fs::write(cwd.join(column).join("cells.csv"), changed.join("\n") + "\n").unwrap();
+        let output = verify(column);
+        assert_eq!(output.status.code(), Some(1), "{column}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
 fn a_sweep_that_is_asked_to_end_saves_and_says_so() {
     let folder = gaussian_folder();
     let cwd = folder.path();
@@ -99,7 +149,7 @@ fn a_sweep_that_is_asked_to_end_saves_and_says_so() {
         signal(&child, name);
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(status), "{}", said(&output));
-        assert!(said(&output).contains("the same command goes on from there"), "{}", said(&output));
+        assert!(said(&output).contains("the same command, without --fresh, goes on from there"), "{}", said(&output));
         assert!(cells.join("parts").is_dir(), "no part was kept");
     }
     let output = start(cwd, &["sweep", "gaussian.toml"]).wait_with_output().unwrap();

@@ -110,7 +110,13 @@ pub fn measure_part(
     let extraction = Extraction::new(loaded, wanted, targets.solution.as_ref());
     let making = Making { loaded, cell, samples, extraction: &extraction, targets, progress };
     let mut parts = parts(loaded, cell, wanted, &extraction, kept)?;
-    match making.each(&mut parts, images.clone(), |_| Ok(())) {
+    // Of a solution's own samples there may be fewer than a cell has.
+    let count = match samples {
+        Samples::Kept(solution) if !solution.is_of(&cell.key) => solution.end(loaded.sampler.len()),
+        _ => loaded.experiment.samples,
+    };
+    let images = images.start.min(count)..images.end.min(count);
+    match making.each(&mut parts, images, |_| Ok(())) {
         Ok(_) => parts.keep(),
         Err(Failure::Diverged { .. }) => Ok(()),
         Err(error) => Err(error),

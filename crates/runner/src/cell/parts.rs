@@ -87,6 +87,14 @@ impl Parts {
         Parts { own, folders, all_there: !shards.is_empty(), key, widths, since: Instant::now(), fresh: Vec::new() }
     }
 
+    /// Sees to it that it is known how often to keep parts.
+    ///
+    /// # Errors
+    /// Where the variable makes no sense.
+    pub fn check() -> Result<()> {
+        every().map(drop)
+    }
+
     /// Where every part below `kept` is.
     pub fn folder(kept: &Path) -> PathBuf {
         kept.join(FOLDER)

@@ -82,6 +82,11 @@ impl Solution {
         self.run.as_ref() == Some(cell)
     }
 
+    /// The number after its last image's.
+    pub fn end(&self, len: usize) -> usize {
+        self.first + self.x.len() / len
+    }
+
     /// x_0 of the images from number `first` on, of `len` numbers each.
     pub fn from(&self, first: usize, len: usize) -> &[f32] {
         first.checked_sub(self.first).and_then(|skipped| self.x.get(skipped * len..)).unwrap_or_default()

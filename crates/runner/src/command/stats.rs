@@ -10,6 +10,7 @@ use crate::{
     cli, device,
     failure::{Failure, Result},
     files, interrupt,
+    lock::Lock,
     progress::Progress,
 };
 
@@ -23,20 +24,24 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
         return Err(Failure::Request(format!("{}: expected a file name that ends in .safetensors", out.display())));
     }
     files::check_writable(out)?;
+    Parts::check()?;
+    interrupt::listen()?;
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    let wait = |holder: &str| eprintln!("{}: {holder} writes it; waiting for its end", out.display());
+    let _lock = Lock::wait(&out.with_file_name(format!(".{name}.lock")), wait)?;
     let images = assets::images(&arguments.images, arguments.crop.map(|crop| crop as usize))?;
     let extractor = extractor(arguments)?;
     let precision = if arguments.compact { Precision::F32 } else { Precision::F64 };
     let key = cell::statistics_key(extractor.as_ref(), &images.hash()?, precision)?;
     let there = Statistics::read(out, &extractor.identity()).ok().filter(|there| there.key == key.as_str());
     // Beside the file, until it is there.
-    let parts = out.with_extension("parts");
+    let parts = out.with_file_name(format!(".{name}.parts"));
     if let Some(there) = there {
         // A kill may have come between the two.
         files::remove_folder(&parts)?;
         println!("{} (there already: {} images, data set {})", out.display(), there.count, there.dataset);
         return Ok(());
     }
-    interrupt::listen()?;
     let name = arguments.images.display().to_string();
     let mut statistics = collect(extractor.as_ref(), &images, &name, BATCH, Some((&parts, &key)), |_| {})?;
     statistics.key = key.as_str().to_owned();

@@ -49,9 +49,9 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
     }
     let selection = Selection::parse(arguments.only.as_deref().unwrap_or_default(), &experiment)?;
     interrupt::listen()?;
-    // Held to the end; a run that joins another has none.
-    let _lock = hold(&folder, arguments.join)?;
+    let lock = hold(&folder, arguments.join)?;
     let mut sweep = Sweep::prepare(experiment, arguments, folder)?;
+    sweep.lock = lock;
     sweep.all(&selection)
 }
 
@@ -70,9 +70,12 @@ pub fn only(experiment: Experiment, arguments: &cli::Verify, folder: &Path, sele
 fn hold(folder: &Path, join: bool) -> Result<Option<Lock>> {
     std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
     let path = lock::of(folder);
-    if join && let none @ None = Lock::take(&path)? {
-        eprintln!("{}: with the run that writes there", folder.display());
-        return Ok(none);
+    if join {
+        let held = Lock::take(&path)?;
+        if held.is_none() {
+            eprintln!("{}: with the run that writes there", folder.display());
+        }
+        return Ok(held);
     }
     let wait = |holder: &str| {
         eprintln!(
@@ -87,6 +90,8 @@ fn hold(folder: &Path, join: bool) -> Result<Option<Lock>> {
 struct Sweep {
     loaded: Loaded,
     folder: PathBuf,
+    /// Of the folder: none for a run that joined another, as long as that goes on, and for what nobody else can have.
+    lock: Option<Lock>,
     kept: Kept,
     cells: Vec<Cell>,
     /// What is to be measured of each.
@@ -118,13 +123,18 @@ impl Sweep {
         if let Some(spec) = loaded.experiment.solution {
             loaded.assets.insert("solution".into(), Solution::describe(&spec));
         }
+        Parts::check()?;
         let kept = Kept::at(folder.join(KEPT), arguments.run.fresh);
         std::fs::create_dir_all(&kept.folder).map_err(Failure::file(&kept.folder))?;
         if kept.fresh {
             files::remove_folder(&Parts::folder(&kept.folder))?;
         }
-        // Of two runs on one folder one collects it.
-        let collecting = Lock::wait(&kept.folder.join("normaliser.lock"), |_| {})?;
+        // Of two runs on one folder one collects it; a shard's folder is its own.
+        let say = |holder: &str| eprintln!("normaliser: {holder} is at it; waiting");
+        let collecting = match arguments.shard {
+            None => Some(Lock::wait(&kept.folder.join("normaliser.lock"), say)?),
+            Some(_) => None,
+        };
         let found = normaliser(&loaded, &kept.folder, true, kept.fresh)?;
         drop(collecting);
         if let Some(found) = &found {
@@ -145,6 +155,7 @@ impl Sweep {
         Ok(Sweep {
             loaded,
             folder,
+            lock: None,
             kept,
             cells,
             wanted,
@@ -164,9 +175,9 @@ impl Sweep {
     fn all(&mut self, selection: &Selection) -> Result<()> {
         self.cautions().iter().for_each(|caution| eprintln!("mind: {caution}"));
         let measured = self.measure(selection);
-        self.look();
         if measured.is_err() && !self.results().records.is_empty() {
-            self.write()?;
+            // What ended it is said, whatever else there is to say.
+            let _ = self.write();
         }
         measured?;
         self.report()
@@ -190,6 +201,10 @@ impl Sweep {
         let mut count = 0;
         while let Some((i, wait)) = queue.pop_front().map(|i| (i, false)).or_else(|| Some((others.pop()?, true))) {
             interrupt::check()?;
+            if self.lock.is_none() {
+                // The run that this one joined may have ended.
+                self.lock = Lock::take(&lock::of(&self.folder))?;
+            }
             let path = self.cells[i].path.with_extension("lock");
             let say = |holder: &str| progress.line(&format!("{}: {holder} is at it; waiting", self.cells[i].name()));
             let held = if wait { Some(Lock::wait(&path, say)?) } else { Lock::take(&path)? };
@@ -225,7 +240,7 @@ impl Sweep {
             let (made, reused) = (self.loaded.sampler.predictor.evaluated() - before, self.loaded.sampler.reused());
             eprintln!("evaluations of an image: {made} made, {} known already", reused + self.shared);
         }
-        self.write()
+        Ok(())
     }
 
     /// What can be measured of what cell `i` lacks: without a solution nothing that is measured from it.
@@ -315,6 +330,10 @@ impl Sweep {
         let mut wanted = self.wanted[i].clone();
         if let (Some(done), false) = (&self.done[i], fresh) {
             wanted.retain(|wanted| !done.has(wanted.metric, &wanted.key));
+            if !wanted.is_empty() && !self.kept.shards.is_empty() {
+                // Shards know nothing of what is here: their parts are of all that is measured.
+                return self.wanted[i].clone();
+            }
         }
         wanted
     }

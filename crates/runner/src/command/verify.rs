@@ -60,9 +60,33 @@ pub fn run(arguments: &cli::Verify) -> Result<()> {
     let same_images = images == expected;
     let count: usize = expected.iter().map(|(_, values)| values.len()).sum();
     println!("  {count} figures of images {}", if same_images { "agree to the last bit" } else { "differ" });
+    // What two runs of one experiment may differ in.
+    let figures = |folder: &Folder| {
+        let timeless = |record: &Record| Record {
+            seconds_sample: 0.0,
+            seconds_features: 0.0,
+            device: String::new(),
+            build: String::new(),
+            ..record.clone()
+        };
+        folder.records.first().map(timeless)
+    };
+    let [own, theirs] = [&again, &published].map(figures);
+    let key = |record: &Option<Record>| record.as_ref().map(|record| record.key.clone()).unwrap_or_default();
+    if key(&own) != key(&theirs) {
+        println!("  the key differs: the plan, the network, the noise or the code is another than it says");
+    } else if own != theirs && found.is_reproduced() {
+        println!("  its errors differ, or what else the row says");
+    }
     println!("by build {BUILD}, published by {}", row.build);
-    println!("{found}");
-    if found.is_reproduced() && same_images { Ok(()) } else { Err(Failure::run("not reproduced")) }
+    if own == theirs && same_images && found.is_reproduced() {
+        println!("{found}");
+        return Ok(());
+    }
+    if !found.is_reproduced() {
+        println!("{found}");
+    }
+    Err(Failure::run("not reproduced"))
 }
 
 /// The experiment's file, as it was when the results were made.

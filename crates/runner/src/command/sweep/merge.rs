@@ -36,7 +36,7 @@ pub fn run(arguments: &cli::Merge) -> Result<()> {
     }
     let device = DeviceName::from_str(&first.device, false).map_err(Failure::request)?;
     interrupt::listen()?;
-    let _lock = hold(&arguments.out, false)?;
+    let lock = hold(&arguments.out, false)?;
     let folders: Vec<PathBuf> = shards.iter().map(|(folder, _)| kept(folder)).collect();
     take_normaliser(&folders[0], &kept(&arguments.out))?;
     let selection = Selection::parse("", &experiment)?;
@@ -50,6 +50,7 @@ pub fn run(arguments: &cli::Merge) -> Result<()> {
             shards[0].0.display()
         )));
     }
+    sweep.lock = lock;
     sweep.kept.shards = folders;
     sweep.all(&selection)
 }

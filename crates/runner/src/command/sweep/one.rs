@@ -97,7 +97,7 @@ impl Sweep {
             (Some(all), ..) => Samples::Kept(all),
             (None, Some(plan), _) => Samples::Of(plan, count),
             (None, None, Some(solution)) if cell.plan.is_some() => Samples::Kept(solution),
-            _ => Samples::Exact(count),
+            _ => cell.plan.as_ref().map_or(Samples::Exact(count), |plan| Samples::Of(plan, count)),
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{KEPT, Sweep, hold};
+use super::{KEPT, Sweep};
 use crate::{
     cell::{Targets, Wanted, measure_part},
     cli,
@@ -93,7 +93,11 @@ impl Description {
         };
         let text = files::text(&path).map_err(|failure| wrong(&failure))?;
         let toml = files::unseal(&text).ok_or_else(|| wrong(&"not as it was written"))?;
-        toml::from_str(toml).map_err(|error| wrong(&error.message()))
+        let found: Description = toml::from_str(toml).map_err(|error| wrong(&error.message()))?;
+        if found.shard < 1 || found.shard > found.shards || found.shards > MOST {
+            return Err(wrong(&format!("shard {} of {}, of at most {MOST}", found.shard, found.shards)));
+        }
+        Ok(found)
     }
 
     fn write(&self, folder: &Path) -> Result<()> {
@@ -118,7 +122,8 @@ pub fn run(experiment: Experiment, arguments: &cli::Sweep, out: &Path, shard: Sh
     }
     let folder = out.join(SHARDS).join(shard.to_string());
     interrupt::listen()?;
-    let _lock = hold(&folder, false)?;
+    // No lock: the folder is this shard's, and a file system may keep the lock of a node that is gone.
+    std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     let mut description = Description {
         experiment: arguments.experiment.clone(),
         experiment_sha256: experiment.hash.clone(),
@@ -157,6 +162,9 @@ impl Sweep {
             })?;
             for (i, lacking) in pending.iter().filter(|(i, _)| self.cells[*i].seed == seed) {
                 interrupt::check()?;
+                if !lacking.is_empty() && self.measurable(*i, lacking).is_empty() {
+                    continue;
+                }
                 let (cell, from) = (&self.cells[*i], self.samples(*i, &targets));
                 progress.say(cell.name());
                 measure_part(&self.loaded, cell, from, lacking, &targets, (&images, &self.kept), &progress)?;

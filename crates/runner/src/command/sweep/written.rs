@@ -37,8 +37,19 @@ impl Sweep {
         Folder { records, per_image, provenance, published: published.clone() }
     }
 
+    /// The tables of all that any run finished; by one run at a time, so that the last has all.
     pub(super) fn write(&mut self) -> Result<()> {
+        let _tables = self.tables()?;
+        self.written_whole()
+    }
+
+    fn tables(&self) -> Result<Lock> {
+        Lock::wait(&self.kept.folder.join("tables.lock"), |_| {})
+    }
+
+    fn written_whole(&mut self) -> Result<()> {
         let start = Instant::now();
+        self.look();
         self.results().write(&self.folder)?;
         self.written = Some((Instant::now(), start.elapsed()));
         Ok(())
@@ -48,10 +59,7 @@ impl Sweep {
     pub(super) fn write_now_and_then(&mut self) -> Result<()> {
         match self.written {
             Some((last, took)) if last.elapsed() < 20 * took => Ok(()),
-            _ => {
-                self.look();
-                self.write()
-            }
+            _ => self.write(),
         }
     }
 
@@ -70,7 +78,9 @@ impl Sweep {
     }
 
     /// Tables, charts and samples of all finished cells; how they compare with what was published.
-    pub(super) fn report(&self) -> Result<()> {
+    pub(super) fn report(&mut self) -> Result<()> {
+        let tables = self.tables()?;
+        self.look();
         let results = self.results();
         if results.records.is_empty() {
             let said = self.unsolved.first_key_value().map_or("no cell is measured", |(_, said)| said);
@@ -84,9 +94,11 @@ impl Sweep {
                 done.as_ref().is_some_and(|done| done.diverged.is_empty() && done.has_picture(&cell.picture()));
             pictured.then(|| cell.picture())
         };
+        self.results().write(&self.folder)?;
         report::samples(&self.folder, &results, picture)?;
         report::write(&self.folder, &results)?;
-        if results.provenance.lacking == 0 {
+        drop(tables);
+        if results.provenance.lacking == 0 && self.lock.is_some() {
             self.tidy()?;
         }
         println!("{}", self.folder.display());
