@@ -148,7 +148,7 @@ impl Statistics {
         path.extension().is_some_and(|ending| ending == "safetensors") || npz_has(path, "mu") || npz_has(path, "sigma")
     }
 
-    /// Reads statistics written by [`write`](Self::write), or an `.npz` with `mu` and `sigma` as pytorch-fid
+    /// Reads statistics in the form of [`to_safetensors`](Self::to_safetensors), or an `.npz` with `mu` and `sigma` as pytorch-fid
     /// writes. The latter says nothing of its origin: `assumed` is taken for its feature space.
     ///
     /// # Errors

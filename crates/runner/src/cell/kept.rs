@@ -35,7 +35,7 @@ impl Kept {
         if self.fresh { None } else { read(&self.folder, name, key, len) }
     }
 
-    /// [`write`].
+    /// [`write()`].
     ///
     /// # Errors
     /// As there.

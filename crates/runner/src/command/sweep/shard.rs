@@ -1,4 +1,4 @@
-//! `fewstep sweep --shard I/N`: a part of the images of every cell, in a folder of its own, for [`merge`](super::merge).
+//! `fewstep sweep --shard I/N`: a part of the images of every cell, in a folder of its own, for [`merge`](super::merge()).
 //!
 //! Every image depends on its number alone, so a shard needs nothing of another. What it writes is what cells, solutions and converged
 //! samples of its images give, as parts; a task that is killed goes on with the parts that it has. Its folder is its own: no shard writes
