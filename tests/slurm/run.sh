@@ -95,9 +95,9 @@ back() {
         if [ "$(shown "${shards}_$i" Restarts)" = 1 ] && is_state "${shards}_$i" RUNNING; then echo "${shards}_$i"; fi
     done
 }
-is_back() { [ -n "$(back)" ]; }
+is_back() { returned="$(back)" && [ -n "$returned" ]; }
 wait_until 60 'a task is back' is_back
-for task in $(back); do
+for task in $returned; do
     echo "task $task is back on $(shown "$task" NodeList)"
     [ "$(shown "$task" NodeList)" != "$node" ] || fail "$task runs on the drained node"
 done

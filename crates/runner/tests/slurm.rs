@@ -124,7 +124,8 @@ fn the_words_of_a_script_arrive_as_they_were_given() {
     let run = |script: &str| {
         let mut bash = Command::new("bash");
         bash.arg(cwd.join(out).join("slurm").join(script)).current_dir(&outer).env("SEEN", &seen);
-        bash.env("PATH", format!("{}:/usr/bin:/bin", outer.display())).env("SLURM_ARRAY_TASK_ID", "2");
+        bash.env("PATH", format!("{}:/usr/bin:/bin", outer.display()));
+        bash.env("SLURM_ARRAY_JOB_ID", "77").env("SLURM_ARRAY_TASK_ID", "2");
         let status = bash.status().unwrap();
         assert!(status.success(), "{script}: {status}");
         read(&seen)
