@@ -55,7 +55,12 @@ submit() {
     shards="$(awk '$1 == "shards" { print $2 }' <<< "$ids")"
     merge="$(awk '$1 == "merge" { print $2 }' <<< "$ids")"
 }
-has_parts() { [ -n "$(find "$1" -type f 2> /dev/null | head -1)" ]; }
+# The cells of which a shard has all of its images, each with what tells whether it was written again.
+whole() {
+    local shard="$1" part=2000
+    find "the shards/shards/$shard-of-4/cells/parts" -name "$(((shard - 1) * part))-$((shard * part))-*.toml" -printf '%f %i %T@\n' 2> /dev/null | sort
+}
+has_whole() { [ "$(whole "$1" | wc -l)" -ge "$2" ]; }
 
 say 'a cluster of two nodes'
 start "$work/slurm"
@@ -67,23 +72,35 @@ cd "$work/it's \$HOME"
 cp "$root/tests/slurm/experiment.toml" .
 
 say 'a single run'
-"$binary" sweep experiment.toml --out single 2> single.log
+"$binary" sweep experiment.toml --out single > single.log 2>&1
 
 say 'four shards'
 submit experiment.toml --shards 4 --out 'the shards' --partition main --cpus 1 --time 10
 wait_until 60 'all four tasks running' running "$shards" 4
-for i in 1 2 3 4; do wait_until 60 "shard $i has begun" has_parts "the shards/shards/$i-of-4"; done
-sleep 2
+for i in 1 2 3 4; do wait_until 60 "shard $i has two cells" has_whole "$i" 2; done
 
 node="$(shown "${shards}_4" NodeList)"
 say "task 1 killed, 2 requeued, 3 told, and $node drained"
+for i in 1 2 3; do whole "$i" > "whole-$i"; done
 killed="$(process_of 1/4 'the shards')"
 [ -n "$killed" ] || fail 'no process of shard 1'
 kill -KILL "$killed"
 scontrol requeue "${shards}_2"
 scancel --batch --signal=TERM "${shards}_3"
 scontrol update NodeName="$node" State=DRAIN Reason=test
-sleep 5
+# Those that come back while it is drained, come back elsewhere.
+back() {
+    local i
+    for i in 1 2 3; do
+        if [ "$(shown "${shards}_$i" Restarts)" = 1 ] && is_state "${shards}_$i" RUNNING; then echo "${shards}_$i"; fi
+    done
+}
+is_back() { returned="$(back)" && [ -n "$returned" ]; }
+wait_until 60 'a task is back' is_back
+for task in $returned; do
+    echo "task $task is back on $(shown "$task" NodeList)"
+    [ "$(shown "$task" NodeList)" != "$node" ] || fail "$task runs on the drained node"
+done
 scontrol show node "$node" | grep -q DRAIN || fail "$node is not drained"
 scontrol update NodeName="$node" State=RESUME
 
@@ -93,7 +110,14 @@ for i in 1 2 3 4; do
     is_state "${shards}_$i" COMPLETED || fail "task $i is not complete"
     echo "task $i: restarted $(shown "${shards}_$i" Restarts) times"
 done
-for i in 1 2 3; do [ "$(shown "${shards}_$i" Restarts)" -ge 1 ] || fail "task $i was never restarted"; done
+for i in 1 2 3; do
+    [ "$(shown "${shards}_$i" Restarts)" -ge 1 ] || fail "task $i was never restarted"
+    # What it had is what it has: nothing of it was done again.
+    whole "$i" | comm -13 - "whole-$i" | grep . && fail "shard $i did again what it had"
+    echo "task $i: had $(wc -l < "whole-$i") of $(whole "$i" | wc -l) cells when it was stopped, and did none of them again"
+    [ "$(wc -l < "whole-$i")" -lt "$(whole "$i" | wc -l)" ] || fail "task $i was stopped at its end"
+done
+grep -q 'shard 3: status 143, requeued' 'the shards/slurm/shard-3.log' || fail 'task 3 did not save before it was requeued'
 
 say 'the same to the last byte'
 python3 "$root/tests/slurm/same.py" single 'the shards'
@@ -104,7 +128,7 @@ sed -i '2s/\([0-9]\),/1\1,/' changed/cells.csv
 if python3 "$root/tests/slurm/same.py" single changed 2> /dev/null; then fail 'the comparison takes everything for the same'; fi
 
 say 'a time limit, and a task that is cancelled'
-sed 's/^samples = 4000$/samples = 400000/' experiment.toml > long.toml
+sed 's/^samples = 8000$/samples = 400000/' experiment.toml > long.toml
 submit long.toml --shards 2 --out long --cpus 1 --time 10
 wait_until 60 'both tasks running' running "$shards" 2
 scontrol update JobId="${shards}_1" TimeLimit=2

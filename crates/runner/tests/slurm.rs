@@ -99,6 +99,12 @@ fn a_container_gets_the_folders_that_it_needs() {
     let shards = shards.replace(outside.path().to_str().unwrap(), "/OUTSIDE");
     let (head, _) = shards.split_once("shard=$!").unwrap();
     assert_eq!(head, golden("container-head.sbatch"));
+    // What has been sampled on a device is merged on such a one.
+    let merge = read(&outside.path().join("it's/slurm/merge.sbatch"));
+    assert!(
+        merge.contains("\n#SBATCH --gres=gpu:a100:1\n") && merge.contains("\nexec apptainer exec --nv "),
+        "{merge}"
+    );
 }
 
 #[test]
@@ -118,7 +124,8 @@ fn the_words_of_a_script_arrive_as_they_were_given() {
     let run = |script: &str| {
         let mut bash = Command::new("bash");
         bash.arg(cwd.join(out).join("slurm").join(script)).current_dir(&outer).env("SEEN", &seen);
-        bash.env("PATH", format!("{}:/usr/bin:/bin", outer.display())).env("SLURM_ARRAY_TASK_ID", "2");
+        bash.env("PATH", format!("{}:/usr/bin:/bin", outer.display()));
+        bash.env("SLURM_ARRAY_JOB_ID", "77").env("SLURM_ARRAY_TASK_ID", "2");
         let status = bash.status().unwrap();
         assert!(status.success(), "{script}: {status}");
         read(&seen)
@@ -135,9 +142,19 @@ fn the_words_of_a_script_arrive_as_they_were_given() {
     assert!(!names.iter().any(|name| name == "pwned"), "{names:?}");
 }
 
-/// What becomes of a task whose shard is the shell script `shard`, in a job that Slurm calls `state` and restarted so often; with
-/// `term`, SIGTERM to the script once the shard has made a file `ready`.
-fn task(shard: &str, state: &str, restarts: u32, term: bool) -> (Option<i32>, String) {
+/// Whom SIGTERM comes to once the shard has begun.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Term {
+    Nobody,
+    /// The script, as before the time limit.
+    Script,
+    /// All processes, as to a task that is cancelled.
+    All,
+}
+
+/// What becomes of a task whose shard is the shell script `shard`, in a job that Slurm calls `state` and restarted so often: its status,
+/// what it asked of Slurm, and how many SIGTERM reached the shard.
+fn task(shard: &str, state: &str, restarts: u32, term: Term) -> (Option<i32>, String, usize) {
     let (_kept, cwd) = folder();
     fs::write(cwd.join("image"), "").unwrap();
     succeed(&cwd, &["slurm", "gaussian.toml", "--shards", "3", "--container", "image"]);
@@ -149,43 +166,53 @@ fn task(shard: &str, state: &str, restarts: u32, term: bool) -> (Option<i32>, St
     bash.env("PATH", format!("{}:/usr/bin:/bin", cwd.display())).env("SLURM_RESTART_COUNT", restarts.to_string());
     bash.env("SLURM_ARRAY_JOB_ID", "77").env("SLURM_ARRAY_TASK_ID", "2").stderr(Stdio::null());
     let mut running = bash.spawn().unwrap();
-    if term {
+    if term != Term::Nobody {
         while !cwd.join("ready").exists() {
             assert!(running.try_wait().unwrap().is_none(), "{shard}: ended before it was ready");
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        let kill = Command::new("kill").args(["-TERM", &running.id().to_string()]).status().unwrap();
-        assert!(kill.success());
+        let mut processes = vec![running.id().to_string()];
+        if term == Term::All {
+            processes.push(read(&cwd.join("pid")).trim().to_owned());
+        }
+        assert!(Command::new("kill").arg("-TERM").args(processes).status().unwrap().success());
     }
-    (running.wait().unwrap().code(), read(&cwd.join("requeued")))
+    let status = running.wait().unwrap().code();
+    (status, read(&cwd.join("requeued")), read(&cwd.join("terms")).lines().count())
 }
 
 #[test]
 fn a_task_is_requeued_where_that_helps_and_nowhere_else() {
     let requeued = "requeue 77_2\n";
-    // Takes a little to save, and says how it ends.
-    let saves =
-        |status: u32| format!("trap 'sleep 0.2; exit {status}' TERM; touch ready; while true; do sleep 0.02; done");
+    // Once told, takes a little to save, in which it would hear a second signal, and says how it ends.
+    let saves = |status: u32| {
+        format!(
+            "trap 'echo TERM >> terms' TERM\necho $$ > pid\ntouch ready\nwhile [ ! -e terms ]; do sleep 0.02; done\n\
+             sleep 0.5\nexit {status}"
+        )
+    };
     let (told, whole, broken) = (saves(143), saves(0), saves(1));
     let cases = [
-        ("exit 0", "RUNNING", 0, false, (Some(0), "")),
-        ("exit 1", "RUNNING", 0, false, (Some(1), "")),
-        ("exit 2", "RUNNING", 0, false, (Some(2), "")),
-        ("kill -KILL $$", "RUNNING", 4, false, (Some(0), requeued)),
-        ("kill -KILL $$", "RUNNING", 5, false, (Some(137), "")),
-        ("kill -KILL $$", "COMPLETING", 0, false, (Some(137), "")),
-        (&*told, "RUNNING", 0, true, (Some(0), requeued)),
+        ("exit 0", "RUNNING", 0, Term::Nobody, Some(0), "", 0),
+        ("exit 1", "RUNNING", 0, Term::Nobody, Some(1), "", 0),
+        ("exit 2", "RUNNING", 0, Term::Nobody, Some(2), "", 0),
+        ("kill -KILL $$", "RUNNING", 4, Term::Nobody, Some(0), requeued, 0),
+        ("kill -KILL $$", "RUNNING", 5, Term::Nobody, Some(137), "", 0),
+        ("kill -KILL $$", "COMPLETING", 0, Term::Nobody, Some(137), "", 0),
+        (&*told, "RUNNING", 0, Term::Script, Some(0), requeued, 1),
         // The end of the time limit comes as often as it comes.
-        (&*told, "RUNNING", 50, true, (Some(0), requeued)),
+        (&*told, "RUNNING", 50, Term::Script, Some(0), requeued, 1),
         // Cancelled, or requeued by somebody else.
-        (&*told, "COMPLETING", 0, true, (Some(143), "")),
+        (&*told, "COMPLETING", 0, Term::All, Some(143), "", 1),
+        // Slurm does not answer: told rather twice than not at all.
+        (&*told, "", 0, Term::Script, Some(143), "", 1),
         // It was its last batch.
-        (&*whole, "RUNNING", 0, true, (Some(0), "")),
-        (&*broken, "RUNNING", 0, true, (Some(1), "")),
+        (&*whole, "RUNNING", 0, Term::Script, Some(0), "", 1),
+        (&*broken, "RUNNING", 0, Term::Script, Some(1), "", 1),
     ];
-    for (shard, state, restarts, term, (status, said)) in cases {
-        let expected = (status, said.to_owned());
-        assert_eq!(task(shard, state, restarts, term), expected, "{shard}; {state}, {restarts} restarts, told: {term}");
+    for (shard, state, restarts, term, status, said, terms) in cases {
+        let expected = (status, said.to_owned(), terms);
+        assert_eq!(task(shard, state, restarts, term), expected, "{shard}; {state}, {restarts} restarts, {term:?}");
     }
 }
 

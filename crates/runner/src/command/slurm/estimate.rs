@@ -8,12 +8,19 @@ use crate::{
     results::{Features, Metric, Noise},
 };
 
-/// Evaluations of the network for an image, and images through Inception.
+/// What a sweep evaluates.
+#[derive(Default)]
 struct Work {
-    /// Evaluations of an image of the cells' own, which shards divide.
+    /// Evaluations that are as many for every image of a cell.
     divided: u64,
-    /// Evaluations for what every shard needs whole: the normaliser, and the solution of the first images.
-    repeated: u64,
+    /// Those of the normaliser, which every shard collects for itself.
+    normaliser: u64,
+    /// Evaluations of each of the images that are solved, which are the first `solved`.
+    solution: u64,
+    /// See there.
+    solved: u64,
+    /// Those of the solutions' own errors, which the merge finds.
+    merged: u64,
     /// Images through Inception, which shards divide.
     images: u64,
 }
@@ -36,18 +43,20 @@ pub fn print(experiment: &Experiment, arguments: &Slurm) -> Result<()> {
     println!("\n| shards | evaluations of one | hours of one | hours of all |\n|---:|---:|---:|---:|");
     let mut counts: Vec<u64> = (0..5).map(|power| 8u64.pow(power)).filter(|&n| n < arguments.shards.into()).collect();
     counts.push(arguments.shards.into());
+    // On a GPU a shard has whole batches.
+    let unit = if arguments.device.is_cpu() { 1 } else { experiment.batch as u64 };
+    let samples = experiment.samples as u64;
+    let hours = |evaluations: u64, images: u64| {
+        (evaluations as f64 / rate + of_images.map_or(0.0, |of_images| images as f64 / of_images)) / 3600.0
+    };
     for shards in counts {
-        // The largest shard.
-        let share = |whole: u64| {
-            let samples = experiment.samples as u64;
-            whole * samples.div_ceil(shards) / samples
-        };
-        let evaluations = share(work.divided) + work.repeated;
-        let hours = |evaluations: u64, images: u64| {
-            (evaluations as f64 / rate + of_images.map_or(0.0, |of_images| images as f64 / of_images)) / 3600.0
-        };
-        let all = hours(work.divided + shards * work.repeated, work.images);
-        println!("| {shards} | {evaluations} | {} | {} |", three(hours(evaluations, share(work.images))), three(all));
+        let most = (samples.div_ceil(unit).div_ceil(shards) * unit).min(samples);
+        let share = |whole: u64| (u128::from(whole) * u128::from(most) / u128::from(samples)) as u64;
+        let own = work.normaliser + work.solution * work.solved.min(most) + if shards == 1 { work.merged } else { 0 };
+        let evaluations = share(work.divided) + own;
+        let all = work.divided + shards * work.normaliser + work.solution * work.solved + work.merged;
+        let (one, all) = (hours(evaluations, share(work.images)), hours(all, work.images));
+        println!("| {shards} | {evaluations} | {} | {} |", three(one), three(all));
     }
     Ok(())
 }
@@ -63,17 +72,16 @@ impl Work {
     fn of(experiment: &Experiment) -> Self {
         let samples = experiment.samples as u64;
         let inception = |metric: &Metric| metric.features() == Some(Features::Inception);
-        let (mut divided, mut images) = (0, 0);
+        let mut work = Work::default();
         for (entry, nfe, _) in experiment.cells().filter(|(entry, nfe, _)| experiment.measures(entry, *nfe)) {
-            divided += nfe as u64 * samples;
+            work.divided += nfe as u64 * samples;
             let measured = |metric: &&Metric| !(metric.is_paired() && entry.is_stochastic(nfe));
-            images += if experiment.metrics.iter().filter(measured).any(inception) { samples } else { 0 };
+            let seen = experiment.metrics.iter().filter(measured).any(inception);
+            work.images += if seen { samples } else { 0 };
         }
-        let repeated = match experiment.normaliser.as_ref().map(|spec| &spec.source) {
-            Some(NormaliserSource::Collect(collect)) => (collect.nfe * collect.samples) as u64,
-            _ => 0,
-        };
-        let mut work = Work { divided, repeated, images };
+        if let Some(NormaliserSource::Collect(collect)) = experiment.normaliser.as_ref().map(|spec| &spec.source) {
+            work.normaliser = (collect.nfe * collect.samples) as u64;
+        }
         if let Some(spec) = experiment.solution {
             experiment.seeds.iter().for_each(|_| work.add_solution(experiment, &spec));
         }
@@ -91,12 +99,13 @@ impl Work {
         let same = needs.converged.iter().any(|(_, noise)| *noise == Noise::Same);
         let frechet = metrics.iter().any(|metric| metric.is_frechet());
         if needs.solution || whole || !frechet {
-            self.repeated += spec.work();
+            let (nfe, solved) = (spec.nfe.unwrap_or(0) as u64, spec.samples as u64);
+            (self.solution, self.solved) = (self.solution + nfe, solved);
+            self.merged += spec.work() - nfe * solved;
         }
-        if same && !whole {
-            self.divided += spec.of_all(experiment.samples).work();
-        } else if frechet && !whole {
-            self.divided += floor;
+        if !whole {
+            self.divided += if same || frechet { floor } else { 0 };
+            self.merged += if same { spec.of_all(experiment.samples).work() - floor } else { 0 };
         }
         for (features, noise) in &needs.converged {
             self.divided += if *noise == Noise::Other { floor } else { 0 };

@@ -79,11 +79,10 @@ impl<'a> Jobs<'a> {
 
     /// The job array.
     pub fn shards(&self) -> String {
-        let Slurm { shards, max_running, gpus, .. } = self.arguments;
+        let Slurm { shards, max_running, .. } = self.arguments;
         let most = max_running.map(|most| format!("%{most}")).unwrap_or_default();
         let mut options = self.options("shards", "shard-%a.log");
         options.push(format!("array=1-{shards}{most}"));
-        options.extend(gpus.as_ref().map(|gpus| format!("gres=gpu:{gpus}")));
         options.push(format!("signal=B:TERM@{WARNING}"));
         self.fill(SHARDS, options)
     }
@@ -102,7 +101,7 @@ impl<'a> Jobs<'a> {
 
     /// What both jobs have.
     fn options(&self, what: &str, log: &str) -> Vec<String> {
-        let Slurm { partition, account, cpus, time, memory, .. } = self.arguments;
+        let Slurm { partition, account, cpus, gpus, time, memory, .. } = self.arguments;
         let some = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name}={value}"));
         let mut options = vec![
             format!("job-name={}-{what}", self.name),
@@ -114,6 +113,8 @@ impl<'a> Jobs<'a> {
         options.extend(some("partition", partition));
         options.extend(some("account", account));
         options.extend(cpus.map(|cpus| format!("cpus-per-task={cpus}")));
+        // The merge opens the device too: what is measured at its end is measured there.
+        options.extend(gpus.as_ref().map(|gpus| format!("gres=gpu:{gpus}")));
         options.extend(some("mem", memory));
         options.extend(some("time", time));
         options
