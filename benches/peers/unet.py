@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 GROUPS = 32
 
-# What improved-diffusion calls its defaults, for images of 32x32: the configuration of the DEIS-SN authors' CIFAR-10 network.
+# What improved-diffusion calls its defaults, for images of 32x32. The DEIS-SN authors' CIFAR-10 network has a third residual block a level
+# (experiments/authors-cifar10.toml): 52.5 M parameters for these 39.6 M.
 AUTHORS: dict[str, Any] = {
     "patch": 1,
     "model_channels": 128,
