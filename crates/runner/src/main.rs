@@ -4,6 +4,8 @@
 //! cells are sampled, measured and kept ([`cell`]), rows of them make a folder ([`results`]), and tables, charts and pictures are
 //! made of what is in the folder alone ([`report`]). Each knows only those before it in this list: [`results`],
 //! [`experiment`], [`cell`]; and [`results`], [`report`].
+//!
+//! What makes a run end well, whatever ends it, is for all of them: [`files`], [`lock`] and [`interrupt`].
 
 mod assets;
 mod cell;

@@ -1,13 +1,14 @@
 //! Broken inputs, each given to the binary: exit status 2, one clear message that names the place, and earlier
 //! results untouched.
 
+#[path = "bad_input/cases.rs"]
+mod cases;
 mod common;
 
 use std::{fs, path::Path};
 
 use common::{
-    Case, GAUSSIAN, authors_pt, expect_refusals, experiment, fewstep, gaussian_folder, npz, pixels, repository,
-    succeed, zip,
+    GAUSSIAN, authors_pt, expect_refusals, experiment, fewstep, gaussian_folder, npz, pixels, repository, succeed, zip,
 };
 
 const NETWORK: &str = r#"samples = 2
@@ -199,213 +200,6 @@ fn write_inputs(cwd: &Path) {
     write("a-file", b"");
 }
 
-fn cases() -> Vec<Case> {
-    let sweep = |file: &'static str| vec!["sweep", file];
-    let plan = |normaliser: &'static str| vec!["plan", "--method", "deis-sn", "--nfe", "5", "--normaliser", normaliser];
-    let stats = |images: &'static str| vec!["stats", images, "--features", "pixel-8x8", "--out", "s.safetensors"];
-    vec![
-        ("absent experiment", &["absent.toml"], sweep("absent.toml")),
-        ("experiment is a folder", &["no-images"], sweep("no-images")),
-        ("empty experiment", &["empty.toml:1:1", "samples"], sweep("empty.toml")),
-        ("syntax", &["syntax.toml:1:"], sweep("syntax.toml")),
-        ("not text", &["binary.toml"], sweep("binary.toml")),
-        ("nfe 0", &["nfe-0.toml:5:11", "nfe is 0", "1 to 1000"], sweep("nfe-0.toml")),
-        ("nfe 1001", &["nfe is 1001"], sweep("nfe-large.toml")),
-        ("nfe -5", &["nfe-negative.toml:5:"], sweep("nfe-negative.toml")),
-        ("nfe twice", &["nfe 5 is there twice"], sweep("nfe-twice.toml")),
-        ("nfe empty", &["nfe is empty"], sweep("nfe-none.toml")),
-        ("nfe text", &["nfe-text.toml:5:7"], sweep("nfe-text.toml")),
-        ("order 9", &["order-9.toml:", "order is 9", "0 to 3"], sweep("order-9.toml")),
-        ("order of ddim", &["'ddim' takes no order"], sweep("order-ddim.toml")),
-        ("unknown key", &["unknown-key.toml:2:1", "sead"], sweep("unknown-key.toml")),
-        ("unknown method", &["unknown-method.toml:", "no method 'dpm'"], sweep("unknown-method.toml")),
-        ("unknown metric", &["unknown-metric.toml:6:", "no metric 'is'"], sweep("unknown-metric.toml")),
-        ("unknown grid", &["unknown-grid.toml:7:", "cubic"], sweep("unknown-grid.toml")),
-        ("unknown kind", &["no model kind 'magic'"], sweep("unknown-kind.toml")),
-        ("duplicate method", &["duplicate-method.toml:", "Euler is there twice"], sweep("duplicate-method.toml")),
-        ("one sample", &["samples is 1"], sweep("samples-1.toml")),
-        ("too many samples", &["samples is 99999999999"], sweep("samples-huge.toml")),
-        ("batch 0", &["batch is 0"], sweep("batch-0.toml")),
-        (
-            "memory of a batch",
-            &[
-                "memory-batch.toml:4:9: batch is 4096; so many images of 1024x1024",
-                "51.5 GB of memory; expected at most 34.4",
-            ],
-            sweep("memory-batch.toml"),
-        ),
-        (
-            "memory of a solution",
-            &["memory-solution.toml:", "samples in [solution] is 2000;", "would take 25.2 GB of memory"],
-            sweep("memory-solution.toml"),
-        ),
-        (
-            "memory of an ideal denoiser",
-            &["memory-images.toml:13:", "images in [model] is 1000000;", "would take 6291.5 GB of memory"],
-            sweep("memory-images.toml"),
-        ),
-        (
-            "memory of a mixture",
-            &[
-                "memory-components.toml:10:",
-                "1024 [[model.component]] tables of 1024x1024",
-                "would take 51.5 GB of memory",
-            ],
-            sweep("memory-components.toml"),
-        ),
-        ("variance", &["variance is -0.25"], sweep("variance.toml")),
-        ("no weights", &["needs weights"], sweep("no-weights.toml")),
-        ("no solution", &["'ode_rmse' needs a [solution] table"], sweep("no-solution.toml")),
-        (
-            "no converged samples",
-            &["no-converged.toml:6:", "'fd_pixel_solution' needs a [solution]"],
-            sweep("no-converged.toml"),
-        ),
-        (
-            "no reference of a limit",
-            &["'fid_infinity' needs fid in a [reference] table"],
-            sweep("limit-reference.toml"),
-        ),
-        (
-            "too few for a limit",
-            &["limit-few.toml:6:", "needs at least 8 samples; there are 7"],
-            sweep("limit-few.toml"),
-        ),
-        ("no reference", &["'fd_pixel' needs"], sweep("no-reference.toml")),
-        ("solution larger than cell", &["samples is 41"], sweep("solution-samples.toml")),
-        ("clip beyond the curve", &["clip is 50", "50 entries"], sweep("clip.toml")),
-        ("sides that do not pool", &["12x12", "multiples of 8"], sweep("size.toml")),
-        ("other data set", &["pixels.safetensors", "data set hash"], sweep("wrong-data.toml")),
-        ("absent statistics", &["absent.safetensors"], sweep("no-statistics.toml")),
-        (
-            "truncated statistics",
-            &["truncated-stats.safetensors", "expected a statistics file"],
-            sweep("bad-statistics.toml"),
-        ),
-        (
-            "statistics of another extractor",
-            &["extractor is 'pixel-9x9'", "'pixel-8x8'"],
-            sweep("other-statistics.toml"),
-        ),
-        ("statistics with NaN", &["nan-stats.safetensors", "not finite"], sweep("nan-statistics.toml")),
-        ("fid without statistics", &["'fid' needs"], sweep("fid.toml")),
-        ("fid without weights", &["fewstep fetch inception"], sweep("no-inception.toml")),
-        ("truncated weights", &["w-truncated.safetensors"], sweep("w-truncated.toml")),
-        ("empty weights", &["w-empty.safetensors"], sweep("w-empty.toml")),
-        ("garbage weights", &["w-garbage.safetensors"], sweep("w-garbage.toml")),
-        ("huge header", &["w-huge-header.safetensors"], sweep("w-huge-header.toml")),
-        ("NaN weights", &["w-nan.safetensors", "NaN"], sweep("w-nan.toml")),
-        ("missing tensors", &["w-few.safetensors", "time_embed.0.weight is missing"], sweep("w-few.toml")),
-        ("integer weights", &["w-integers.safetensors", "I64"], sweep("w-integers.toml")),
-        ("weights of another shape", &["w-good.safetensors", "tensor "], sweep("w-shape.toml")),
-        ("heads", &["num_heads is 5"], sweep("w-heads.toml")),
-        ("channels", &["model_channels is 31"], sweep("w-channels.toml")),
-        ("image size", &["multiples of 2", "size = 15"], sweep("w-size.toml")),
-        ("no configuration", &["no 'config' in the metadata"], sweep("w-no-config.toml")),
-        ("normaliser with a zero", &["r-zero.csv", "tau = 0.07 is 0"], plan("r-zero.csv")),
-        ("normaliser with NaN", &["r-nan.csv", "NaN"], plan("r-nan.csv")),
-        ("normaliser with text", &["r-text.csv", "line 8", "'x'"], plan("r-text.csv")),
-        ("normaliser columns", &["r-columns.csv", "tau,mean_abs_eps"], plan("r-columns.csv")),
-        ("normaliser with a gap", &["r-gap.csv", "no point between tau = 0.29 and 0.4"], plan("r-gap.csv")),
-        ("normaliser ends early", &["r-short.csv", "last tau is 0.9"], plan("r-short.csv")),
-        ("normaliser out of order", &["r-order.csv", "does not ascend"], plan("r-order.csv")),
-        ("normaliser row too short", &["r-ragged.csv"], plan("r-ragged.csv")),
-        ("empty normaliser", &["r-empty.csv"], plan("r-empty.csv")),
-        ("truncated .pt", &["r-truncated.pt"], plan("r-truncated.pt")),
-        ("garbage .pt", &["r-garbage.pt"], plan("r-garbage.pt")),
-        (".pt without a pickle", &["r-no-pickle.pt"], plan("r-no-pickle.pt")),
-        (".pt with unequal lengths", &["r-lengths.pt", "100 values"], plan("r-lengths.pt")),
-        (".pt that runs a command", &["r-evil.pt"], plan("r-evil.pt")),
-        ("clip of a plan", &["clip is 100"], [plan("r-good.csv"), vec!["--clip", "100"]].concat()),
-        ("no normaliser", &["needs a normaliser"], vec!["plan", "--method", "deis-sn", "--nfe", "5"]),
-        ("plan order 9", &["order is 9"], vec!["plan", "--method", "deis", "--nfe", "5", "--order", "9"]),
-        ("plan nfe 0", &["nfe is 0"], vec!["plan", "--method", "deis", "--nfe", "0"]),
-        ("plan grid", &["no grid 'cubic'"], vec!["plan", "--method", "deis", "--nfe", "5", "--grid", "cubic"]),
-        ("no images", &["no images in this folder"], stats("no-images")),
-        ("absent images", &["absent"], stats("absent")),
-        ("truncated PNG", &["b.png", "not a readable image"], stats("bad-png")),
-        ("short CIFAR-10", &["data_batch_1.bin", "3073 bytes"], stats("short-cifar")),
-        ("array of three dimensions", &["i-shape.npz", "[10, 16, 16]"], stats("i-shape.npz")),
-        ("array of floats", &["i-type.npz", "<f4"], stats("i-type.npz")),
-        ("array of another name", &["i-name.npz", "arr_0"], stats("i-name.npz")),
-        ("array that claims too much", &["i-claims.npz", "2000000000"], stats("i-claims.npz")),
-        ("array of no images", &["i-none.npz", "no images"], stats("i-none.npz")),
-        ("truncated npz", &["i-truncated.npz"], stats("i-truncated.npz")),
-        (
-            "features of an earlier layer",
-            &["--dims 64", "only the 2048 features of pool3"],
-            vec!["fid", "images.npz", "images.npz", "--dims", "64", "--batch-size", "10", "--num-workers", "2"],
-        ),
-        (
-            "statistics over a file",
-            &["images.npz: is there already"],
-            vec!["fid", "--save-stats", "images.npz", "images.npz"],
-        ),
-        (
-            "statistics of another kind",
-            &["expected a file name that ends in .npz"],
-            vec!["fid", "--save-stats", "images.npz", "s.bin"],
-        ),
-        (
-            "statistics of statistics",
-            &["s-shape.npz: statistics already"],
-            vec!["fid", "--save-stats", "s-shape.npz", "new.npz"],
-        ),
-        (
-            "KID of statistics",
-            &["pixels.safetensors: statistics; --kid and --prdc need the images"],
-            vec!["fid", "images.npz", "pixels.safetensors", "--kid", "--kid-subset-size", "9"],
-        ),
-        (
-            "KID of few images",
-            &["images.npz: 300 images; KID's subsets have 1000"],
-            vec!["fid", "images.npz", "images.npz", "--kid"],
-        ),
-        (
-            "neighbours of few images",
-            &["images.npz: 300 images; there is no neighbour number 300"],
-            vec!["fid", "images.npz", "images.npz", "--prdc", "--nearest", "300"],
-        ),
-        ("statistics without sigma", &["fewstep fetch inception"], vec!["fid", "s-shape.npz", "s-shape.npz"]),
-        ("statistics file name", &["ends in .safetensors"], vec!["stats", "images.npz", "--out", "s.npz"]),
-        (
-            "unknown features",
-            &["no features 'lpips'"],
-            vec!["stats", "images.npz", "--features", "lpips", "--out", "s.safetensors"],
-        ),
-        ("output in no folder", &["absent"], vec!["stats", "images.npz", "--out", "absent/s.safetensors"]),
-        ("results under a file", &["a-file"], vec!["sweep", "gaussian.toml", "--out", "a-file/x"]),
-        ("unknown only key", &["no key 'color'"], vec!["sweep", "gaussian.toml", "--only", "color=red"]),
-        ("only selects nothing", &["nfe = 7"], vec!["sweep", "gaussian.toml", "--only", "nfe=7"]),
-        (
-            "device not built in",
-            &["--device cuda", "this build has cpu", "--features cuda"],
-            vec!["sweep", "gaussian.toml", "--device", "cuda"],
-        ),
-        ("unknown device", &["tpu"], vec!["sweep", "gaussian.toml", "--device", "tpu"]),
-        ("unknown asset", &["no asset 'imagenet'"], vec!["fetch", "imagenet"]),
-        ("report of nothing", &["cells.csv"], vec!["report", "no-cells"]),
-        ("report of other columns", &["cells.csv"], vec!["report", "bad-cells"]),
-        ("site of no folder", &["no-results"], vec!["site", "--results", "no-results"]),
-        (
-            "sample of another method",
-            &["no method 'dpm'"],
-            vec!["sample", "gaussian.toml", "--method", "dpm", "--nfe", "5", "--out", "x.png"],
-        ),
-        (
-            "sample to no picture",
-            &["ends in .png"],
-            vec!["sample", "gaussian.toml", "--method", "ddim", "--nfe", "5", "--out", "x.gif"],
-        ),
-        (
-            "sample nfe 0",
-            &["nfe is 0"],
-            vec!["sample", "gaussian.toml", "--method", "ddim", "--nfe", "0", "--out", "x.png"],
-        ),
-        ("unknown command", &["swep"], vec!["swep"]),
-    ]
-}
-
 #[test]
 fn broken_inputs_are_refused_with_one_clear_message() {
     let folder = gaussian_folder();
@@ -424,7 +218,7 @@ fn broken_inputs_are_refused_with_one_clear_message() {
     succeed(cwd, &["sweep", "w-good.toml"]);
     succeed(cwd, &["plan", "--method", "deis-sn", "--nfe", "5", "--normaliser", "r-good.csv"]);
 
-    let cases = cases();
+    let cases = cases::cases();
     assert!(cases.len() >= 65, "{}", cases.len());
     expect_refusals(cwd, cases);
     assert!(before == snapshot(), "earlier results were touched");

@@ -125,7 +125,7 @@ fn statistics_that_are_killed_end_with_the_same_bytes() {
     // Whatever the machine's speed: kills until some found parts.
     while killed < 12 || with_parts < 3 {
         let mut child = stats("killed.safetensors").spawn().unwrap();
-        sleep(delays.below(3000));
+        sleep(delays.below(600 + 20 * killed));
         if child.try_wait().unwrap().is_none() {
             child.kill().unwrap();
             killed += 1;

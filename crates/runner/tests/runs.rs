@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{GAUSSIAN, gaussian_folder, run, succeed};
+use common::{FAR, GAUSSIAN, gaussian_folder, run, succeed};
 use folder::{assert_same, changed, copy, kept, rows, sealed, sweep, tree, unsealed};
 
 /// Every file that `arguments` change, from `cwd`.
@@ -98,18 +98,6 @@ fn a_kept_cell_is_believed_only_as_it_was_written() {
     assert_eq!(sweep(cwd, &["gaussian.toml"]).measured, Vec::<String>::new());
     assert!(rows(&results).iter().any(|row| row["fd_pixel"] == "0.125"));
 }
-
-/// Data so far from 0 that the square of a distance to it overflows single precision: Euler's, and not DDIM's, which is exact for
-/// data at one point.
-const FAR: &str = r#"samples = 5
-batch = 2
-nfe = [2]
-metrics = ["ode_rmse"]
-grid = [1, 0.001, 0]
-method = [{ name = "euler" }, { name = "ddim" }, { name = "deis", order = 2 }]
-model = { kind = "gaussian", size = 16, mean = 1e17, variance = 1e-6 }
-solution = { samples = 3 }
-"#;
 
 #[test]
 fn samples_that_are_not_finite_are_a_result() {

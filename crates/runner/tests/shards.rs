@@ -6,7 +6,7 @@ mod folder;
 
 use std::{fs, path::Path};
 
-use common::{Case, GAUSSIAN, expect_refusals, fewstep, gaussian_folder, run, succeed};
+use common::{Case, FAR, GAUSSIAN, expect_refusals, fewstep, gaussian_folder, run, succeed};
 use folder::{assert_nothing_left, assert_same_bytes, rows};
 
 /// On Gaussian data, every kind of measure: to the data, to converged samples of both noises, to the solution of some images.
@@ -57,17 +57,6 @@ fn merged_shards_are_a_run_without_shards() {
         assert_nothing_left(&cwd.join(&out));
     }
 }
-
-/// Data so far from 0 that Euler's method overflows, from some image on in one shard.
-const FAR: &str = r#"samples = 9
-batch = 2
-nfe = [2]
-metrics = ["ode_rmse"]
-grid = [1, 0.001, 0]
-method = [{ name = "euler" }, { name = "ddim" }, { name = "deis", order = 2 }]
-model = { kind = "gaussian", size = 16, mean = 1e17, variance = 1e-6 }
-solution = { samples = 5 }
-"#;
 
 #[test]
 fn what_diverges_in_a_shard_diverges_in_the_whole() {

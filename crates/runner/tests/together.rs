@@ -145,7 +145,6 @@ fn a_sweep_that_is_asked_to_end_saves_and_says_so() {
         let locked =
             || cells.is_dir() && tree(&cells).keys().any(|path| path.to_string_lossy().ends_with("seed-3.lock"));
         until(&mut child, locked);
-        sleep(Duration::from_millis(100));
         signal(&child, name);
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(status), "{}", said(&output));
@@ -169,8 +168,8 @@ fn a_training_that_is_asked_to_end_goes_on_where_it_was() {
     )
     .unwrap();
     let mut child = start(cwd, &["train", "t.toml", "--out", "asked"]);
+    // From here on it listens, and has not begun: it ends after its first step.
     until(&mut child, || cwd.join("asked/.lock").exists());
-    sleep(Duration::from_millis(300));
     signal(&child, "-TERM");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(143), "{}", said(&output));

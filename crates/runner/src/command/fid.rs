@@ -7,7 +7,7 @@ use fewstep_fid::{
 };
 use serde_json::json;
 
-use super::stats::collect;
+use super::stats::of_images;
 use crate::{
     assets,
     cell::{inception, statistics},
@@ -49,7 +49,7 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
             }
         };
         both_statistics.push(match images {
-            Some(images) => collect(&extractor, &images, &name, arguments.batch_size, None, keep)?,
+            Some(images) => of_images(&extractor, &images, &name, arguments.batch_size, keep)?,
             None => statistics(path, &extractor.identity())?,
         });
     }
@@ -132,7 +132,7 @@ fn save(arguments: &cli::Fid) -> Result<()> {
     let images = assets::images(from, arguments.crop.map(usize::from))?;
     let extractor = inception(&device::open(arguments.device)?.device, arguments.device)?;
     let name = from.display().to_string();
-    let statistics = collect(&extractor, &images, &name, arguments.batch_size, None, |_| {})?;
+    let statistics = of_images(&extractor, &images, &name, arguments.batch_size, |_| {})?;
     files::write(to, &statistics.to_npz()?)?;
     println!("{} ({} images)", to.display(), statistics.count);
     Ok(())

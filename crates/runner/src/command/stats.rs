@@ -32,7 +32,8 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
     let images = assets::images(&arguments.images, arguments.crop.map(|crop| crop as usize))?;
     let extractor = extractor(arguments)?;
     let precision = if arguments.compact { Precision::F32 } else { Precision::F64 };
-    let key = cell::statistics_key(extractor.as_ref(), &images.hash()?, precision)?;
+    let dataset = images.hash()?;
+    let key = cell::statistics_key(extractor.as_ref(), &dataset, precision)?;
     let there = Statistics::read(out, &extractor.identity()).ok().filter(|there| there.key == key.as_str());
     // Beside the file, until it is there.
     let parts = out.with_file_name(format!(".{name}.parts"));
@@ -43,7 +44,8 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
         return Ok(());
     }
     let name = arguments.images.display().to_string();
-    let mut statistics = collect(extractor.as_ref(), &images, &name, BATCH, Some((&parts, &key)), |_| {})?;
+    let moments = collect(extractor.as_ref(), &images, &name, BATCH, Some((&parts, &key)), |_| {})?;
+    let mut statistics = Statistics::of(extractor.as_ref(), dataset, &moments)?;
     statistics.key = key.as_str().to_owned();
     files::write(out, &statistics.to_safetensors(precision)?)?;
     files::remove_folder(&parts)?;
@@ -62,16 +64,28 @@ fn extractor(arguments: &cli::Stats) -> Result<Box<dyn Extractor>> {
     }
 }
 
-/// Statistics of `images`, called `name` in messages, `batch` at a time; `rows` sees all features, in the images' order. Of many images
+/// Statistics of `images`, nothing of which is kept on the way; `rows` sees all features.
+pub fn of_images(
+    extractor: &dyn Extractor,
+    images: &ImageSet,
+    name: &str,
+    batch: u16,
+    rows: impl FnMut(&[f32]),
+) -> Result<Statistics> {
+    let moments = collect(extractor, images, name, batch, None, rows)?;
+    Ok(Statistics::of(extractor, images.hash()?, &moments)?)
+}
+
+/// Moments of the features of `images`, called `name` in messages, `batch` at a time; `rows` sees all features, in the images' order. Of many images
 /// parts are kept on the way in the folder `kept`, under the statistics' key.
-pub fn collect(
+fn collect(
     extractor: &dyn Extractor,
     images: &ImageSet,
     name: &str,
     batch: u16,
     kept: Option<(&Path, &Key)>,
     mut rows: impl FnMut(&[f32]),
-) -> Result<Statistics> {
+) -> Result<Moments> {
     let progress = Progress::new(images.len() as u64, "images");
     progress.say(name);
     let named = |error: fewstep_fid::Error| Failure::Request(format!("{name}: {error}"));
@@ -109,8 +123,6 @@ pub fn collect(
             make(0..images.len(), &mut |part| take(&part))?;
         }
     }
-    let dataset = images.hash().map_err(named)?;
-    let statistics = Statistics::of(extractor, dataset, &moments).map_err(named)?;
     progress.end();
-    Ok(statistics)
+    Ok(moments)
 }

@@ -4,6 +4,7 @@ mod cautions;
 mod merge;
 mod one;
 mod shard;
+mod targets;
 mod written;
 
 use std::{
@@ -19,9 +20,10 @@ use super::{
     selection::Selection,
 };
 use crate::{
-    cell::{Cell, Done, INCEPTION_COST, Kept, Loaded, Needs, Parts, Reuse, Solution, Targets, Wanted, normaliser},
+    cell::{Cell, Done, INCEPTION_COST, Kept, Loaded, Parts, Reuse, Solution, Targets, Wanted, normaliser},
     cli,
-    experiment::{Experiment, Made, MethodEntry, SolutionSpec},
+    device::DeviceName,
+    experiment::{Experiment, Made, MethodEntry},
     failure::{Failure, Result},
     files, interrupt,
     lock::{self, Lock},
@@ -50,18 +52,18 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
     let selection = Selection::parse(arguments.only.as_deref().unwrap_or_default(), &experiment)?;
     interrupt::listen()?;
     let lock = hold(&folder, arguments.join)?;
-    let mut sweep = Sweep::prepare(experiment, arguments, folder)?;
+    let how =
+        How { device: arguments.run.device, fresh: arguments.run.fresh, reuse: !arguments.no_reuse, alone: false };
+    let mut sweep = Sweep::prepare(experiment, how, folder)?;
     sweep.lock = lock;
     sweep.all(&selection)
 }
 
 /// The cells of a selection alone, in a folder that nobody else has; no tables or charts.
-pub fn only(experiment: Experiment, arguments: &cli::Verify, folder: &Path, selection: &Selection) -> Result<Folder> {
+pub fn only(experiment: Experiment, device: DeviceName, folder: &Path, selection: &Selection) -> Result<Folder> {
     interrupt::listen()?;
-    let run = cli::Run { out: None, device: arguments.device, fresh: false };
-    let path = arguments.results.clone();
-    let sweep = cli::Sweep { experiment: path, run, only: None, no_reuse: false, join: false, shard: None };
-    let mut sweep = Sweep::prepare(experiment, &sweep, folder.to_owned())?;
+    let how = How { device, fresh: false, reuse: true, alone: true };
+    let mut sweep = Sweep::prepare(experiment, how, folder.to_owned())?;
     sweep.measure(selection)?;
     Ok(sweep.results())
 }
@@ -84,6 +86,18 @@ fn hold(folder: &Path, join: bool) -> Result<Option<Lock>> {
         );
     };
     Lock::wait(&path, wait).map(Some)
+}
+
+/// How a sweep is run, whatever is measured.
+struct How {
+    /// Where.
+    device: DeviceName,
+    /// Whether nothing of an earlier run is of use.
+    fresh: bool,
+    /// Whether anything that is known is used again.
+    reuse: bool,
+    /// Whether the folder is no other run's, and needs no locks.
+    alone: bool,
 }
 
 /// An experiment, its cells, and what is known of each.
@@ -115,26 +129,24 @@ struct Sweep {
 }
 
 impl Sweep {
-    fn prepare(experiment: Experiment, arguments: &cli::Sweep, folder: PathBuf) -> Result<Self> {
+    fn prepare(experiment: Experiment, how: How, folder: PathBuf) -> Result<Self> {
         let published =
             experiment.published.iter().map(|path| published::read(path)).collect::<Result<Vec<_>>>()?.concat();
         let reference = reference(&experiment.name, &folder);
-        let mut loaded = Loaded::all(experiment, arguments.run.device)?;
+        let mut loaded = Loaded::all(experiment, how.device)?;
         if let Some(spec) = loaded.experiment.solution {
             loaded.assets.insert("solution".into(), Solution::describe(&spec));
         }
         Parts::check()?;
-        let kept = Kept::at(folder.join(KEPT), arguments.run.fresh);
+        let kept = Kept::at(folder.join(KEPT), how.fresh);
         std::fs::create_dir_all(&kept.folder).map_err(Failure::file(&kept.folder))?;
         if kept.fresh {
             files::remove_folder(&Parts::folder(&kept.folder))?;
         }
-        // Of two runs on one folder one collects it; a shard's folder is its own.
+        // Of two runs on one folder one collects it.
         let say = |holder: &str| eprintln!("normaliser: {holder} is at it; waiting");
-        let collecting = match arguments.shard {
-            None => Some(Lock::wait(&kept.folder.join("normaliser.lock"), say)?),
-            Some(_) => None,
-        };
+        let collect = || Lock::wait(&kept.folder.join("normaliser.lock"), say);
+        let collecting = (!how.alone).then(collect).transpose()?;
         let found = normaliser(&loaded, &kept.folder, true, kept.fresh)?;
         drop(collecting);
         if let Some(found) = &found {
@@ -145,7 +157,7 @@ impl Sweep {
             // An earlier run's is not of these cells.
             NORMALISER.iter().try_for_each(|name| files::remove(&folder.join(name)))?;
         }
-        let reuse = !arguments.no_reuse;
+        let reuse = how.reuse;
         loaded.sampler.reuse = (reuse && loaded.sampler.cpu).then(Reuse::default);
         let cells = cells(&loaded, found.map(|found| found.normaliser), &kept.folder)?;
         let seen = cells.iter().map(modified).collect();
@@ -266,51 +278,6 @@ impl Sweep {
             if !self.lacking(i, false).is_empty() {
                 self.look_at(i);
             }
-        }
-    }
-
-    /// What the pending cells of each seed are measured from: of the solution, distances to it, and its own samples.
-    fn needs(&self, pending: &[(usize, Vec<Wanted>)]) -> BTreeMap<u64, Needs> {
-        let mut all: BTreeMap<u64, Needs> = BTreeMap::new();
-        for (i, lacking) in pending {
-            let Cell { entry, plan, seed, .. } = &self.cells[*i];
-            let needs = all.entry(*seed).or_default();
-            needs.solution |= entry.is_none() && plan.is_some() && self.plan(*i).is_none();
-            lacking.iter().for_each(|wanted| needs.add(wanted.metric));
-        }
-        all
-    }
-
-    /// What the cells of a seed are measured from.
-    fn targets(&mut self, seed: u64, needs: &Needs, progress: &Progress) -> Result<Targets> {
-        let say = |holder: &str| progress.line(&format!("solution of seed {seed}: {holder} is at it; waiting"));
-        let _finding = Lock::wait(&self.kept.folder.join(format!("solution-{seed}.lock")), say)?;
-        self.solved(seed, needs, progress, |sweep, spec| {
-            Targets::find(&sweep.loaded, needs, (spec, seed), &sweep.kept, progress)
-        })
-    }
-
-    /// What `find` finds; nothing where a solution is not finite: what needs none is measured all the same.
-    fn solved(
-        &mut self,
-        seed: u64,
-        needs: &Needs,
-        progress: &Progress,
-        find: impl FnOnce(&Self, &SolutionSpec) -> Result<Targets>,
-    ) -> Result<Targets> {
-        let Some(spec) = self.loaded.experiment.solution.filter(|_| !needs.is_empty()) else {
-            return Ok(Targets::default());
-        };
-        match find(self, &spec) {
-            Err(Failure::Diverged { image, .. }) => {
-                let said = format!(
-                    "the solution of image {image}, seed {seed}, is not finite: nothing is measured against it"
-                );
-                progress.line(&said);
-                self.unsolved.insert(seed, said);
-                Ok(Targets::default())
-            }
-            found => found,
         }
     }
 

@@ -35,7 +35,7 @@ pub fn run(arguments: &cli::Verify) -> Result<()> {
     };
     let work = tempfile::tempdir().map_err(Failure::file(&std::env::temp_dir()))?;
     let out = work.path().join("verified");
-    let again = sweep::only(experiment, arguments, &out, &Selection::of(row))?;
+    let again = sweep::only(experiment, arguments.device, &out, &Selection::of(row))?;
     let is_row = |record: &&Record| record.cell() == row.cell();
     let of_row =
         |folder: &Folder| Folder { records: folder.records.iter().filter(is_row).cloned().collect(), ..folder.clone() };

@@ -77,6 +77,18 @@ name = "deis-sn"
 order = 2
 "#;
 
+/// Data so far from 0 that the square of a distance to it overflows single precision: Euler's, and not DDIM's, which is exact for
+/// data at one point.
+pub const FAR: &str = r#"samples = 5
+batch = 2
+nfe = [2]
+metrics = ["ode_rmse"]
+grid = [1, 0.001, 0]
+method = [{ name = "euler" }, { name = "ddim" }, { name = "deis", order = 2 }]
+model = { kind = "gaussian", size = 16, mean = 1e17, variance = 1e-6 }
+solution = { samples = 3 }
+"#;
+
 /// A training of two steps on `images.npz`, 16 by 16.
 pub const TRAIN: &str = r#"data = "images.npz"
 size = 16

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use super::{
     super::selection::Selection,
-    Sweep, hold,
+    How, Sweep, hold,
     shard::{Description, kept},
 };
 use crate::{
@@ -40,9 +40,8 @@ pub fn run(arguments: &cli::Merge) -> Result<()> {
     let folders: Vec<PathBuf> = shards.iter().map(|(folder, _)| kept(folder)).collect();
     take_normaliser(&folders[0], &kept(&arguments.out))?;
     let selection = Selection::parse("", &experiment)?;
-    let run = cli::Run { out: Some(arguments.out.clone()), device, fresh: false };
-    let sweep = cli::Sweep { experiment: file.clone(), run, only: None, no_reuse: false, join: false, shard: None };
-    let mut sweep = Sweep::prepare(experiment, &sweep, arguments.out.clone())?;
+    let how = How { device, fresh: false, reuse: true, alone: false };
+    let mut sweep = Sweep::prepare(experiment, how, arguments.out.clone())?;
     if sweep.loaded.device != first.device_description {
         let (here, there) = (&sweep.loaded.device, &first.device_description);
         return Err(Failure::Request(format!(

@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{KEPT, Sweep};
+use super::{How, KEPT, Sweep};
 use crate::{
     cell::{Targets, Wanted, measure_part},
     cli,
@@ -134,7 +134,8 @@ pub fn run(experiment: Experiment, arguments: &cli::Sweep, out: &Path, shard: Sh
         build: BUILD.to_owned(),
         finished: false,
     };
-    let mut sweep = Sweep::prepare(experiment, arguments, folder.clone())?;
+    let how = How { device: arguments.run.device, fresh: arguments.run.fresh, reuse: !arguments.no_reuse, alone: true };
+    let mut sweep = Sweep::prepare(experiment, how, folder.clone())?;
     description.device_description = sweep.loaded.device.clone();
     description.write(&folder)?;
     sweep.shard(shard)?;

@@ -40,19 +40,15 @@ impl Sweep {
     /// The tables of all that any run finished; by one run at a time, so that the last has all.
     pub(super) fn write(&mut self) -> Result<()> {
         let _tables = self.tables()?;
-        self.written_whole()
-    }
-
-    fn tables(&self) -> Result<Lock> {
-        Lock::wait(&self.kept.folder.join("tables.lock"), |_| {})
-    }
-
-    fn written_whole(&mut self) -> Result<()> {
         let start = Instant::now();
         self.look();
         self.results().write(&self.folder)?;
         self.written = Some((Instant::now(), start.elapsed()));
         Ok(())
+    }
+
+    fn tables(&self) -> Result<Lock> {
+        Lock::wait(&self.kept.folder.join("tables.lock"), |_| {})
     }
 
     /// After a cell: not so often that writing tables of many cells takes more than a twentieth of the time.
@@ -94,7 +90,7 @@ impl Sweep {
                 done.as_ref().is_some_and(|done| done.diverged.is_empty() && done.has_picture(&cell.picture()));
             pictured.then(|| cell.picture())
         };
-        self.results().write(&self.folder)?;
+        results.write(&self.folder)?;
         report::samples(&self.folder, &results, picture)?;
         report::write(&self.folder, &results)?;
         drop(tables);
