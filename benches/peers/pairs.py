@@ -10,7 +10,7 @@ from results import Figures, Results, agree, relative
 from settings import HERE, Settings
 
 UNET = "U-Net forward, cifar10-small"
-AUTHORS = "U-Net forward, improved-diffusion's default for 32x32"
+AUTHORS = "U-Net forward, the authors' CIFAR-10 configuration"
 INCEPTION = "Inception features from 32x32"
 FRECHET = "Fréchet distance of 2048 features"
 

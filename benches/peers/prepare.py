@@ -3,7 +3,7 @@ Linux a process's peak of memory begins with that of the one that started it.
 
     prepare.py FOLDER STATISTICS NETWORK [ARCHIVE]
 
-leaves `authors.safetensors` (random weights of improved-diffusion's default for 32x32), `a.npz` and `b.npz` (two sets of moments of
+leaves `authors.safetensors` (random weights of the authors' CIFAR-10 configuration), `a.npz` and `b.npz` (two sets of moments of
 2048 features) in the folder, and prints how many floating-point operations an image takes in every network.
 """
 

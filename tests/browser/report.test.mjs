@@ -212,3 +212,22 @@ test("on paper there are no controls, and everything is unfolded", () => opened(
   assert.ok(await page.locator("#chart-table table").isVisible());
   assert.ok((await page.pdf()).length > 20_000);
 }));
+
+test("published figures are drawn beside FID when they are asked for, and beside nothing else", () => opened("cifar10-small", WIDE, async (page) => {
+  const drawn = () => texts(page, "#chart-table tbody th");
+  const button = page.locator("#chart-section").getByRole("button", { name: "Published by others" });
+  await page.locator("#chart-table summary").click();
+  const own = await drawn();
+  assert.ok(own.length > 1 && !own.some((name) => name.includes("[")), own.join());
+  assert.ok(!(await page.locator("#published-note").isVisible()));
+  await button.click();
+  assert.equal(await button.getAttribute("aria-pressed"), "true");
+  assert.ok(await page.locator("#published-note").isVisible());
+  await page.locator("#chart-table summary").click();
+  const both = await drawn();
+  assert.ok(both.includes("DEIS-SN [authors' U-Net (unpublished weights), CIFAR-10]"), both.join());
+  assert.deepEqual(both.slice(0, own.length), own);
+  await page.getByRole("button", { name: "fd_pixel" }).click();
+  assert.ok(!(await button.isVisible()) && !(await page.locator("#published-note").isVisible()));
+  assert.ok(!(await texts(page, "#chart-table tbody th")).some((name) => name.includes("[")));
+}));

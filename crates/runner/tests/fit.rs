@@ -4,43 +4,7 @@ mod common;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use common::{Case, expect_refusals, fewstep, succeed};
-
-const MIXTURE: &str = r#"seed = 5
-samples = 32
-batch = 16
-nfe = [3, 5]
-metrics = ["ode_rmse"]
-grid = "quadratic"
-method = [{ name = "deis", order = 2 }, { name = "unipc-bh1", order = 3 }]
-
-[model]
-kind = "mixture"
-size = 4
-
-[[model.component]]
-weight = 0.6
-mean = -0.5
-variance = 0.04
-
-[[model.component]]
-weight = 0.4
-mean = [0.4, 0.1, -0.2]
-variance = 0.02
-
-[normaliser]
-collect = { nfe = 50, samples = 8, seed = 1, grid = "quadratic" }
-
-[solution]
-nfe = 150
-samples = 32
-
-[fit]
-images = 24
-validation = 12
-history = 2
-rounds = 2
-"#;
+use common::{Case, MIXTURE_FIT as MIXTURE, expect_refusals, fewstep, succeed};
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -6,30 +6,20 @@ mod common;
 mod disk;
 #[path = "common/folder.rs"]
 mod folder;
+#[path = "common/kills.rs"]
+mod kills;
 
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Stdio,
-    thread::sleep,
     time::Duration,
 };
 
 use common::{GAUSSIAN, fewstep, gaussian_folder, succeed};
 use folder::{assert_nothing_left, assert_same_bytes, assert_whole, tree};
-
-/// Where a process is killed: xorshift, so that each run of the test has the same delays.
-struct Delays(u64);
-
-impl Delays {
-    fn below(&mut self, milliseconds: u64) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        Duration::from_micros(self.0 % (1000 * milliseconds))
-    }
-}
+use kills::{Delays, killed};
 
 /// Finished cells, by file: their TOML, which has the seconds that they took, so that one that is measured again shows.
 fn finished(results: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -42,7 +32,7 @@ fn finished(results: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// With parts kept after every batch: a start is a tenth of a second, a cell a little more, so that a process that is killed early
 /// leaves something all the same.
-fn kills(count: usize, samples: usize, longest: u64) {
+fn sweeps(count: usize, samples: usize, longest: u64) {
     let folder = gaussian_folder();
     let cwd = folder.path();
     let text = GAUSSIAN
@@ -56,19 +46,13 @@ fn kills(count: usize, samples: usize, longest: u64) {
         command
     };
     assert!(sweep("whole").status().unwrap().success());
-    let mut delays = Delays(0x2545_F491_4F6C_DD1D);
-    let (mut known, mut killed, mut folders) = (BTreeMap::<PathBuf, Vec<u8>>::new(), 0, vec!["killed-0".to_owned()]);
-    while killed < count {
+    let (mut delays, longest) = (Delays::new(0x2545_F491_4F6C_DD1D), Duration::from_millis(longest));
+    let (mut known, mut kills, mut folders) = (BTreeMap::<PathBuf, Vec<u8>>::new(), 0, vec!["killed-0".to_owned()]);
+    while kills < count {
         let name = folders[folders.len() - 1].clone();
         let results = cwd.join(&name);
-        let mut child = sweep(&name).spawn().unwrap();
-        sleep(delays.below(longest));
-        let alive = child.try_wait().unwrap().is_none();
-        if alive {
-            child.kill().unwrap(); // SIGKILL
-            killed += 1;
-        }
-        let status = child.wait().unwrap();
+        let ended = killed(&mut sweep(&name), delays.below(longest));
+        kills += usize::from(!ended);
         if results.is_dir() {
             assert_whole(&results);
             let now = finished(&results);
@@ -77,9 +61,8 @@ fn kills(count: usize, samples: usize, longest: u64) {
             }
             known = now;
         }
-        if !alive {
-            // It came to its end: what is killed next begins with nothing.
-            assert!(status.success());
+        if ended {
+            // What is killed next begins with nothing.
             known.clear();
             folders.push(format!("killed-{}", folders.len()));
         }
@@ -95,18 +78,18 @@ fn kills(count: usize, samples: usize, longest: u64) {
         assert_same_bytes(&cwd.join(folder), &cwd.join("whole"));
         assert_nothing_left(&cwd.join(folder));
     }
-    eprintln!("{killed} kills, {} sweeps that came to their ends", folders.len());
+    eprintln!("{kills} kills, {} sweeps that came to their ends", folders.len());
 }
 
 #[test]
 fn a_sweep_that_is_killed_again_and_again_ends_with_the_same_bytes() {
-    kills(25, 1500, 400);
+    sweeps(25, 1500, 400);
 }
 
 #[test]
 #[ignore = "two minutes: 200 kills"]
 fn two_hundred_kills_leave_no_trace() {
-    kills(200, 6000, 700);
+    sweeps(200, 6000, 700);
 }
 
 /// Statistics and plans, which have one process each and are taken up where they were.
@@ -121,20 +104,16 @@ fn statistics_that_are_killed_end_with_the_same_bytes() {
         command.env("FEWSTEP_CHECKPOINT", "0.01").stdout(Stdio::null()).stderr(Stdio::null());
         command
     };
-    let (mut delays, mut killed, mut with_parts) = (Delays(88_172_645_463_325_252), 0, 0);
+    let (mut delays, mut kills, mut with_parts) = (Delays::new(88_172_645_463_325_252), 0, 0);
     // Whatever the machine's speed: kills until some found parts.
-    while killed < 12 || with_parts < 3 {
-        let mut child = stats("killed.safetensors").spawn().unwrap();
-        sleep(delays.below(600 + 20 * killed));
-        if child.try_wait().unwrap().is_none() {
-            child.kill().unwrap();
-            killed += 1;
-        } else {
+    while kills < 12 || with_parts < 3 {
+        if killed(&mut stats("killed.safetensors"), delays.below(Duration::from_millis(600 + 20 * kills))) {
             fs::remove_file(cwd.join("killed.safetensors")).unwrap();
+        } else {
+            kills += 1;
         }
-        child.wait().unwrap();
         with_parts += usize::from(cwd.join(".killed.safetensors.parts").is_dir());
-        assert!(killed < 500, "no part was ever kept");
+        assert!(kills < 500, "no part was ever kept");
     }
     assert!(stats("killed.safetensors").status().unwrap().success());
     succeed(cwd, &["stats", "many.npz", "--features", "pixel-8x8", "--out", "whole.safetensors"]);

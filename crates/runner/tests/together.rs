@@ -185,3 +185,58 @@ fn a_training_that_is_asked_to_end_goes_on_where_it_was() {
     }
     assert_nothing_left(&cwd.join("asked"));
 }
+
+#[test]
+fn statistics_that_are_asked_to_end_go_on_where_they_were() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    let images = common::npz("arr_0", "|u1", &[60_000, 16, 16, 3], &common::pixels(60_000 * 768));
+    fs::write(cwd.join("many.npz"), images).unwrap();
+    let stats = |out: &str| {
+        let mut command = fewstep(cwd, &["stats", "many.npz", "--features", "pixel-8x8", "--out", out]);
+        command.env("FEWSTEP_CHECKPOINT", "0.01").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    for (name, status) in [("-INT", 130), ("-TERM", 143)] {
+        let mut child = stats("asked.safetensors").spawn().unwrap();
+        // It listens before it has the lock, and has then all images to read.
+        until(&mut child, || cwd.join(".asked.safetensors.lock").exists());
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{}", said(&output));
+        assert!(!cwd.join("asked.safetensors").exists());
+    }
+    for out in ["asked.safetensors", "whole.safetensors"] {
+        let output = stats(out).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    assert!(fs::read(cwd.join("asked.safetensors")).unwrap() == fs::read(cwd.join("whole.safetensors")).unwrap());
+    assert!(!cwd.join(".asked.safetensors.parts").exists() && !cwd.join(".asked.safetensors.lock").exists());
+}
+
+#[test]
+fn a_fit_that_is_asked_to_end_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let cwd = folder.path();
+    fs::write(cwd.join("mixture.toml"), common::MIXTURE_FIT).unwrap();
+    let fit = |out: &str| start(cwd, &["fit", "mixture.toml", "--nfe", "3,4", "--out", out]);
+    for (name, status) in [("-INT", 130), ("-TERM", 143)] {
+        let mut child = fit("asked");
+        until(&mut child, || cwd.join("asked/.lock").exists());
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{}", said(&output));
+        assert!(!cwd.join("asked/fit.csv").exists());
+    }
+    for out in ["asked", "whole"] {
+        let output = fit(out).wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    let (asked, whole) = (tree(&cwd.join("asked")), tree(&cwd.join("whole")));
+    assert_eq!(asked.len(), whole.len());
+    for (path, bytes) in &whole {
+        let name = path.strip_prefix(cwd.join("whole")).unwrap();
+        assert!(&asked[&cwd.join("asked").join(name)] == bytes, "{}", name.display());
+    }
+    assert_nothing_left(&cwd.join("asked"));
+}

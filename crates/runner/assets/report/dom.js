@@ -16,6 +16,7 @@ const state = {
   logX: false,
   logY: true,
   bands: true,
+  published: false,
 };
 
 /** An element: attributes whose names begin with "on" are listeners, `false` and `null` are left out. */

@@ -19,9 +19,28 @@ function valueLines() {
   });
 }
 
+/** Whether others published figures of the metric that is shown. */
+const hasPublished = () => metric().name === "fid" && D.published.some((row) => inSight(row));
+const inSight = (row) => row.nfe >= Math.min(...metric().nfes) && row.nfe <= Math.max(...metric().nfes);
+
+/** One dotted line a method, network and source, of the evaluations that the chart has. */
+function publishedLines() {
+  const lines = new Map();
+  for (const row of D.published.filter(inSight)) {
+    const key = JSON.stringify([row.source, row.method, row.model]);
+    if (!lines.has(key)) lines.set(key, { label: `${row.method} [${row.model}]`, colour: style("--muted"), dash: [2, 4], hollow: true, points: [] });
+    lines.get(key).points.push({ x: row.nfe, y: row.fid, text: `${row.fid}, ${row.samples} images, by ${row.source}`, cells: [] });
+  }
+  for (const line of lines.values()) line.points.sort((a, b) => a.x - b.x);
+  return [...lines.values()];
+}
+
 function drawValues() {
   const { title, floor, nfes } = metric();
-  const lines = valueLines();
+  document.getElementById("published-toggle").hidden = !hasPublished();
+  const shown = state.published && hasPublished();
+  document.getElementById("published-note").hidden = !shown;
+  const lines = [...valueLines(), ...(shown ? publishedLines() : [])];
   const options = { x: "network evaluations (NFE)", y: title, unit: "NFE", logX: state.logX, logY: state.logY, floor: floor?.value, ticks: nfes };
   lineChart(document.getElementById("chart"), lines, options);
   document.getElementById("chart-table").replaceChildren(chartTable(`${title}, the methods of the chart`, lines, nfes, "network evaluations spent"));

@@ -89,6 +89,43 @@ model = { kind = "gaussian", size = 16, mean = 1e17, variance = 1e-6 }
 solution = { samples = 3 }
 "#;
 
+/// An experiment on a mixture, and a small fit to it.
+pub const MIXTURE_FIT: &str = r#"seed = 5
+samples = 32
+batch = 16
+nfe = [3, 5]
+metrics = ["ode_rmse"]
+grid = "quadratic"
+method = [{ name = "deis", order = 2 }, { name = "unipc-bh1", order = 3 }]
+
+[model]
+kind = "mixture"
+size = 4
+
+[[model.component]]
+weight = 0.6
+mean = -0.5
+variance = 0.04
+
+[[model.component]]
+weight = 0.4
+mean = [0.4, 0.1, -0.2]
+variance = 0.02
+
+[normaliser]
+collect = { nfe = 50, samples = 8, seed = 1, grid = "quadratic" }
+
+[solution]
+nfe = 150
+samples = 32
+
+[fit]
+images = 24
+validation = 12
+history = 2
+rounds = 2
+"#;
+
 /// A training of two steps on `images.npz`, 16 by 16.
 pub const TRAIN: &str = r#"data = "images.npz"
 size = 16
