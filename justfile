@@ -24,6 +24,10 @@ test-fetched: fetch
 test-wgpu: fetch
     cargo test --release --workspace --features fewstep-runner/wgpu --test wgpu -- --include-ignored
 
+# The CUDA backend, with LLVM from the folder that tests/cuda/llvm.sh made of Debian's package; 10 minutes.
+build-cuda folder:
+    XDG_DATA_HOME="{{folder}}" cargo build --release --workspace --features fewstep-runner/cuda
+
 # Damaged files of one format for so many seconds (docs/fuzzing.md); findings are kept in fuzz/findings/.
 fuzz target seconds="60":
     FUZZ_TARGET={{target}} FUZZ_SECONDS={{seconds}} cargo test --release --workspace --bin fewstep -- --exact fuzz::long --nocapture

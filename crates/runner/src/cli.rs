@@ -53,8 +53,11 @@ pub enum Command {
     },
     /// Compute the best plans for an experiment's network, by least squares on its own trajectories.
     Fit(Fit),
-    /// Measure every method's order of convergence on Gaussian data, in double precision, and draw it.
+    /// Measure every method's order of convergence on Gaussian data, in double precision, and draw it; or that of plan files.
     Orders {
+        /// Plan files instead, such as `mine-{nfe}.json`: those that there are from 1 to 1000 evaluations, as a table alone.
+        #[arg(conflicts_with = "out")]
+        plans: Option<String>,
         /// Results folder.
         #[arg(long, default_value = "out/convergence")]
         out: PathBuf,

@@ -115,3 +115,35 @@ fn an_ambiguous_method_is_not_sampled() {
     assert!(said.contains("2 samples of ddim --grid edm --coefficients exact --threshold none at 5 NFE"), "{said}");
     succeed(cwd, &with(&["ddim-afs", "--grid", "edm"]));
 }
+
+/// Files of a method that is Adams–Bashforth in σ converge as that does, to the last digit shown; and what is no set of files is refused.
+#[test]
+fn plan_files_converge_as_their_method() {
+    let folder = tempfile::tempdir().unwrap();
+    let cwd = folder.path();
+    for nfe in ["20", "80", "320"] {
+        let plan = succeed(cwd, &["plan", "--method", "deis-rho", "--order", "1", "--nfe", nfe, "--grid", "edm", "--json"]);
+        std::fs::write(cwd.join(format!("mine-{nfe}.json")), plan).unwrap();
+    }
+    let text = succeed(cwd, &["orders", "mine-{nfe}.json"]);
+    let rows: Vec<Vec<&str>> =
+        text.lines().filter(|line| line.starts_with("| ")).skip(1).map(|line| line.split('|').map(str::trim).collect()).collect();
+    assert_eq!(rows.iter().map(|row| row[1]).collect::<Vec<_>>(), ["20", "80", "320"]);
+    for row in &rows {
+        // Columns: nfe, error, order, and those two of each of four orders.
+        assert_eq!(row[2..4], row[6..8], "{text}");
+    }
+    let order: f64 = rows[2][3].parse().unwrap();
+    assert!((order - 2.0).abs() < 0.1, "{text}");
+    let ddpm = succeed(cwd, &["plan", "--method", "ddpm", "--nfe", "5", "--json"]);
+    for (name, text) in [("noisy-5", &*ddpm), ("noisy-6", &*ddpm), ("alone-5", &*ddpm)] {
+        std::fs::write(cwd.join(format!("{name}.json")), text).unwrap();
+    }
+    let cases: Vec<Case> = vec![
+        ("no pattern", &["mine-20.json: expected {nfe} in the name"], vec!["orders", "mine-20.json"]),
+        ("one file", &["alone-{nfe}.json: 1 files"], vec!["orders", "alone-{nfe}.json"]),
+        ("noise", &["noisy-5.json: noise in its steps"], vec!["orders", "noisy-{nfe}.json"]),
+        ("both", &["cannot be used with"], vec!["orders", "mine-{nfe}.json", "--out", "r"]),
+    ];
+    expect_refusals(cwd, cases);
+}

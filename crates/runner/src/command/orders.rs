@@ -1,5 +1,7 @@
 //! `fewstep orders`: the measured order of convergence of every method, as a table and charts.
 
+mod plans;
+
 use std::{fmt::Write, path::Path};
 
 use fewstep_sampler::{
@@ -16,6 +18,7 @@ use crate::{
     },
     results::{BUILD, Provenance},
 };
+pub use plans::run as of_plans;
 
 /// Numbers of evaluations. All leave DPM-Solver-2 and -3 no step of order 1.
 const NFES: [usize; 9] = [20, 32, 50, 80, 128, 200, 320, 512, 800];

@@ -67,6 +67,15 @@ pub fn run(arguments: &cli::Plan) -> Result<()> {
     }
 }
 
+/// The schedule of a file that says one, and else the usual one, with its name.
+pub(super) fn schedule_of(file: &PlanFile) -> Result<(Schedule, String)> {
+    let name = match &file.levels {
+        Levels::X { schedule, .. } => schedule.clone(),
+        Levels::Y { .. } => SCHEDULE.into(),
+    };
+    Ok((named(&name, SIZE)?, name))
+}
+
 fn named(name: &str, size: u16) -> Result<Schedule> {
     let known = || Schedule::NAMES.join(", ");
     let schedule = Schedule::named(name, size.into());

@@ -1,0 +1,70 @@
+//! `fewstep orders 'mine-{nfe}.json'`: how plan files converge, from the files that there are.
+
+use std::{fmt::Write, path::Path};
+
+use fewstep_sampler::{
+    PlanFile,
+    lint::{Gaussian, Lint},
+};
+
+use crate::{
+    command::plan::schedule_of,
+    failure::{Failure, Result},
+};
+
+/// What stands for the number of evaluations in a file's name.
+const NFE: &str = "{nfe}";
+/// The most that is looked for.
+const MAX_NFE: usize = 1000;
+
+/// Errors on Gaussian data, evaluations ascending, and between each two the order of convergence.
+pub fn run(pattern: &str) -> Result<()> {
+    if !pattern.contains(NFE) {
+        return Err(Failure::Request(format!(
+            "{pattern}: expected {NFE} in the name, and a file for each of several numbers of evaluations"
+        )));
+    }
+    let path = |nfe: usize| pattern.replace(NFE, &nfe.to_string());
+    let there = (1..=MAX_NFE).map(|nfe| (nfe, path(nfe))).filter(|(_, path)| Path::new(path).exists());
+    let errors = there.map(|(nfe, path)| Ok((nfe, of_file(Path::new(&path), nfe)?))).collect::<Result<Vec<_>>>()?;
+    if errors.len() < 2 {
+        let found = errors.len();
+        return Err(Failure::Request(format!("{pattern}: {found} files; an order is between two at least")));
+    }
+    print!("{}", table(pattern, &errors));
+    Ok(())
+}
+
+fn of_file(path: &Path, nfe: usize) -> Result<Gaussian> {
+    let file = PlanFile::read(path)?;
+    let refuse = |reason: String| Failure::Request(format!("{}: {reason}", path.display()));
+    if file.nfe() != nfe {
+        return Err(refuse(format!("{} evaluations; its name says {nfe}", file.nfe())));
+    }
+    let (schedule, _) = schedule_of(&file)?;
+    Lint::of(&file, &schedule)?.gaussian.ok_or_else(|| refuse("noise in its steps, and no ODE that it solves".into()))
+}
+
+/// Of each file its error and that of Adams–Bashforth methods on its levels, and the slopes since the file before.
+fn table(pattern: &str, errors: &[(usize, Gaussian)]) -> String {
+    let mut text = format!(
+        "# Convergence of {pattern}\n\nError at the end on Gaussian data, in units of the data, and the order since the row before: \
+         log(error before/error) / log(NFE/NFE before). Beside it Adams–Bashforth in σ of orders 1 (DDIM) to 4 on the same levels.\n\n\
+         | NFE | error | order | AB-1 | order | AB-2 | order | AB-3 | order | AB-4 | order |\n|---:|{}\n",
+        "---:|".repeat(10)
+    );
+    for (i, (nfe, found)) in errors.iter().enumerate() {
+        _ = write!(text, "| {nfe} |");
+        let before = i.checked_sub(1).map(|before| &errors[before]);
+        let columns = |gaussian: &Gaussian| [&[gaussian.error], &gaussian.adams_bashforth[..]].concat();
+        for (column, error) in columns(found).iter().enumerate() {
+            let order = before.map(|(fewer, gaussian)| {
+                (columns(gaussian)[column] / error).ln() / (*nfe as f64 / *fewer as f64).ln()
+            });
+            let order = order.filter(|order| order.is_finite()).map_or(String::new(), |order| format!("{order:.2}"));
+            _ = write!(text, " {error:.2e} | {order} |");
+        }
+        text.push('\n');
+    }
+    text
+}
