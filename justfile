@@ -28,6 +28,11 @@ test-wgpu: fetch
 build-cuda folder:
     XDG_DATA_HOME="{{folder}}" cargo build --release --workspace --features fewstep-runner/cuda
 
+# The quick sweep in a loop beside a process that takes cores and memory: same bytes every time, memory flat; Linux, Python 3.
+soak minutes="60":
+    cargo build --release --workspace --bins
+    python3 tests/soak/run.py --binary "${CARGO_TARGET_DIR:-target}/release/fewstep" --minutes {{minutes}}
+
 # Damaged files of one format for so many seconds (docs/fuzzing.md); findings are kept in fuzz/findings/.
 fuzz target seconds="60":
     FUZZ_TARGET={{target}} FUZZ_SECONDS={{seconds}} cargo test --release --workspace --bin fewstep -- --exact fuzz::long --nocapture

@@ -97,7 +97,11 @@ impl Kernel for Work<'_> {
         let scale = (dim as f32).sqrt().recip();
         let Room { keys: key_panels, values, scores, offsets } = room;
         // As wide as leaves enough sums in registers.
-        let widest = if V == 1 { 4 } else { 2 };
+        let widest = match V {
+            1 => 4,
+            2 => 1,
+            _ => 2,
+        };
         key_panels.reset(keys, blocks, widest);
         values.reset(blocks, keys, widest);
         let gap = pixels + GAP;

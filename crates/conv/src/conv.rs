@@ -3,7 +3,7 @@
 use pulp::Simd;
 
 use crate::{
-    level::Kernel,
+    level::{Kernel, Level},
     panels::Panels,
     planes::{Channels, LANES, Lane, Planes, Scratch, Shape, View, ViewMut},
     product::{Finish, Input, Place},
@@ -152,7 +152,7 @@ impl Conv {
 /// Steps: input block, then row and column of the kernel.
 fn direct(weight: &[f32], [kh, kw]: [usize; 2], [input, output]: [&Channels; 2]) -> Panels {
     let taps = kh * kw;
-    let mut panels = Panels::new(output.blocks(), input.blocks() * taps, 2);
+    let mut panels = Panels::new(output.blocks(), input.blocks() * taps, Level::blocks(2));
     let rows = weight.chunks(input.count() * taps);
     for (row, &o) in rows.zip(output.positions()) {
         for (kernel, &i) in row.chunks(taps).zip(input.positions()) {

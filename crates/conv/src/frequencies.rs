@@ -3,14 +3,15 @@
 use pulp::Simd;
 
 use crate::{
+    level::Level,
     panels::Panels,
     planes::{Channels, LANES, Lane, Scratch},
     product::{Finish, Input, Place},
 };
 
-/// Tiles that are transformed together: enough for the weights of a frequency to be used often, few enough that all frequencies of
-/// most layers stay in the second cache.
-const TILES: usize = 16;
+/// Tiles that are transformed together: so many that the weights of a frequency, which of a whole network fit no cache, are used often for
+/// being read once.
+const TILES: usize = 64;
 /// Lanes between frequencies: apart from a power of two, or all of them would want the same lines of the first cache.
 const GAP: usize = 5;
 
@@ -44,7 +45,7 @@ impl Frequencies {
         count: usize,
         transform: impl Fn(&[f32]) -> Vec<f32>,
     ) -> Frequencies {
-        let mut panels = vec![Panels::new(output.blocks(), input.blocks(), 4); count];
+        let mut panels = vec![Panels::new(output.blocks(), input.blocks(), Level::blocks(4)); count];
         for (row, &o) in weight.chunks(input.count() * taps).zip(output.positions()) {
             for (kernel, &i) in row.chunks(taps).zip(input.positions()) {
                 for (panels, weight) in panels.iter_mut().zip(transform(kernel)) {

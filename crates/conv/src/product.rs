@@ -94,7 +94,7 @@ const fn widest(vectors: usize, blocks: usize) -> usize {
     match (vectors, blocks) {
         (1, 4) => 6,
         (1, _) => 8,
-        (2, 1) => 4,
+        (2, 1) => 6,
         (2, 2) => 2,
         (4, 1) => 4,
         (4, 2) => 2,

@@ -122,12 +122,17 @@ fn plan_files_converge_as_their_method() {
     let folder = tempfile::tempdir().unwrap();
     let cwd = folder.path();
     for nfe in ["20", "80", "320"] {
-        let plan = succeed(cwd, &["plan", "--method", "deis-rho", "--order", "1", "--nfe", nfe, "--grid", "edm", "--json"]);
+        let plan =
+            succeed(cwd, &["plan", "--method", "deis-rho", "--order", "1", "--nfe", nfe, "--grid", "edm", "--json"]);
         std::fs::write(cwd.join(format!("mine-{nfe}.json")), plan).unwrap();
     }
     let text = succeed(cwd, &["orders", "mine-{nfe}.json"]);
-    let rows: Vec<Vec<&str>> =
-        text.lines().filter(|line| line.starts_with("| ")).skip(1).map(|line| line.split('|').map(str::trim).collect()).collect();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
     assert_eq!(rows.iter().map(|row| row[1]).collect::<Vec<_>>(), ["20", "80", "320"]);
     for row in &rows {
         // Columns: nfe, error, order, and those two of each of four orders.

@@ -18,7 +18,7 @@ use layer::{Compiled, convolve, side_by_side};
 use pack::{Compiler, conv, norm};
 
 /// Images that go through the network together, at most: so many that the weights of its smallest layers are worth reading.
-const GROUP: usize = 16;
+const GROUP: usize = 32;
 
 /// A [`UNet`] for this machine's cores.
 pub struct CompiledUNet {

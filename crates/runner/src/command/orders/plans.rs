@@ -58,9 +58,8 @@ fn table(pattern: &str, errors: &[(usize, Gaussian)]) -> String {
         let before = i.checked_sub(1).map(|before| &errors[before]);
         let columns = |gaussian: &Gaussian| [&[gaussian.error], &gaussian.adams_bashforth[..]].concat();
         for (column, error) in columns(found).iter().enumerate() {
-            let order = before.map(|(fewer, gaussian)| {
-                (columns(gaussian)[column] / error).ln() / (*nfe as f64 / *fewer as f64).ln()
-            });
+            let order = before
+                .map(|(fewer, gaussian)| (columns(gaussian)[column] / error).ln() / (*nfe as f64 / *fewer as f64).ln());
             let order = order.filter(|order| order.is_finite()).map_or(String::new(), |order| format!("{order:.2}"));
             _ = write!(text, " {error:.2e} | {order} |");
         }
