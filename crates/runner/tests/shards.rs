@@ -6,7 +6,7 @@ mod folder;
 
 use std::{fs, path::Path};
 
-use common::{Case, FAR, GAUSSIAN, expect_refusals, fewstep, gaussian_folder, run, succeed};
+use common::{Case, FAR, GAUSSIAN, expect_refusals, fewstep, gaussian_folder, repository, run, succeed};
 use folder::{assert_nothing_left, assert_same_bytes, rows};
 
 /// On Gaussian data, every kind of measure: to the data, to converged samples of both noises, to the solution of some images.
@@ -208,4 +208,59 @@ fn what_are_not_all_shards_of_one_sweep_is_refused() {
         ("a selection", &["--only"], vec!["sweep", "x.toml", "--shard", "1/2", "--only", "nfe=5"]),
     ];
     expect_refusals(cwd, cases);
+}
+
+/// Tables of the real network with FIDs, of one run, of batches of other sizes and other threads, and of shards.
+#[test]
+#[ignore = "needs `fewstep fetch inception`; a minute"]
+fn a_table_of_fids_of_the_real_network_is_the_same_whole_and_in_shards() {
+    let folder = tempfile::tempdir().unwrap();
+    let cwd = folder.path();
+    let root = repository();
+    let (weights, statistics) = (
+        root.join("models/cifar10-small.safetensors"),
+        root.join("experiments/statistics/cifar10-train-fid-inception.safetensors"),
+    );
+    let with = |batch: usize| {
+        format!(
+            "samples = 20\nbatch = {batch}\nnfe = [2, 3]\nmetrics = [\"fid\", \"fid_solution\", \"fid_paired\", \"feature_rmse\", \"ode_rmse\"]\n\
+             grid = \"quadratic\"\nmethod = [{{ name = \"ddim\" }}, {{ name = \"deis-sn\", order = 2 }}]\n\
+             model = {{ kind = \"unet\", size = 32, weights = {weights:?} }}\nsolution = {{ nfe = 8, samples = 20, floor = 6 }}\n\
+             normaliser = {{ collect = {{ nfe = 4, samples = 2, seed = 1, grid = \"quadratic\" }} }}\nreference = {{ fid = {statistics:?} }}\n"
+        )
+    };
+    let run = |name: &str, out: &str, threads: &str, more: &[&str]| {
+        let mut command = fewstep(cwd, &[&["sweep", name, "--out", out], more].concat());
+        match std::env::var_os("FEWSTEP_CACHE") {
+            Some(cache) => command.env("FEWSTEP_CACHE", cache),
+            None => command.env_remove("FEWSTEP_CACHE"),
+        };
+        let output = command.env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let compare = |other: &str| {
+        assert_eq!(rows(&cwd.join(other)), rows(&cwd.join("whole/t")), "{other}");
+        for file in ["images.parquet", "samples.png", "normaliser.csv"] {
+            let read = |folder: &str| fs::read(cwd.join(folder).join(file)).unwrap();
+            assert!(read(other) == read("whole/t"), "{other}: {file}");
+        }
+    };
+    // By one name, which is in every row.
+    for (folder, batch, threads) in [("whole", 16, "2"), ("other", 7, "1"), ("large", 100, "3")] {
+        fs::create_dir(cwd.join(folder)).unwrap();
+        fs::write(cwd.join(folder).join("t.toml"), with(batch)).unwrap();
+        run(&format!("{folder}/t.toml"), &format!("{folder}/t"), threads, &[]);
+        compare(&format!("{folder}/t"));
+    }
+    assert!(rows(&cwd.join("whole/t")).iter().all(|row| !row["fid"].is_empty() && !row["fid_solution"].is_empty()));
+    for index in ["2/3", "3/3", "1/3"] {
+        run("whole/t.toml", "merged", "2", &["--shard", index]);
+    }
+    let mut command = fewstep(cwd, &strs(&merge("merged", 3)));
+    if std::env::var_os("FEWSTEP_CACHE").is_none() {
+        command.env_remove("FEWSTEP_CACHE");
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    compare("merged");
 }
