@@ -9,7 +9,7 @@ use burn::tensor::{
 use super::{
     config::{Activation, Config, Family},
     positions::interpolated,
-    prepare::{DINOV2_SIDE, Preparation},
+    prepare::Preparation,
     tensors::Tensors,
 };
 use crate::Result;
@@ -179,9 +179,12 @@ impl Network {
         }
         let preparation = if is_clip { Preparation::clip(stored * patch) } else { Preparation::dinov2() };
         let side = preparation.side;
-        if !side.is_multiple_of(patch) || side > MAX_SIDE {
-            let expected = format!("expected patches that divide images of side {DINOV2_SIDE}, or of up to {MAX_SIDE}");
-            return Err(tensors.invalid(format!("tensor {weight} has patches of side {patch} for {side}; {expected}")));
+        if !side.is_multiple_of(patch) || side > MAX_SIDE || side / patch > MAX_GRID {
+            let message = format!(
+                "patches of side {patch}, for images of side {side}; expected sides of images up to {MAX_SIDE}"
+            );
+            let message = format!("{message} that patches divide, into at most {MAX_GRID}");
+            return Err(tensors.invalid(format!("tensor {weight} has {message}")));
         }
         let grid = preparation.side / patch;
 
@@ -257,6 +260,8 @@ impl Network {
 
 /// Side of the largest image that goes through a network here.
 const MAX_SIDE: usize = 1024;
+/// Patches a side: what a small file may ask of memory for positions.
+const MAX_GRID: usize = 64;
 
 /// `[rows, columns]` as `[columns, rows]`.
 fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {

@@ -16,7 +16,7 @@ pub(super) struct Preparation {
 }
 
 /// Side of what DINOv2 sees here, as in dgm-eval.
-pub(super) const DINOV2_SIDE: usize = 224;
+const DINOV2_SIDE: usize = 224;
 
 impl Preparation {
     /// That of dgm-eval (Stein et al. 2023): the whole image, whatever its shape, and ImageNet's mean and deviation.

@@ -48,7 +48,12 @@ impl Source<'_> {
     }
 
     /// A method with noise in its steps solves no ODE: where there is no other method and no other metric, nothing would be measured.
-    pub(super) fn measurable(&self, metrics: &[(Metric, Range<usize>)], methods: &[MethodEntry], nfe: &[usize]) -> Result<()> {
+    pub(super) fn measurable(
+        &self,
+        metrics: &[(Metric, Range<usize>)],
+        methods: &[MethodEntry],
+        nfe: &[usize],
+    ) -> Result<()> {
         let noisy = |entry: &MethodEntry| nfe.iter().all(|&nfe| !entry.has(nfe) || entry.is_stochastic(nfe));
         let paired = metrics.iter().all(|(metric, _)| metric.is_paired());
         let Some((metric, span)) = metrics.first().filter(|_| paired && methods.iter().all(noisy)) else {

@@ -19,17 +19,12 @@ use fewstep_sampler::{Coefficients, Grid, Normaliser, Schedule};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{
-    failure::Result,
-    files,
-    results::Metric,
-    source::Source,
-};
+use crate::{failure::Result, files, results::Metric, source::Source};
 pub use fit::{FitSpec, MAX_HISTORY, MAX_IMAGES, MAX_ROUNDS};
 pub use memory::IDEAL;
 use method::{Common, RawGrid, RawMethod};
-use metrics::Given;
 pub use method::{Made, MethodEntry};
+use metrics::Given;
 use model::RawModel;
 pub use model::{CHANNELS, ModelKind, ModelSpec};
 
@@ -267,7 +262,13 @@ impl Source<'_> {
         let references: Vec<_> =
             files.into_iter().filter_map(|(metric, file)| Some((metric, self.beside(file?)))).collect();
         let features = raw.features.map(|features| self.beside(features.weights));
-        let given = Given { samples, model: &model, references: &references, solved: solution.is_some(), features: features.is_some() };
+        let given = Given {
+            samples,
+            model: &model,
+            references: &references,
+            solved: solution.is_some(),
+            features: features.is_some(),
+        };
         self.measured_from(&metrics, &given)?;
         Ok(Experiment {
             title: raw.title.unwrap_or_else(|| name.clone()),

@@ -154,12 +154,9 @@ impl Metric {
         match self {
             Metric::FidSolution | Metric::FdPixelSolution | Metric::FdVitSolution => Some(Noise::Other),
             Metric::FidPaired | Metric::FeatureRmse | Metric::FdVitPaired => Some(Noise::Same),
-            Metric::Fid
-            | Metric::FidInfinity
-            | Metric::FdPixel
-            | Metric::FdVit
-            | Metric::FdData
-            | Metric::OdeRmse => None,
+            Metric::Fid | Metric::FidInfinity | Metric::FdPixel | Metric::FdVit | Metric::FdData | Metric::OdeRmse => {
+                None
+            }
         }
     }
 

@@ -79,11 +79,6 @@ fn explanation(metric: Metric) -> Option<&'static str> {
             "L2 distance of 2048 features, root mean square over images. Its square is the cost of moving each image's features to its converged \
              sample's, and so above `fid_paired`, the least that such moves can cost.",
         ),
-        Metric::Fid
-        | Metric::FidInfinity
-        | Metric::FdPixel
-        | Metric::FdVit
-        | Metric::FdData
-        | Metric::OdeRmse => None,
+        Metric::Fid | Metric::FidInfinity | Metric::FdPixel | Metric::FdVit | Metric::FdData | Metric::OdeRmse => None,
     }
 }
