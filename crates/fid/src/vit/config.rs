@@ -46,7 +46,10 @@ impl Config {
     /// Reads the file. What it leaves out is transformers' default, as it is for transformers.
     pub fn read(path: &Path) -> Result<Self> {
         if !path.exists() {
-            return Err(Error::invalid(path, "is not there; expected beside the weights: it says how many heads there are"));
+            return Err(Error::invalid(
+                path,
+                "is not there; expected beside the weights: it says how many heads there are",
+            ));
         }
         let length = path.metadata().map_err(Error::io(path))?.len();
         if length > MAX_BYTES {

@@ -209,10 +209,9 @@ impl Network {
             blocks.push(reader.block(names, &format!("{}.{}", names.blocks, blocks.len()), width, !is_clip)?);
         }
         let after = reader.norm(names.after, width)?;
-        let projection = "visual_projection.weight";
-        let dim = if is_clip { tensors.shape::<2>(projection)?[0] } else { width };
-        let name = || vec![projection.trim_end_matches(".weight").to_owned()];
-        let projection = is_clip.then(|| reader.linears(&name(), width, dim, false)).transpose()?;
+        let last = "visual_projection";
+        let dim = if is_clip { tensors.shape::<2>(&format!("{last}.weight"))?[0] } else { width };
+        let projection = is_clip.then(|| reader.linears(&[last.to_owned()], width, dim, false)).transpose()?;
         Ok(Network {
             preparation,
             patch,
@@ -248,12 +247,18 @@ impl Network {
         let x = Tensor::<3>::from_data(TensorData::new(patches, shape), &self.device);
         let x = self.patches.forward(x) + self.positions.clone();
         let x = Tensor::cat(vec![self.class.clone().expand([n, 1, self.width]), x], 1);
-        let x = self.before.as_ref().map_or_else(|| x.clone(), |norm| norm.forward(x.clone()));
+        let x = match &self.before {
+            Some(norm) => norm.forward(x),
+            None => x,
+        };
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x, &self.config));
         // What the others' tokens would become is asked by nobody.
         let class = x.slice([0..n, 0..1, 0..self.width]);
         let class = self.after.forward(class);
-        let features = self.projection.as_ref().map_or_else(|| class.clone(), |last| last.forward(class.clone()));
+        let features = match &self.projection {
+            Some(last) => last.forward(class),
+            None => class,
+        };
         features.reshape([n, self.dim])
     }
 }
