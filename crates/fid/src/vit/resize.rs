@@ -1,7 +1,7 @@
 //! Pillow's antialiased bicubic resize of 8-bit images, to the last bit.
 //!
 //! A Catmull–Rom kernel (a = −1/2), as wide as the larger of the two samplings' steps, in fixed point of 22 bits, columns first,
-//! rounded to 8 bits in between (`Resample.c` of Pillow). The crates that resize round elsewhere, and features of random
+//! rounded to 8 bits in between (`Resample.c` of Pillow up to 12; 13 takes rows first of some images, and differs there). The crates that resize round elsewhere, and features of random
 //! networks move by more than they may when pixels move by one.
 
 use std::ops::Range;

@@ -1,8 +1,10 @@
 """Small vision transformers with random weights and their features, by the original libraries.
 
-    pip install torch==2.* transformers==4.57.1 pillow numpy
+    pip install torch==2.* transformers==4.57.1 pillow==12.0.0 numpy
     git clone https://github.com/facebookresearch/dinov2
     PYTHONPATH=dinov2 python make_vit.py
+
+Pillow is one before 13, which resizes some images in the other order, lines first.
 
 Writes vit/NAME/model.safetensors with config.json as `save_pretrained` does, and vit/golden.json: features of three
 images, and hashes of Pillow's resized pixels. The networks are transformers'; `dinov2`, whose table of positions has to be
