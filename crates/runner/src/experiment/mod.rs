@@ -10,10 +10,7 @@ mod metrics;
 mod model;
 mod planned;
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use fewstep_sampler::{Coefficients, Grid, Normaliser, Schedule};
 use serde::Deserialize;

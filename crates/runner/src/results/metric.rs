@@ -61,7 +61,7 @@ impl Features {
     pub fn cost(self) -> u64 {
         match self {
             Features::Inception => 25,
-            Features::Vit => 250,
+            Features::Vit => 350,
             Features::Pixels => 0,
         }
     }
