@@ -1,8 +1,8 @@
 //! Pillow's antialiased bicubic resize of 8-bit images, to the last bit.
 //!
 //! A Catmull–Rom kernel (a = −1/2), as wide as the larger of the two samplings' steps, in fixed point of 22 bits, columns first,
-//! rounded to 8 bits in between (`Resample.c` of Pillow up to 12; 13 takes rows first of some images, and differs there). The crates that resize round elsewhere, and features of random
-//! networks move by more than they may when pixels move by one.
+//! rounded to 8 bits in between (`Resample.c` of Pillow up to 12; 13 takes rows first of some images, and differs there). The crate
+//! `image` has the kernel too, but in floating point and rows first, without the rounding in between: other pixels.
 
 use std::ops::Range;
 
