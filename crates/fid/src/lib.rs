@@ -1,6 +1,6 @@
 //! The Fréchet Inception distance as pytorch-fid computes it: `tests/golden.rs` holds features to 1e-4 of its, and FIDs to 3e-4.
 //!
-//! Images become feature rows ([`Inception`], [`Pixel8`]), rows become streaming moments ([`Moments`]),
+//! Images become feature rows ([`Inception`], [`Vit`], [`Pixel8`]), rows become streaming moments ([`Moments`]),
 //! and two sets of moments give one distance ([`frechet_distance`]). [`Statistics`] are moments with their
 //! origin: which extractor, which weights, which images. An extractor knows nothing of distances, and a
 //! distance nothing of images.
@@ -30,6 +30,7 @@ pub mod npy;
 mod nuclear_norm;
 mod statistics;
 mod tiff;
+mod vit;
 
 pub use decode::decode_image;
 pub use error::{Error, Result};
@@ -43,3 +44,4 @@ pub use limit::{Limit, frechet_limit};
 pub use manifold::{Manifold, manifold};
 pub use moments::Moments;
 pub use statistics::{Precision, Statistics};
+pub use vit::Vit;

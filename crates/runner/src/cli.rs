@@ -264,6 +264,10 @@ pub struct Fid {
     /// Features: 2048, those of pool3. pytorch-fid's 64, 192 and 768 are not here.
     #[arg(long, default_value = "2048")]
     pub dims: u32,
+    /// Weights of DINOv2 or CLIP, `.safetensors` with config.json beside it: everything in its features and not in Inception's
+    /// (docs/features.md).
+    #[arg(long, conflicts_with = "dims")]
+    pub features: Option<PathBuf>,
     /// Also KID, the kernel Inception distance, over seeded subsets of both sets of images.
     #[arg(long)]
     pub kid: bool,
@@ -304,7 +308,7 @@ pub struct Stats {
     /// Take the centre square of every image, resized by area to this side: 64 for LSUN-Church 64×64.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub crop: Option<u16>,
-    /// fid-inception-pool3 or pixel-8x8.
+    /// fid-inception-pool3, pixel-8x8, or the `.safetensors` of DINOv2 or CLIP (docs/features.md).
     #[arg(long, default_value = "fid-inception-pool3")]
     pub features: String,
     /// Round the covariance to f32: half the size.

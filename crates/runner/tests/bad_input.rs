@@ -97,6 +97,17 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "fid.toml", "metrics = [\"fd_pixel\"", "metrics = [\"fid\"");
     write("no-inception.toml", fid.as_bytes());
 
+    // Features.
+    experiment(cwd, "vit-none.toml", "\"fd_pixel\", ", "\"fd_vit_solution\", ");
+    let vit = |weights: &str| {
+        let named = format!("[features]\nweights = \"{weights}\"\n\n[model]");
+        GAUSSIAN.replace("\"fd_pixel\", ", "\"fd_vit_solution\", ").replacen("[model]", &named, 1)
+    };
+    write("vit-absent.toml", vit("absent.safetensors").as_bytes());
+    fs::create_dir(cwd.join("vit")).unwrap();
+    write("vit/config.json", br#"{"model_type": "dinov2"}"#);
+    write("vit-other.toml", vit("vit/w-good.safetensors").as_bytes());
+
     // Statistics.
     let good = fs::read(cwd.join("pixels.safetensors")).unwrap();
     write("truncated-stats.safetensors", &good[..good.len() / 2]);
@@ -117,6 +128,7 @@ fn write_inputs(cwd: &Path) {
         write(&format!("{name}.toml"), NETWORK.replace("WEIGHTS", &format!("{name}.safetensors")).as_bytes());
     };
     with_weights("w-good", &network);
+    write("vit/w-good.safetensors", &network);
     with_weights("w-truncated", &network[..network.len() - 100]);
     with_weights("w-empty", b"");
     with_weights("w-garbage", &pixels(4096));

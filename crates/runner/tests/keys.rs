@@ -159,6 +159,9 @@ const GAUSSIAN_LINES: &[Line] = &[
     ("reference.fd_pixel", "\"pixels.", "\"others.", metric(&["fd_pixel"])),
     ("reference.fd_pixel", "\"pixels.", "\"copy.", NOTHING),
     ("reference.fid", "fd_pixel = \"pixels", "fid = \"pixels.safetensors\"\nfd_pixel = \"pixels", NOTHING),
+    ("reference.fd_vit", "fd_pixel = \"pixels", "fd_vit = \"pixels.safetensors\"\nfd_pixel = \"pixels", NOTHING),
+    // Of metrics that are measured in it: tests/features.rs.
+    ("features.weights", "seed = 3", "features = { weights = \"absent.safetensors\" }\nseed = 3", NOTHING),
     ("reference.dataset", "fd_pixel = \"pixels", "dataset = \"DATASET\"\nfd_pixel = \"pixels", NOTHING),
     ("reference.dataset", "fd_pixel = \"pixels", "dataset = \"0\"\nfd_pixel = \"pixels", Refused),
     ("solution.nfe", "nfe = 60", "nfe = 70", DISTANCES),
@@ -370,6 +373,7 @@ fn every_key_has_a_line() {
         ("RawNormaliser", "normaliser."),
         ("RawCollect", "normaliser.collect."),
         ("RawReference", "reference."),
+        ("RawFeatures", "features."),
         ("RawSolution", "solution."),
         ("RawFit", "fit."),
         ("RawMethod", "method."),

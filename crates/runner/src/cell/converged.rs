@@ -10,7 +10,6 @@ use std::ops::Range;
 use fewstep_fid::{Gaussian, Moments};
 
 use super::{
-    INCEPTION_COST,
     figures::Rows,
     kept::{Kept, Numbers},
     key::{self, Key},
@@ -58,7 +57,7 @@ fn spec(loaded: &Loaded) -> Result<SolutionSpec> {
 /// Evaluations and features that finding them takes, `solution` apart; for the time left.
 pub fn work(features: Features, noise: Noise, spec: &SolutionSpec, samples: usize) -> u64 {
     let sampled = if noise == Noise::Other { spec.floor.unwrap_or(0) } else { 0 };
-    samples as u64 * (sampled as u64 + if features == Features::Inception { INCEPTION_COST } else { 0 })
+    samples as u64 * (sampled as u64 + features.cost())
 }
 
 impl Converged {

@@ -86,9 +86,9 @@ impl<'a> Extraction<'a> {
         Extraction { spaces, x: wants(Metric::FdData), solution: solution.filter(|_| wants(Metric::OdeRmse)) }
     }
 
-    /// Whether images go through Inception.
-    pub fn in_inception(&self) -> bool {
-        self.spaces.iter().any(|space| space.features == Features::Inception)
+    /// Evaluations that an image's features cost as much as, for the time left.
+    pub fn cost(&self) -> u64 {
+        self.spaces.iter().map(|space| space.features.cost()).sum()
     }
 
     /// Numbers of an image's features in each space, and of its sample of `len` numbers where that is among the [`Rows`].
@@ -215,13 +215,15 @@ fn single(values: Vec<f64>) -> Vec<f64> {
 
 fn how<'a>(loaded: &'a Loaded, metric: Metric, targets: &'a Targets) -> Result<How<'a>> {
     let how = match metric {
-        Metric::Fid | Metric::FdPixel => {
+        Metric::Fid | Metric::FdPixel | Metric::FdVit => {
             metric.features().and_then(|features| loaded.space(features)?.data.as_ref()).map(How::Data)
         }
         Metric::FidInfinity => loaded.space(Features::Inception).and_then(|space| space.data.as_ref()).map(How::Limit),
-        Metric::FidSolution | Metric::FidPaired | Metric::FdPixelSolution => {
-            targets.converged(metric).map(How::Converged)
-        }
+        Metric::FidSolution
+        | Metric::FidPaired
+        | Metric::FdPixelSolution
+        | Metric::FdVitSolution
+        | Metric::FdVitPaired => targets.converged(metric).map(How::Converged),
         Metric::FeatureRmse => targets.converged(metric).map(How::Paired),
         Metric::FdData => loaded.sampler.predictor.moments().map(How::Moments),
         Metric::OdeRmse => targets.solution.as_ref().map(|_| How::Distance),

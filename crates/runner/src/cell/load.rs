@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
-use fewstep_fid::{Extractor, Identity, Images, Inception, Pixel8, Precision, Statistics};
+use fewstep_fid::{Extractor, Identity, Images, Inception, Pixel8, Precision, Statistics, Vit};
 
 use super::{
     canary::{self, Canary},
@@ -16,7 +16,7 @@ use crate::{
     experiment::{CHANNELS, Experiment, Made, MethodEntry, NormaliserSource},
     failure::{Failure, Result},
     files,
-    results::{Features, Metric},
+    results::{Features, Metric, VIT_ASSET},
 };
 
 /// A feature space.
@@ -89,7 +89,7 @@ impl Loaded {
     /// Loads everything.
     pub fn all(experiment: Experiment, device: DeviceName) -> Result<Self> {
         let mut loaded = Loaded::network(experiment, device)?;
-        for features in [Features::Inception, Features::Pixels] {
+        for features in Features::ALL {
             if loaded.experiment.metrics.iter().any(|metric| metric.features() == Some(features)) {
                 loaded.open(features, device)?;
             }
@@ -117,6 +117,11 @@ impl Loaded {
         let (extractor, of_data): (Box<dyn Extractor>, Metric) = match features {
             Features::Inception => (Box::new(inception(&self.sampler.device, device)?), Metric::Fid),
             Features::Pixels => (Box::new(Pixel8), Metric::FdPixel),
+            Features::Vit => {
+                let weights = self.experiment.features.as_deref();
+                let weights = weights.ok_or_else(|| Failure::request("no weights in a [features] table"))?;
+                (Box::new(vit(weights, &self.sampler.device, device)?), Metric::FdVit)
+            }
         };
         let size = self.sampler.size;
         if features == Features::Pixels {
@@ -135,6 +140,9 @@ impl Loaded {
         tell(start, of_data.name(), &canary);
         if let Some(path) = &path {
             self.assets.insert(format!("{}-statistics", of_data.name()), files::sha256_of(path)?);
+        }
+        if features == Features::Vit {
+            self.assets.insert(VIT_ASSET.to_owned(), extractor.identity().extractor);
         }
         if !extractor.identity().weights.is_empty() {
             self.assets.insert(format!("{}-weights", of_data.name()), extractor.identity().weights);
@@ -190,6 +198,11 @@ pub fn inception(on: &burn::tensor::Device, device: DeviceName) -> Result<Incept
         DeviceName::Cpu => Inception::compiled(&path)?,
         _ => Inception::open(&path, on, device.is_cpu())?,
     })
+}
+
+/// A vision transformer from a user's file.
+pub fn vit(weights: &Path, on: &burn::tensor::Device, device: DeviceName) -> Result<Vit> {
+    Ok(Vit::open(weights, on, device.is_cpu())?)
 }
 
 /// The key of statistics of `dataset`: other images, another feature space, and code that does anything else have another.

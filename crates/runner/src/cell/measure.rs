@@ -22,9 +22,6 @@ use crate::{
     results::BUILD,
 };
 
-/// Evaluations of a small U-Net that cost as much as one image through Inception: for the time left only.
-pub const INCEPTION_COST: u64 = 25;
-
 /// Images of a cell's picture: the first ones, so that all cells start from the same noise.
 pub const PICTURED: usize = 4;
 
@@ -152,7 +149,7 @@ struct Making<'a> {
 impl Making<'_> {
     /// Gives `take` what every image of a range gave, in order. How many evaluations of an image that took.
     fn each(&self, parts: &mut Parts, images: Range<usize>, take: impl FnMut(&Part) -> Result<()>) -> Result<u64> {
-        let features = if self.extraction.in_inception() { INCEPTION_COST } else { 0 };
+        let features = self.extraction.cost();
         let evaluations = if let Samples::Of(plan, _) = self.samples { plan.nfe as u64 } else { 0 };
         let known = |images| self.progress.skip(images as u64 * (evaluations + features));
         let share = 1.0 / self.loaded.sampler.workers() as f64;

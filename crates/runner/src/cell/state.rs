@@ -88,7 +88,7 @@ impl Cell {
                 solution.filter(|_| !stochastic).map(of_solution).transpose()
             }
             Metric::FdData => key::frechet_to_data(canary(metric)).map(Some),
-            Metric::Fid | Metric::FdPixel => {
+            Metric::Fid | Metric::FdPixel | Metric::FdVit => {
                 let space = metric.features().and_then(|features| loaded.space(features));
                 Ok(space.and_then(|space| space.data.as_ref()).map(|data| data.key.clone()))
             }
@@ -96,8 +96,13 @@ impl Cell {
                 let data = loaded.space(Features::Inception).and_then(|space| space.data.as_ref());
                 data.map(|data| key::limit(&data.key, canary(metric))).transpose()
             }
-            Metric::FidPaired if self.entry.is_none() => Ok(None),
-            Metric::FidSolution | Metric::FidPaired | Metric::FeatureRmse | Metric::FdPixelSolution => {
+            Metric::FidPaired | Metric::FdVitPaired if self.entry.is_none() => Ok(None),
+            Metric::FidSolution
+            | Metric::FidPaired
+            | Metric::FeatureRmse
+            | Metric::FdPixelSolution
+            | Metric::FdVitSolution
+            | Metric::FdVitPaired => {
                 let space = metric.features().and_then(|features| loaded.space(features));
                 let of = space.zip(metric.noise()).filter(|_| !(stochastic && metric.is_paired()));
                 let key = |(space, noise): (&Space, Noise)| {

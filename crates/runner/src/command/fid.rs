@@ -10,7 +10,7 @@ use serde_json::json;
 use super::stats::of_images;
 use crate::{
     assets,
-    cell::{inception, statistics},
+    cell::{inception, statistics, vit},
     cli, device,
     failure::{Failure, Result},
     files,
@@ -38,7 +38,8 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let counts = [0, 1].map(|i| images[i].as_ref().map(ImageSet::len));
     check_measures(arguments, both, counts)?;
-    let extractor = inception(&device::open(arguments.device)?.device, arguments.device)?;
+    let (extractor, name) = extractor(arguments)?;
+    let extractor = extractor.as_ref();
     let (mut both_statistics, mut rows) = (Vec::new(), [Vec::new(), Vec::new()]);
     let keep = arguments.kid || arguments.prdc;
     for ((path, images), rows) in both.into_iter().zip(images).zip(&mut rows) {
@@ -49,7 +50,7 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
             }
         };
         both_statistics.push(match images {
-            Some(images) => of_images(&extractor, &images, &name, arguments.batch_size, keep)?,
+            Some(images) => of_images(extractor, &images, &name, arguments.batch_size, keep)?,
             None => statistics(path, &extractor.identity())?,
         });
     }
@@ -63,7 +64,7 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
         let describe = |path: &Path, s: &Statistics| json!({"path": path, "images": s.count, "dataset": s.dataset});
         let Identity { extractor, weights, preparation } = extractor.identity();
         let mut all = json!({
-            "fid": fid,
+            (if arguments.features.is_some() { "fd" } else { "fid" }): fid,
             "images": describe(&arguments.images, &both_statistics[0]),
             "reference": describe(&arguments.reference, &both_statistics[1]),
             "extractor": extractor, "weights": weights, "preparation": preparation,
@@ -79,9 +80,10 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
         return Ok(());
     }
     // As pytorch-fid prints it.
-    println!("FID:  {fid}");
+    println!("{name}:  {fid}");
     if let Some(Kid { mean, spread }) = kid {
-        println!("KID:  {mean:.7} (spread of {} subsets of {}: {spread:.7})", subsets.count, subsets.size);
+        let name = if arguments.features.is_some() { "kernel distance" } else { "KID" };
+        println!("{name}:  {mean:.7} (spread of {} subsets of {}: {spread:.7})", subsets.count, subsets.size);
     }
     if let Some(Manifold { precision, recall, density, coverage }) = prdc {
         println!("precision {precision:.4}, recall {recall:.4}, density {density:.4}, coverage {coverage:.4}");
@@ -116,6 +118,17 @@ fn check_measures(arguments: &cli::Fid, paths: [&PathBuf; 2], counts: [Option<us
 /// The features of pool3.
 const DIMS: u32 = 2048;
 
+/// The features that are asked for, and what a Fréchet distance of them is called.
+fn extractor(arguments: &cli::Fid) -> Result<(Box<dyn Extractor>, String)> {
+    let on = device::open(arguments.device)?.device;
+    let Some(weights) = &arguments.features else {
+        return Ok((Box::new(inception(&on, arguments.device)?), "FID".into()));
+    };
+    let vit = vit(weights, &on, arguments.device)?;
+    let name = format!("{} ({})", vit.distance(), vit.identity().extractor);
+    Ok((Box::new(vit), name))
+}
+
 /// Statistics of the first as an `.npz` that pytorch-fid reads.
 fn save(arguments: &cli::Fid) -> Result<()> {
     let (from, to) = (&arguments.images, &arguments.reference);
@@ -130,9 +143,9 @@ fn save(arguments: &cli::Fid) -> Result<()> {
         return Err(Failure::Request(format!("{}: statistics already; expected images", from.display())));
     }
     let images = assets::images(from, arguments.crop.map(usize::from))?;
-    let extractor = inception(&device::open(arguments.device)?.device, arguments.device)?;
+    let (extractor, _) = extractor(arguments)?;
     let name = from.display().to_string();
-    let statistics = of_images(&extractor, &images, &name, arguments.batch_size, |_| {})?;
+    let statistics = of_images(extractor.as_ref(), &images, &name, arguments.batch_size, |_| {})?;
     files::write(to, &statistics.to_npz()?)?;
     println!("{} ({} images)", to.display(), statistics.count);
     Ok(())

@@ -60,7 +60,13 @@ fn extractor(arguments: &cli::Stats) -> Result<Box<dyn Extractor>> {
         }
         "pixel-8x8" if arguments.device.is_cpu() => Ok(Box::new(Pixel8)),
         "pixel-8x8" => Err(Failure::request("pixel-8x8 is computed on the cpu alone")),
-        other => Err(Failure::Request(format!("no features '{other}'; expected fid-inception-pool3 or pixel-8x8"))),
+        file if file.ends_with(".safetensors") => {
+            Ok(Box::new(cell::vit(Path::new(file), &device::open(arguments.device)?.device, arguments.device)?))
+        }
+        other => {
+            let expected = "expected fid-inception-pool3, pixel-8x8 or a .safetensors file of a vision transformer";
+            Err(Failure::Request(format!("no features '{other}'; {expected}")))
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     selection::Selection,
 };
 use crate::{
-    cell::{Cell, Done, INCEPTION_COST, Kept, Loaded, Parts, Reuse, Solution, Targets, Wanted, normaliser},
+    cell::{Cell, Done, Kept, Loaded, Parts, Reuse, Solution, Targets, Wanted, normaliser},
     cli,
     device::DeviceName,
     experiment::{Experiment, Made, MethodEntry},
@@ -315,12 +315,13 @@ impl Sweep {
 
     /// Of one cell.
     fn work_of(&self, i: usize, lacking: &[Wanted]) -> u64 {
-        let features = lacking.iter().any(|wanted| wanted.metric.features() == Some(Features::Inception));
+        let used = |features: &Features| lacking.iter().any(|wanted| wanted.metric.features() == Some(*features));
+        let features: u64 = Features::ALL.into_iter().filter(used).map(Features::cost).sum();
         // The solution's own samples are there where others are measured from them one by one.
         let kept = self.cells[i].entry.is_none()
             && self.loaded.experiment.metrics.iter().any(|metric| metric.noise() == Some(Noise::Same));
         let plan = self.plan(i).filter(|_| !kept).map_or(0, |plan| plan.nfe as u64);
-        self.loaded.experiment.samples as u64 * (plan + if features { INCEPTION_COST } else { 0 })
+        self.loaded.experiment.samples as u64 * (plan + features)
     }
 
     /// What has to be run for cell `i`: nothing for the solution's where its images are those that methods are compared with.

@@ -6,28 +6,22 @@
 mod fit;
 mod memory;
 mod method;
+mod metrics;
 mod model;
 mod planned;
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use fewstep_sampler::{Coefficients, Grid, Normaliser, Schedule};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{
-    failure::Result,
-    files,
-    results::{Metric, Noise},
-    source::Source,
-};
+use crate::{failure::Result, files, results::Metric, source::Source};
 pub use fit::{FitSpec, MAX_HISTORY, MAX_IMAGES, MAX_ROUNDS};
 pub use memory::IDEAL;
 use method::{Common, RawGrid, RawMethod};
 pub use method::{Made, MethodEntry};
+use metrics::Given;
 use model::RawModel;
 pub use model::{CHANNELS, ModelKind, ModelSpec};
 
@@ -58,6 +52,8 @@ pub struct Experiment {
     pub normaliser: Option<NormaliserSpec>,
     /// Statistics files by metric.
     pub references: Vec<(Metric, PathBuf)>,
+    /// Weights of the vision transformer whose features are measured in.
+    pub features: Option<PathBuf>,
     /// Hash of the images behind the statistics.
     pub dataset: Option<String>,
     /// The many-step solution for `ode_rmse`, and the converged samples of the metrics that are measured from them.
@@ -132,6 +128,7 @@ struct Raw {
     #[serde(default)]
     method: Vec<Spanned<RawMethod>>,
     reference: Option<RawReference>,
+    features: Option<RawFeatures>,
     solution: Option<RawSolution>,
     fit: Option<fit::RawFit>,
     #[serde(default)]
@@ -158,12 +155,19 @@ struct RawCollect {
     grid: Spanned<RawGrid>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawReference {
     dataset: Option<String>,
     fid: Option<PathBuf>,
     fd_pixel: Option<PathBuf>,
+    fd_vit: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFeatures {
+    weights: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -178,10 +182,6 @@ struct RawSolution {
 const MAX_SAMPLES: usize = 10_000_000;
 /// Evaluations of one run: the levels of the schedule.
 const MAX_NFE: usize = 1000;
-/// Numbers of a sample whose covariance is kept.
-const MAX_MOMENTS: usize = 1024;
-/// Images from which on there are parts of them to draw a line through.
-const LIMIT: usize = 8;
 /// Images that go through the model together.
 const MAX_BATCH: usize = 4096;
 
@@ -254,35 +254,19 @@ impl Source<'_> {
             }
             None => None,
         };
-        let (dataset, fid, fd_pixel) =
-            raw.reference.map_or((None, None, None), |raw| (raw.dataset, raw.fid, raw.fd_pixel));
-        let files = [(Metric::Fid, fid), (Metric::FdPixel, fd_pixel)];
+        let RawReference { dataset, fid, fd_pixel, fd_vit } = raw.reference.unwrap_or_default();
+        let files = [(Metric::Fid, fid), (Metric::FdPixel, fd_pixel), (Metric::FdVit, fd_vit)];
         let references: Vec<_> =
             files.into_iter().filter_map(|(metric, file)| Some((metric, self.beside(file?)))).collect();
-        for (metric, span) in &metrics {
-            if *metric == Metric::FidInfinity && samples < LIMIT {
-                let message = format!("metric 'fid_infinity' needs at least {LIMIT} samples; there are {samples}");
-                return Err(self.error(span.clone(), message));
-            }
-            let missing = match metric {
-                metric if metric.needs_solution() => solution.is_none().then_some("a [solution] table".to_owned()),
-                Metric::FdData => match &model.kind {
-                    ModelKind::Mixture(components) if components[0].mean.len() <= MAX_MOMENTS => None,
-                    _ => Some(format!("kind 'gaussian' or 'mixture' of at most {MAX_MOMENTS} numbers")),
-                },
-                _ => {
-                    let of = if *metric == Metric::FidInfinity { Metric::Fid } else { *metric };
-                    let missing = references.iter().all(|(other, _)| *other != of);
-                    missing.then(|| format!("{} in a [reference] table", of.name()))
-                }
-            };
-            if let Some(missing) = missing {
-                return Err(self.error(span.clone(), format!("metric '{}' needs {missing}", metric.name())));
-            }
-            if metric.noise() == Some(Noise::Same) {
-                self.converged_fit(span.clone(), metric.name(), samples, model.size)?;
-            }
-        }
+        let features = raw.features.map(|features| self.beside(features.weights));
+        let given = Given {
+            samples,
+            model: &model,
+            references: &references,
+            solved: solution.is_some(),
+            features: features.is_some(),
+        };
+        self.measured_from(&metrics, &given)?;
         Ok(Experiment {
             title: raw.title.unwrap_or_else(|| name.clone()),
             name,
@@ -296,6 +280,7 @@ impl Source<'_> {
             model,
             normaliser,
             references,
+            features,
             dataset,
             solution,
             fit: raw.fit.map(|fit| self.fit(fit)).transpose()?.unwrap_or_default(),
@@ -329,41 +314,6 @@ impl Source<'_> {
             return Err(self.error(span, "expected seeds, each once"));
         }
         Ok(seeds.clone())
-    }
-
-    fn metrics(&self, raw: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<(Metric, Range<usize>)>> {
-        let mut metrics: Vec<(Metric, Range<usize>)> = Vec::new();
-        for value in raw.get_ref() {
-            let name = value.get_ref();
-            let Some(metric) = Metric::ALL.into_iter().find(|metric| metric.name() == name) else {
-                let known = Metric::ALL.map(Metric::name).join(", ");
-                return Err(self.error(value.span(), format!("no metric '{name}'; expected {known}")));
-            };
-            if metrics.iter().any(|&(other, _)| other == metric) {
-                return Err(self.error(value.span(), format!("metric '{name}' is there twice")));
-            }
-            metrics.push((metric, value.span()));
-        }
-        if metrics.is_empty() {
-            return Err(self.error(raw.span(), "metrics is empty; expected at least one"));
-        }
-        Ok(metrics)
-    }
-
-    /// A method with noise in its steps solves no ODE: where there is no other method and no other metric, nothing would be measured.
-    fn measurable(&self, metrics: &[(Metric, Range<usize>)], methods: &[MethodEntry], nfe: &[usize]) -> Result<()> {
-        let noisy = |entry: &MethodEntry| nfe.iter().all(|&nfe| !entry.has(nfe) || entry.is_stochastic(nfe));
-        let paired = metrics.iter().all(|(metric, _)| metric.is_paired());
-        let Some((metric, span)) = metrics.first().filter(|_| paired && methods.iter().all(noisy)) else {
-            return Ok(());
-        };
-        let names: Vec<String> = methods.iter().map(|entry| format!("'{}'", entry.name())).collect();
-        let message = format!(
-            "metric '{}' is a distance to the ODE's solution, and {} solves none; expected another metric or method",
-            metric.name(),
-            names.join(", ")
-        );
-        Err(self.error(span.clone(), message))
     }
 
     /// So many evaluations that the curve through them is a normaliser.

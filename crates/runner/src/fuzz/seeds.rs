@@ -141,6 +141,43 @@ const AUTHORS: &str = r#"{"_class_name": "UNetModel", "sample_size": 8, "in_chan
 "num_res_blocks": 1, "attention_resolutions": "4,8", "channel_mult": "1,1", "num_heads": 2, "use_scale_shift_norm": true, "dropout": 0.1}"#;
 const CONFIG: &str = r#"\"model_channels\":32,\"channel_mult\":[1,1],\"num_res_blocks\":1,\"attention_ds\":[2],\"num_heads\":1,\"scale_shift\":true"#;
 
+/// A DINOv2 of width 2 and one block, with patches of 16.
+const DINOV2: [(&str, &str, usize); 25] = [
+    ("embeddings.cls_token", "[1,1,2]", 2),
+    ("embeddings.mask_token", "[1,2]", 2),
+    ("embeddings.position_embeddings", "[1,5,2]", 10),
+    ("embeddings.patch_embeddings.projection.weight", "[2,3,16,16]", 1536),
+    ("embeddings.patch_embeddings.projection.bias", "[2]", 2),
+    ("encoder.layer.0.norm1.weight", "[2]", 2),
+    ("encoder.layer.0.norm1.bias", "[2]", 2),
+    ("encoder.layer.0.norm2.weight", "[2]", 2),
+    ("encoder.layer.0.norm2.bias", "[2]", 2),
+    ("encoder.layer.0.attention.attention.query.weight", "[2,2]", 4),
+    ("encoder.layer.0.attention.attention.query.bias", "[2]", 2),
+    ("encoder.layer.0.attention.attention.key.weight", "[2,2]", 4),
+    ("encoder.layer.0.attention.attention.key.bias", "[2]", 2),
+    ("encoder.layer.0.attention.attention.value.weight", "[2,2]", 4),
+    ("encoder.layer.0.attention.attention.value.bias", "[2]", 2),
+    ("encoder.layer.0.attention.output.dense.weight", "[2,2]", 4),
+    ("encoder.layer.0.attention.output.dense.bias", "[2]", 2),
+    ("encoder.layer.0.mlp.fc1.weight", "[3,2]", 6),
+    ("encoder.layer.0.mlp.fc1.bias", "[3]", 3),
+    ("encoder.layer.0.mlp.fc2.weight", "[2,3]", 6),
+    ("encoder.layer.0.mlp.fc2.bias", "[2]", 2),
+    ("encoder.layer.0.layer_scale1.lambda1", "[2]", 2),
+    ("encoder.layer.0.layer_scale2.lambda1", "[2]", 2),
+    ("layernorm.weight", "[2]", 2),
+    ("layernorm.bias", "[2]", 2),
+];
+
+/// The beginning of CLIP's image tower.
+const CLIP: [(&str, &str, usize); 4] = [
+    ("vision_model.embeddings.class_embedding", "[2]", 2),
+    ("vision_model.embeddings.patch_embedding.weight", "[2,3,4,4]", 96),
+    ("vision_model.embeddings.position_embedding.weight", "[5,2]", 10),
+    ("visual_projection.weight", "[2,2]", 4),
+];
+
 /// Target, name and content of every file.
 fn files() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut files = Vec::new();
@@ -164,6 +201,12 @@ fn files() -> Vec<(&'static str, String, Vec<u8>)> {
     add("inception", "script", zip(&script, stored));
     add("inception", "archive", archive(["Conv2d_1a_3x3.bn.bias", "Conv2d_1a_3x3.bn.running_mean"], stored));
     add("inception", "safetensors", safetensors("", &[("Conv2d_1a_3x3.conv.weight", "[32,3,3,3]", 864)]));
+    add("vit", "dinov2", safetensors("", &DINOV2));
+    add("vit", "clip", safetensors("", &CLIP));
+    let config =
+        |name: &str| std::fs::read(super::repository().join("crates/fid/tests/golden/vit").join(name)).unwrap();
+    add("vit-config", "dinov2", config("dinov2/config.json"));
+    add("vit-config", "clip", config("clip/config.json"));
     let covariance = [2.0, 0.5, 0.0, 0.5, 1.0, 0.25, 0.0, 0.25, 3.0];
     let gaussian = Gaussian::from_rows(vec![0.5, -1.0, 2.0], &covariance).unwrap();
     let statistics =

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use fewstep_fid::{Extractor, ImageSet, Inception, Pixel8, Split, Statistics, decode_image, frechet_distance};
+use fewstep_fid::{Extractor, ImageSet, Inception, Pixel8, Split, Statistics, Vit, decode_image, frechet_distance};
 use fewstep_model::{Checkpoint, Classes, Prediction, UNetConfig};
 use fewstep_sampler::{Normaliser, PlanFile, Schedule};
 
@@ -32,7 +32,7 @@ const IMAGE: (usize, usize) = (200 << 20, 1 << 12);
 pub const ARRAY: (usize, usize) = (300 << 20, 1 << 10);
 
 /// Those of the crates beside the runner.
-pub static LEAVES: [Target; 15] = [
+pub static LEAVES: [Target; 17] = [
     Target {
         name: "plan",
         file: "a.json",
@@ -59,6 +59,8 @@ pub static LEAVES: [Target; 15] = [
     },
     Target { name: "config", file: "config.json", memory: TEXT, seeds: &[], read: folder },
     Target { name: "inception", file: "a.pth", memory: PYTORCH, seeds: &[], read: inception },
+    Target { name: "vit", file: "a.safetensors", memory: TEXT, seeds: &[], read: vit },
+    Target { name: "vit-config", file: "config.json", memory: TEXT, seeds: &[], read: vit_config },
     Target { name: "statistics", file: "a.safetensors", memory: ARRAY, seeds: &[], read: statistics },
     Target { name: "statistics-npz", file: "a.npz", memory: ARRAY, seeds: &[], read: statistics },
     Target { name: "images-npz", file: "a.npz", memory: ARRAY, seeds: &[], read: images },
@@ -139,6 +141,24 @@ fn folder(path: &Path) -> Result<(), String> {
 
 fn inception(path: &Path) -> Result<(), String> {
     Inception::open(path, &Device::flex(), true).map(drop).map_err(text)
+}
+
+/// As either kind of network, of two heads.
+fn vit(path: &Path) -> Result<(), String> {
+    let read = |kind: &str| {
+        let config = format!(r#"{{"model_type":"{kind}","num_attention_heads":2}}"#);
+        std::fs::write(path.with_file_name("config.json"), config).map_err(text)?;
+        Vit::open(path, &Device::flex(), true).map(drop).map_err(text)
+    };
+    read("dinov2").or_else(|one| read("clip_vision_model").map_err(|other| format!("{one}; {other}")))
+}
+
+/// With weights of no network beside it.
+fn vit_config(path: &Path) -> Result<(), String> {
+    let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let weights = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat();
+    std::fs::write(path.with_file_name("model.safetensors"), weights).map_err(text)?;
+    Vit::open(&path.with_file_name("model.safetensors"), &Device::flex(), true).map(drop).map_err(text)
 }
 
 fn statistics(path: &Path) -> Result<(), String> {

@@ -20,7 +20,7 @@ use crate::{
 pub type PerImage = BTreeMap<(String, Metric), Vec<f64>>;
 
 /// The columns of images.
-const IMAGE_COLUMNS: [(Metric, &str); 8] = [
+const IMAGE_COLUMNS: [(Metric, &str); 11] = [
     (Metric::OdeRmse, "squared_error"),
     (Metric::FeatureRmse, "squared_feature_distance"),
     (Metric::Fid, "fid_influence"),
@@ -29,6 +29,9 @@ const IMAGE_COLUMNS: [(Metric, &str); 8] = [
     (Metric::FidPaired, "fid_paired_influence"),
     (Metric::FdPixel, "fd_pixel_influence"),
     (Metric::FdPixelSolution, "fd_pixel_solution_influence"),
+    (Metric::FdVit, "fd_vit_influence"),
+    (Metric::FdVitSolution, "fd_vit_solution_influence"),
+    (Metric::FdVitPaired, "fd_vit_paired_influence"),
 ];
 
 /// What a results folder holds.
@@ -159,6 +162,12 @@ fn frame(records: &[Record]) -> PolarsResult<DataFrame> {
         fd_pixel_error,
         fd_pixel_solution,
         fd_pixel_solution_error,
+        fd_vit,
+        fd_vit_error,
+        fd_vit_solution,
+        fd_vit_solution_error,
+        fd_vit_paired,
+        fd_vit_paired_error,
         fd_data,
         ode_rmse,
         ode_rmse_error,

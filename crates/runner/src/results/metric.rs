@@ -21,6 +21,12 @@ pub enum Metric {
     FdPixel,
     /// The same to the network's own converged samples from other noise.
     FdPixelSolution,
+    /// Fréchet distance between features of a vision transformer, which the experiment names, of the samples and of the data.
+    FdVit,
+    /// The same to the network's own converged samples from other noise.
+    FdVitSolution,
+    /// The same to the network's own converged samples from the same noise.
+    FdVitPaired,
     /// Fréchet distance between samples as the sampler left them and an oracle's exact moments.
     FdData,
     /// Root-mean-square pixel distance to the many-step solution from the same noise.
@@ -34,6 +40,8 @@ pub enum Features {
     Inception,
     /// Pixels pooled to 8×8.
     Pixels,
+    /// A vision transformer's.
+    Vit,
 }
 
 /// Where the network's converged samples come from that a metric compares with.
@@ -45,9 +53,23 @@ pub enum Noise {
     Other,
 }
 
+impl Features {
+    /// All, in the order in which they are opened.
+    pub const ALL: [Features; 3] = [Features::Inception, Features::Pixels, Features::Vit];
+
+    /// Evaluations of a small U-Net that an image's features cost as much as: for the time left only.
+    pub fn cost(self) -> u64 {
+        match self {
+            Features::Inception => 25,
+            Features::Vit => 350,
+            Features::Pixels => 0,
+        }
+    }
+}
+
 impl Metric {
     /// All metrics, in the order of the columns.
-    pub const ALL: [Metric; 9] = [
+    pub const ALL: [Metric; 12] = [
         Metric::Fid,
         Metric::FidInfinity,
         Metric::FidSolution,
@@ -55,6 +77,9 @@ impl Metric {
         Metric::FeatureRmse,
         Metric::FdPixel,
         Metric::FdPixelSolution,
+        Metric::FdVit,
+        Metric::FdVitSolution,
+        Metric::FdVitPaired,
         Metric::FdData,
         Metric::OdeRmse,
     ];
@@ -69,6 +94,9 @@ impl Metric {
             Metric::FeatureRmse => "feature_rmse",
             Metric::FdPixel => "fd_pixel",
             Metric::FdPixelSolution => "fd_pixel_solution",
+            Metric::FdVit => "fd_vit",
+            Metric::FdVitSolution => "fd_vit_solution",
+            Metric::FdVitPaired => "fd_vit_paired",
             Metric::FdData => "fd_data",
             Metric::OdeRmse => "ode_rmse",
         }
@@ -91,6 +119,13 @@ impl Metric {
             Metric::FdPixelSolution => {
                 "Fréchet distance of 8×8 pixels to the network's converged samples from other noise"
             }
+            Metric::FdVit => "Fréchet distance of vision-transformer features",
+            Metric::FdVitSolution => {
+                "Fréchet distance of vision-transformer features to the network's converged samples from other noise"
+            }
+            Metric::FdVitPaired => {
+                "Fréchet distance of vision-transformer features to the network's converged samples from the same noise"
+            }
             Metric::FdData => "Fréchet distance to the data's exact moments",
             Metric::OdeRmse => "RMS distance to the ODE's solution",
         }
@@ -109,6 +144,7 @@ impl Metric {
                 Some(Features::Inception)
             }
             Metric::FdPixel | Metric::FdPixelSolution => Some(Features::Pixels),
+            Metric::FdVit | Metric::FdVitSolution | Metric::FdVitPaired => Some(Features::Vit),
             Metric::FdData | Metric::OdeRmse => None,
         }
     }
@@ -116,9 +152,11 @@ impl Metric {
     /// The noise of the converged samples whose features it is measured from; none where it is measured from anything else.
     pub fn noise(self) -> Option<Noise> {
         match self {
-            Metric::FidSolution | Metric::FdPixelSolution => Some(Noise::Other),
-            Metric::FidPaired | Metric::FeatureRmse => Some(Noise::Same),
-            Metric::Fid | Metric::FidInfinity | Metric::FdPixel | Metric::FdData | Metric::OdeRmse => None,
+            Metric::FidSolution | Metric::FdPixelSolution | Metric::FdVitSolution => Some(Noise::Other),
+            Metric::FidPaired | Metric::FeatureRmse | Metric::FdVitPaired => Some(Noise::Same),
+            Metric::Fid | Metric::FidInfinity | Metric::FdPixel | Metric::FdVit | Metric::FdData | Metric::OdeRmse => {
+                None
+            }
         }
     }
 

@@ -63,6 +63,9 @@ pub(super) const FILE: &str = "provenance.toml";
 /// What the normaliser is called among the assets.
 pub const NORMALISER_ASSET: &str = "normaliser";
 
+/// What the vision transformer whose features are measured in is called among the assets.
+pub const VIT_ASSET: &str = "fd_vit-extractor";
+
 /// How many of `records` have which build or device.
 pub fn count(records: &[Record], of: fn(&Record) -> &String) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();

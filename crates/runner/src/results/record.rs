@@ -87,6 +87,24 @@ pub struct Record {
     pub fd_pixel_solution_error: Option<f64>,
     /// Empty where not measured.
     #[serde(default)]
+    pub fd_vit: Option<f64>,
+    /// Its standard error over the images, to first order.
+    #[serde(default)]
+    pub fd_vit_error: Option<f64>,
+    /// Empty where not measured.
+    #[serde(default)]
+    pub fd_vit_solution: Option<f64>,
+    /// Its standard error over the images of both sets, to first order.
+    #[serde(default)]
+    pub fd_vit_solution_error: Option<f64>,
+    /// Empty where not measured.
+    #[serde(default)]
+    pub fd_vit_paired: Option<f64>,
+    /// Likewise.
+    #[serde(default)]
+    pub fd_vit_paired_error: Option<f64>,
+    /// Empty where not measured.
+    #[serde(default)]
     pub fd_data: Option<f64>,
     /// Empty where not measured.
     pub ode_rmse: Option<f64>,
@@ -121,6 +139,9 @@ impl Record {
             Metric::FeatureRmse => self.feature_rmse,
             Metric::FdPixelSolution => self.fd_pixel_solution,
             Metric::FdPixel => self.fd_pixel,
+            Metric::FdVit => self.fd_vit,
+            Metric::FdVitSolution => self.fd_vit_solution,
+            Metric::FdVitPaired => self.fd_vit_paired,
             Metric::FdData => self.fd_data,
             Metric::OdeRmse => self.ode_rmse,
         }
@@ -136,6 +157,9 @@ impl Record {
             Metric::FeatureRmse => self.feature_rmse_error = error,
             Metric::FdPixel => self.fd_pixel_error = error,
             Metric::FdPixelSolution => self.fd_pixel_solution_error = error,
+            Metric::FdVit => self.fd_vit_error = error,
+            Metric::FdVitSolution => self.fd_vit_solution_error = error,
+            Metric::FdVitPaired => self.fd_vit_paired_error = error,
             Metric::FdData => {}
             Metric::OdeRmse => self.ode_rmse_error = error,
         }
@@ -147,6 +171,9 @@ impl Record {
             Metric::FeatureRmse => &mut self.feature_rmse,
             Metric::FdPixelSolution => &mut self.fd_pixel_solution,
             Metric::FdPixel => &mut self.fd_pixel,
+            Metric::FdVit => &mut self.fd_vit,
+            Metric::FdVitSolution => &mut self.fd_vit_solution,
+            Metric::FdVitPaired => &mut self.fd_vit_paired,
             Metric::FdData => &mut self.fd_data,
             Metric::OdeRmse => &mut self.ode_rmse,
         } = value;
@@ -178,6 +205,9 @@ impl Record {
             ("feature_rmse_error", self.feature_rmse_error),
             ("fd_pixel_error", self.fd_pixel_error),
             ("fd_pixel_solution_error", self.fd_pixel_solution_error),
+            ("fd_vit_error", self.fd_vit_error),
+            ("fd_vit_solution_error", self.fd_vit_solution_error),
+            ("fd_vit_paired_error", self.fd_vit_paired_error),
             ("ode_rmse_error", self.ode_rmse_error),
             ("nfe_measured", self.nfe_measured),
         ];

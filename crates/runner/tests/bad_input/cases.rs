@@ -56,6 +56,23 @@ pub fn cases() -> Vec<Case> {
             ],
             sweep("memory-components.toml"),
         ),
+        (
+            "no weights of a vision transformer",
+            &["vit-none.toml:6:12: metric 'fd_vit_solution' needs weights in a [features] table"],
+            sweep("vit-none.toml"),
+        ),
+        ("absent weights of features", &["absent.safetensors: "], sweep("vit-absent.toml")),
+        ("features of another network", &["w-good.safetensors: ", "is missing"], sweep("vit-other.toml")),
+        (
+            "no config.json",
+            &["config.json: "],
+            vec!["stats", "images.npz", "--features", "w-few.safetensors", "--out", "v.safetensors"],
+        ),
+        (
+            "dims of a vision transformer",
+            &["--features", "--dims"],
+            vec!["fid", "images.npz", "images.npz", "--dims", "2048", "--features", "w-few.safetensors"],
+        ),
         ("variance", &["variance is -0.25"], sweep("variance.toml")),
         ("no weights", &["needs weights"], sweep("no-weights.toml")),
         ("no solution", &["'ode_rmse' needs a [solution] table"], sweep("no-solution.toml")),

@@ -1,7 +1,7 @@
 //! What must be known to read a table.
 
 use super::{Floor, number};
-use crate::results::{Folder, Metric, Point, Series};
+use crate::results::{Features, Folder, Metric, Point, Series, VIT_ASSET};
 
 /// What must be known to read a metric's table.
 pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Floor>) -> Vec<String> {
@@ -29,6 +29,11 @@ pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Fl
     }
     if metric == Metric::Fid && samples < 50_000 {
         notes.push("FID is biased upwards below 50 000 images: compare within this table only.".into());
+    }
+    if metric.features() == Some(Features::Vit)
+        && let Some(extractor) = results.provenance.assets.get(VIT_ASSET)
+    {
+        notes.push(format!("Features of {extractor} (`docs/features.md`)."));
     }
     notes.extend(explanation(metric).map(str::to_owned));
     let known = all.iter().any(|series| series.points.values().any(|point| point.error().is_some()));
@@ -58,7 +63,7 @@ fn bias(results: &Folder) -> Option<String> {
 /// What a figure is, where its name does not say it.
 fn explanation(metric: Metric) -> Option<&'static str> {
     match metric {
-        Metric::FidSolution | Metric::FdPixelSolution => Some(
+        Metric::FidSolution | Metric::FdPixelSolution | Metric::FdVitSolution => Some(
             "Against converged samples of the same network, as many, from other noise: what the sampler alone is off by, 0 in the limit of many \
              images whatever the network is worth. The first row is what two such sets of converged samples are apart.",
         ),
@@ -66,10 +71,14 @@ fn explanation(metric: Metric) -> Option<&'static str> {
             "Against converged samples of the same noise: 0 for a solver without error at any number of images. Noise that both have in common \
              cancels, so that these are below `fid_solution`, and no first row is to be taken off.",
         ),
+        Metric::FdVitPaired => Some(
+            "Against converged samples of the same noise: 0 for a solver without error at any number of images. Noise that both have in common \
+             cancels, so that these are below `fd_vit_solution`, and no first row is to be taken off.",
+        ),
         Metric::FeatureRmse => Some(
             "L2 distance of 2048 features, root mean square over images. Its square is the cost of moving each image's features to its converged \
              sample's, and so above `fid_paired`, the least that such moves can cost.",
         ),
-        Metric::Fid | Metric::FidInfinity | Metric::FdPixel | Metric::FdData | Metric::OdeRmse => None,
+        Metric::Fid | Metric::FidInfinity | Metric::FdPixel | Metric::FdVit | Metric::FdData | Metric::OdeRmse => None,
     }
 }
