@@ -159,6 +159,8 @@ const GAUSSIAN_LINES: &[Line] = &[
     ("reference.fd_pixel", "\"pixels.", "\"others.", metric(&["fd_pixel"])),
     ("reference.fd_pixel", "\"pixels.", "\"copy.", NOTHING),
     ("reference.fid", "fd_pixel = \"pixels", "fid = \"pixels.safetensors\"\nfd_pixel = \"pixels", NOTHING),
+    // Nothing is measured in Inception's features here; what it is to figures there is tested with the weights (`tests/protocol.rs`).
+    ("reference.protocol", "fd_pixel = \"pixels", "protocol = \"clean\"\nfd_pixel = \"pixels", NOTHING),
     ("reference.dataset", "fd_pixel = \"pixels", "dataset = \"DATASET\"\nfd_pixel = \"pixels", NOTHING),
     ("reference.dataset", "fd_pixel = \"pixels", "dataset = \"0\"\nfd_pixel = \"pixels", Refused),
     ("solution.nfe", "nfe = 60", "nfe = 70", DISTANCES),

@@ -8,12 +8,14 @@ mod memory;
 mod method;
 mod model;
 mod planned;
+mod reference;
 
 use std::{
     ops::Range,
     path::{Path, PathBuf},
 };
 
+use fewstep_fid::Protocol;
 use fewstep_sampler::{Coefficients, Grid, Normaliser, Schedule};
 use serde::Deserialize;
 use toml::Spanned;
@@ -30,6 +32,7 @@ use method::{Common, RawGrid, RawMethod};
 pub use method::{Made, MethodEntry};
 use model::RawModel;
 pub use model::{CHANNELS, ModelKind, ModelSpec};
+use reference::Reference;
 
 /// A checked experiment.
 #[derive(Debug, Clone)]
@@ -60,6 +63,8 @@ pub struct Experiment {
     pub references: Vec<(Metric, PathBuf)>,
     /// Hash of the images behind the statistics.
     pub dataset: Option<String>,
+    /// How images are shown to Inception.
+    pub protocol: Protocol,
     /// The many-step solution for `ode_rmse`, and the converged samples of the metrics that are measured from them.
     pub solution: Option<SolutionSpec>,
     /// Files of published figures to show beside.
@@ -131,7 +136,7 @@ struct Raw {
     normaliser: Option<Spanned<RawNormaliser>>,
     #[serde(default)]
     method: Vec<Spanned<RawMethod>>,
-    reference: Option<RawReference>,
+    reference: Option<reference::RawReference>,
     solution: Option<RawSolution>,
     fit: Option<fit::RawFit>,
     #[serde(default)]
@@ -156,14 +161,6 @@ struct RawCollect {
     #[serde(default)]
     seed: u64,
     grid: Spanned<RawGrid>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawReference {
-    dataset: Option<String>,
-    fid: Option<PathBuf>,
-    fd_pixel: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -254,11 +251,7 @@ impl Source<'_> {
             }
             None => None,
         };
-        let (dataset, fid, fd_pixel) =
-            raw.reference.map_or((None, None, None), |raw| (raw.dataset, raw.fid, raw.fd_pixel));
-        let files = [(Metric::Fid, fid), (Metric::FdPixel, fd_pixel)];
-        let references: Vec<_> =
-            files.into_iter().filter_map(|(metric, file)| Some((metric, self.beside(file?)))).collect();
+        let Reference { files: references, dataset, protocol } = self.reference(raw.reference.unwrap_or_default())?;
         for (metric, span) in &metrics {
             if *metric == Metric::FidInfinity && samples < LIMIT {
                 let message = format!("metric 'fid_infinity' needs at least {LIMIT} samples; there are {samples}");
@@ -297,6 +290,7 @@ impl Source<'_> {
             normaliser,
             references,
             dataset,
+            protocol,
             solution,
             fit: raw.fit.map(|fit| self.fit(fit)).transpose()?.unwrap_or_default(),
             published: raw.published.into_iter().map(|path| self.beside(path)).collect(),
