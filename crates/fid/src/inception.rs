@@ -297,13 +297,7 @@ impl Plain {
         Tensor::cat(vec![pointwise, three_a, three_b, double_a, double_b, pool], 1)
     }
 
-    fn rows(
-        &self,
-        pixels: &[u8],
-        [height, width]: [usize; 2],
-        protocol: Protocol,
-        output: Output,
-    ) -> Result<Vec<f32>> {
+    fn rows(&self, pixels: &[u8], [height, width]: [usize; 2], protocol: Protocol, output: Output) -> Result<Vec<f32>> {
         let n = pixels.len() / (height * width * 3);
         let values: Vec<f32> = pixels.iter().map(|&value| f32::from(value)).collect();
         let x = Tensor::<4>::from_data(TensorData::new(values, [n, height, width, 3]), &self.device);

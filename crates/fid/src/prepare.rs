@@ -170,7 +170,8 @@ mod tests {
             let expected = case[protocol.name()].as_array().unwrap();
             assert_eq!(expected.len(), prepared.large.len().div_ceil(every));
             let found = prepared.large.iter().step_by(every);
-            let difference = |(found, expected): (&f32, &serde_json::Value)| (f64::from(*found) - expected.as_f64().unwrap()).abs();
+            let difference =
+                |(found, expected): (&f32, &serde_json::Value)| (f64::from(*found) - expected.as_f64().unwrap()).abs();
             let largest = found.zip(expected).map(difference).fold(0.0, f64::max);
             println!("{height}x{width}, {}: {largest:e}", protocol.name());
             // Two units of the last place of 8-bit values in single precision.

@@ -22,7 +22,9 @@ pub struct InceptionScore {
 pub fn inception_score(logits: &[f32], classes: usize, splits: usize) -> Result<InceptionScore> {
     let n = logits.len() / classes.max(1);
     if splits == 0 || n < splits {
-        return Err(Error::Values(format!("Inception Score of {n} images in {splits} splits; expected 1 to {n} splits")));
+        return Err(Error::Values(format!(
+            "Inception Score of {n} images in {splits} splits; expected 1 to {n} splits"
+        )));
     }
     if let Some(at) = logits.iter().position(|logit| !logit.is_finite()) {
         return Err(Error::Values(format!("logit {} of image {} is {}", at % classes, at / classes, logits[at])));

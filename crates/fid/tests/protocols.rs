@@ -5,8 +5,8 @@ use std::{fs::File, io::Write, path::PathBuf};
 
 use burn::tensor::Device;
 use fewstep_fid::{
-    Extractor, Identity, ImageSet, Images, Inception, Moments, Protocol, Spatial, Split, Statistics, Subsets, frechet_distance,
-    kernel_distance, manifold,
+    Extractor, Identity, ImageSet, Images, Inception, Moments, Protocol, Spatial, Split, Statistics, Subsets,
+    frechet_distance, kernel_distance, manifold,
 };
 use safetensors::SafeTensors;
 
@@ -63,7 +63,11 @@ fn features_are_the_packages() {
             for (height, width) in [(20, 51), (400, 310)] {
                 let pixels = (0..height * width * 3).map(|i| (i * 7919 % 251) as u8).collect();
                 let found = inception.features(&Images::new(height, width, pixels).unwrap()).unwrap();
-                compare(&format!("{network} {name} {height}x{width}"), &found, &golden(&format!("{name} {height}x{width}")));
+                compare(
+                    &format!("{network} {name} {height}x{width}"),
+                    &found,
+                    &golden(&format!("{name} {height}x{width}")),
+                );
             }
             if protocol != Protocol::Clean {
                 let found = Spatial(&inception).features(&sixteen(2)).unwrap();

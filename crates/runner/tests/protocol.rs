@@ -56,7 +56,10 @@ fn a_distance_names_its_protocol_and_takes_no_statistics_of_another() {
     assert!((known["fid"].as_f64().unwrap() / all[2] - 1.0).abs() < 1e-9, "{known}");
     assert_eq!((known["protocol"].as_str(), known["reference"]["protocol"].as_str()), (Some("clean"), Some("known")));
     let other = refused(&cached(cwd, &["fid", "a.npz", "b.safetensors"]));
-    assert!(other.contains("b.safetensors: statistics do not match: they are of protocol 'clean', expected 'pytorch-fid'"), "{other}");
+    assert!(
+        other.contains("b.safetensors: statistics do not match: they are of protocol 'clean', expected 'pytorch-fid'"),
+        "{other}"
+    );
 
     // And that do not.
     said(&cached(cwd, &["fid", "--save-stats", "b.npz", "s.npz", "--protocol", "tensorflow"]));
@@ -115,7 +118,11 @@ method = [{{ name = "ddim" }}]
         assert_eq!(value("protocol"), protocol);
         let table = fs::read_to_string(cwd.join("x/table.md")).unwrap();
         let title = "FID to the network's converged samples from the same noise";
-        let named = if protocol == "clean" { format!("## {title} (protocol clean) (`fid") } else { format!("## {title} (`fid") };
+        let named = if protocol == "clean" {
+            format!("## {title} (protocol clean) (`fid")
+        } else {
+            format!("## {title} (`fid")
+        };
         assert!(table.contains(&named), "{table}");
         seen.push([value("fid_paired"), value("ode_rmse")]);
     }

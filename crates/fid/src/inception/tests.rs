@@ -37,7 +37,8 @@ fn with_last(outputs: usize) -> Vec<u8> {
         }
     }
     tensors.insert("fc.weight".into(), (vec![outputs, DIM], last_layer()[..outputs * DIM * 4].to_vec()));
-    let views = tensors.iter().map(|(name, (shape, bytes))| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    let views =
+        tensors.iter().map(|(name, (shape, bytes))| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
     safetensors::serialize(views, None).unwrap()
 }
 

@@ -92,5 +92,6 @@ pub struct Stats {
 
 /// A protocol by its name.
 fn protocol(name: &str) -> Result<Protocol, String> {
-    Protocol::named(name).ok_or_else(|| format!("no protocol '{name}'; expected {}", Protocol::ALL.map(Protocol::name).join(", ")))
+    Protocol::named(name)
+        .ok_or_else(|| format!("no protocol '{name}'; expected {}", Protocol::ALL.map(Protocol::name).join(", ")))
 }

@@ -320,9 +320,7 @@ mod tests {
         );
         b.records[0] = Record { ode_rmse: None, diverged: "image 0 from step 2 on".into(), ..record(5, 0.1) };
         assert!(compare(&a, &b).to_string().contains("finite against image 0 from step 2 on"));
-        let by = |protocol: &str| {
-            folder(vec![Record { fid: Some(3.0), protocol: protocol.into(), ..record(5, 0.1) }])
-        };
+        let by = |protocol: &str| folder(vec![Record { fid: Some(3.0), protocol: protocol.into(), ..record(5, 0.1) }]);
         let other = compare(&by("clean"), &by("tensorflow")).to_string();
         assert!(other.contains("seed 0: Inception's protocol clean against tensorflow"), "{other}");
         let other = compare(&a, &folder(vec![record(7, 0.1)])).to_string();

@@ -99,7 +99,8 @@ impl Metric {
 
     /// The title where images were shown to Inception by the protocol of this name. Titles without one mean pytorch-fid's.
     pub fn title_by(self, protocol: &str) -> String {
-        if self.features() != Some(Features::Inception) || protocol.is_empty() || protocol == Protocol::default().name() {
+        if self.features() != Some(Features::Inception) || protocol.is_empty() || protocol == Protocol::default().name()
+        {
             return self.title().to_owned();
         }
         match self {

@@ -179,11 +179,7 @@ pub fn cases() -> Vec<Case> {
             &["protocol.toml:", "no protocol 'legacy'; expected pytorch-fid, tensorflow, clean"],
             sweep("protocol.toml"),
         ),
-        (
-            "protocol of pixels",
-            &["pixel-8x8 has none"],
-            [stats("images.npz"), vec!["--protocol", "clean"]].concat(),
-        ),
+        ("protocol of pixels", &["pixel-8x8 has none"], [stats("images.npz"), vec!["--protocol", "clean"]].concat()),
         (
             "Inception Score of statistics",
             &["s-shape.npz: statistics; --is needs the images"],

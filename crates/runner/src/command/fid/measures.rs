@@ -134,7 +134,9 @@ pub fn check(arguments: &cli::Fid, paths: [&PathBuf; 2], counts: [Option<usize>;
                 return refuse("statistics; --is needs the images themselves".into());
             }
             if arguments.sfid && !Statistics::has_spatial(path) {
-                return refuse("statistics without mu_s and sigma_s; --sfid needs these, or the images themselves".into());
+                return refuse(
+                    "statistics without mu_s and sigma_s; --sfid needs these, or the images themselves".into(),
+                );
             }
             continue;
         };
@@ -145,7 +147,10 @@ pub fn check(arguments: &cli::Fid, paths: [&PathBuf; 2], counts: [Option<usize>;
             return refuse(format!("{count} images; there is no neighbour number {nearest} (--nearest)"));
         }
         if scored && count < usize::from(arguments.is_splits) {
-            return refuse(format!("{count} images; the Inception Score has {} splits (--is-splits)", arguments.is_splits));
+            return refuse(format!(
+                "{count} images; the Inception Score has {} splits (--is-splits)",
+                arguments.is_splits
+            ));
         }
     }
     Ok(())
