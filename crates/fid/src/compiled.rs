@@ -9,9 +9,10 @@ use fewstep_conv::{Algorithm, Channels, Conv, ConvSpec, LANES, Lane, Level, Plan
 use rayon::prelude::*;
 
 use crate::{
-    Images,
-    inception::{DIM, SIDE},
+    Images, Protocol,
+    inception::{Output, SIDE, SPATIAL},
     inception_weights::{Folded, Layer, layers},
+    prepare::{Preparation, Prepared},
 };
 
 /// Images that go through the network together.
@@ -38,9 +39,7 @@ struct Packed {
 /// What a task computes with.
 struct Worker {
     scratch: Scratch,
-    /// The source's rows, each as wide as the network sees it, and then all of the image.
-    wide: Vec<f32>,
-    large: Vec<f32>,
+    prepared: Prepared,
 }
 
 impl CompiledInception {
@@ -52,33 +51,42 @@ impl CompiledInception {
         CompiledInception { convs, level, workers: Mutex::default() }
     }
 
-    /// Features `[images, 2048]`.
-    pub fn features(&self, images: &Images) -> Vec<f32> {
-        let (height, width) = (images.height(), images.width());
-        let mut features = vec![0.0; images.len() * DIM];
+    /// `output` of `images` as `protocol` shows them, `[images, output.dim()]`.
+    pub fn features(&self, images: &Images, protocol: Protocol, output: Output) -> Vec<f32> {
+        let (height, width, dim) = (images.height(), images.width(), output.dim());
+        let preparation = Preparation::new(protocol, [height, width]);
+        let mut features = vec![0.0; images.len() * dim];
         let group = |(pixels, features): (&[u8], &mut [f32])| {
             let kept = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let new = || Worker { scratch: Scratch::new(self.level), wide: Vec::new(), large: Vec::new() };
+            let new = || Worker { scratch: Scratch::new(self.level), prepared: Prepared::default() };
             let mut worker = kept.unwrap_or_else(new);
-            self.group(pixels, [height, width], features, &mut worker);
+            let image = height * width * 3;
+            self.group(pixels.chunks(image), &preparation, output, features, &mut worker);
             self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
         };
         let (pixels, numbers) = (images.pixels(), GROUP * height * width * 3);
         if rayon::current_thread_index().is_some() {
             // One of many batches: the other threads have theirs, and waiting for them here would be counted as this one's time.
-            pixels.chunks(numbers).zip(features.chunks_mut(GROUP * DIM)).for_each(group);
+            pixels.chunks(numbers).zip(features.chunks_mut(GROUP * dim)).for_each(group);
         } else {
-            pixels.par_chunks(numbers).zip(features.par_chunks_mut(GROUP * DIM)).for_each(group);
+            pixels.par_chunks(numbers).zip(features.par_chunks_mut(GROUP * dim)).for_each(group);
         }
         features
     }
 
-    fn group(&self, pixels: &[u8], [height, width]: [usize; 2], features: &mut [f32], worker: &mut Worker) {
-        let images = features.len() / DIM;
-        let mut under = worker.scratch.take(images, Shape::new(UNDER.div_ceil(LANES), FIRST, FIRST));
-        for (n, image) in pixels.chunks(height * width * 3).enumerate() {
-            enlarge(image, [height, width], &mut worker.wide, &mut worker.large);
-            gather(&worker.large, under.image_mut(n));
+    /// Of some images, each `[height, width, 3]`, through the network together.
+    fn group<'a>(
+        &self,
+        images: impl ExactSizeIterator<Item = &'a [u8]>,
+        preparation: &Preparation,
+        output: Output,
+        features: &mut [f32],
+        worker: &mut Worker,
+    ) {
+        let mut under = worker.scratch.take(images.len(), Shape::new(UNDER.div_ceil(LANES), FIRST, FIRST));
+        for (n, image) in images.enumerate() {
+            preparation.run(image, &mut worker.prepared);
+            gather(&worker.prepared.large, under.image_mut(n));
         }
         let mut net = Net { convs: &self.convs, scratch: &mut worker.scratch };
         let x = net.through(under, [0, 0]);
@@ -90,19 +98,45 @@ impl CompiledInception {
         let x = net.pool(Pool::MaxHalving, x);
         let x = (0..3).fold(x, |x, _| net.block_a(x));
         let x = net.block_b(x);
-        let x = (0..4).fold(x, |x, _| net.block_c(x));
-        let x = net.block_d(x);
-        let x = net.block_e(x, false);
-        let x = net.block_e(x, true);
-        let plane = x.shape().plane();
-        for (n, features) in features.chunks_mut(DIM).enumerate() {
-            for (features, block) in features.chunks_mut(LANES).zip(x.image(n).chunks(plane)) {
-                for (l, feature) in features.iter_mut().enumerate() {
-                    *feature = block.iter().map(|lane| lane.0[l]).sum::<f32>() / plane as f32;
-                }
+        let x = (0..2).fold(x, |x, _| net.block_c(x));
+        let x = match output {
+            Output::Spatial => {
+                // The first convolution of the third block C.
+                let x = net.through(x, [0, 0]);
+                spatial(&x, features);
+                x
+            }
+            Output::Pool3 => {
+                let x = (0..2).fold(x, |x, _| net.block_c(x));
+                let x = net.block_d(x);
+                let x = net.block_e(x, false);
+                let x = net.block_e(x, true);
+                means(&x, features);
+                x
+            }
+        };
+        worker.scratch.give(x);
+    }
+}
+
+/// The mean of each channel over all positions.
+fn means(x: &Planes, features: &mut [f32]) {
+    let plane = x.shape().plane();
+    for (n, features) in features.chunks_mut(x.shape().blocks * LANES).enumerate() {
+        for (features, block) in features.chunks_mut(LANES).zip(x.image(n).chunks(plane)) {
+            for (l, feature) in features.iter_mut().enumerate() {
+                *feature = block.iter().map(|lane| lane.0[l]).sum::<f32>() / plane as f32;
             }
         }
-        worker.scratch.give(x);
+    }
+}
+
+/// The first channels at every position.
+fn spatial(x: &Planes, features: &mut [f32]) {
+    for (n, features) in features.chunks_mut(Output::Spatial.dim()).enumerate() {
+        for (features, lane) in features.chunks_mut(SPATIAL).zip(x.image(n)) {
+            features.copy_from_slice(&lane.0[..SPATIAL]);
+        }
     }
 }
 
@@ -278,34 +312,6 @@ impl<'a> Net<'a> {
         self.scratch.give(x);
         branches.out
     }
-}
-
-/// 8-bit RGB to what the network sees: divided by 255, bilinear to 299×299 without aligned corners, 2x − 1; `[row][column][channel]`.
-fn enlarge(image: &[u8], [height, width]: [usize; 2], wide: &mut Vec<f32>, large: &mut Vec<f32>) {
-    wide.clear();
-    for row in image.chunks(width * 3) {
-        for x in 0..SIDE {
-            let (left, right, weight) = between(x, width);
-            wide.extend((0..3).map(|c| {
-                let value = |column: usize| f32::from(row[column * 3 + c]) / 255.0;
-                value(left) * (1.0 - weight) + value(right) * weight
-            }));
-        }
-    }
-    large.clear();
-    for y in 0..SIDE {
-        let (above, below, weight) = between(y, height);
-        let row = |y: usize| &wide[y * SIDE * 3..][..SIDE * 3];
-        let mix = |(above, below): (&f32, &f32)| 2.0 * (above * (1.0 - weight) + below * weight) - 1.0;
-        large.extend(row(above).iter().zip(row(below)).map(mix));
-    }
-}
-
-/// The two of `count` that output `i` lies between, and the second's share.
-fn between(i: usize, count: usize) -> (usize, usize, f32) {
-    let at = ((i as f32 + 0.5) * (count as f32 / SIDE as f32) - 0.5).max(0.0);
-    let first = (at as usize).min(count - 1);
-    (first, (first + 1).min(count - 1), at - first as f32)
 }
 
 /// What lies under the first convolution's kernel at each of its outputs.

@@ -2,7 +2,7 @@
 //!
 //! Source: pytorch-fid 0.3 (`inception.py`), itself a port of `inception-2015-12-05`. It differs from
 //! torchvision's Inception v3 in its average pools, which leave the padding out of the count, and in the last
-//! block, whose pool branch takes the maximum.
+//! block, whose pool branch takes the maximum. How images are resized for it is a [`Protocol`].
 
 use std::{collections::HashMap, path::Path};
 
@@ -17,23 +17,56 @@ use rayon::prelude::*;
 use fewstep_conv::Level;
 
 use crate::{
-    Error, Extractor, Identity, Images, Result,
+    Error, Extractor, Identity, Images, Protocol, Result,
     compiled::CompiledInception,
-    inception_weights::{Folded, Layer, layers, read},
+    inception_weights::{CLASSES, Folded, Layer, Weights, layers, read},
+    prepare::Taps,
 };
 
 /// Side of the images that the network sees.
 pub(crate) const SIDE: usize = 299;
 /// Number of pool3 features.
 pub(crate) const DIM: usize = 2048;
+/// Channels of the spatial features, of 17×17 positions.
+pub(crate) const SPATIAL: usize = 7;
+const POSITIONS: usize = 17 * 17;
 /// Images that go through the network together on a CPU: enough for full matrix products, few enough for the cache.
 const CPU_BATCH: usize = 2;
 
+/// What is taken of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// The means of the last block's channels over its positions.
+    Pool3,
+    /// The first channels of an intermediate convolution, position by position.
+    Spatial,
+}
+
+impl Output {
+    /// Numbers an image.
+    pub fn dim(self) -> usize {
+        match self {
+            Output::Pool3 => DIM,
+            Output::Spatial => POSITIONS * SPATIAL,
+        }
+    }
+}
+
 /// The FID-Inception network.
 pub struct Inception {
+    protocol: Protocol,
     weights: String,
+    /// `[2048, 1008]`.
+    last: Option<Vec<f32>>,
     network: Network,
 }
+
+/// The features of sFID: the network's 17×17 positions, row by row, with the first 7 channels of the tensor `mixed_6/conv` each, 2023 numbers an
+/// image; in pytorch-fid's names `Mixed_6d.branch1x1` behind its ReLU, which is where `Mixed_6d`'s output begins.
+///
+/// Source: C. Nash et al. 2021, *Generating Images with Sparse Representations*, arXiv 2103.03841, section 4.2; which tensor and how many channels
+/// is as in the evaluator of guided-diffusion, by which sFIDs are published.
+pub struct Spatial<'a>(pub &'a Inception);
 
 /// Where it is.
 enum Network {
@@ -87,13 +120,14 @@ impl Inception {
     /// # Errors
     /// Where the file cannot be read, or a tensor is missing, misshapen or not finite; the tensor is named.
     pub fn open(path: &Path, device: &Device, cpu: bool) -> Result<Self> {
-        let (folded, weights) = read(path)?;
+        let Weights { folded, hash, last } = read(path)?;
         let convs = layers()
             .iter()
             .zip(folded)
             .map(|(layer, folded)| (layer.name.clone(), Conv::new(layer, folded, device)))
             .collect();
-        Ok(Inception { weights, network: Network::Plain(Plain { convs, device: device.clone(), parallel: cpu }) })
+        let network = Network::Plain(Plain { convs, device: device.clone(), parallel: cpu });
+        Ok(Inception { protocol: Protocol::default(), weights: hash, last, network })
     }
 
     /// As [`Inception::open`], on kernels made for this machine's cores: several times faster, last digits apart.
@@ -109,19 +143,86 @@ impl Inception {
     /// # Errors
     /// As there.
     pub fn compiled_for(path: &Path, level: Level) -> Result<Self> {
-        let (folded, weights) = read(path)?;
-        Ok(Inception { weights, network: Network::Compiled(CompiledInception::new(&folded, level)) })
+        let Weights { folded, hash, last } = read(path)?;
+        let network = Network::Compiled(CompiledInception::new(&folded, level));
+        Ok(Inception { protocol: Protocol::default(), weights: hash, last, network })
+    }
+
+    /// With images shown as `protocol` does; as pytorch-fid does without.
+    pub fn with_protocol(self, protocol: Protocol) -> Self {
+        Inception { protocol, ..self }
+    }
+
+    /// How images are shown to the network.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Whether its weights have the last layer.
+    pub fn has_logits(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Classes of the last layer: 1008 outputs, of which 1000 are ImageNet's.
+    pub const CLASSES: usize = CLASSES;
+
+    /// Logits `[n, 1008]` of pool3 features `[n, 2048]`, without the last layer's bias: published Inception Scores are of these
+    /// (torch-fidelity's `logits_unbiased`, and the tensor `softmax/logits/MatMul` that the original implementation took). None where the weights have
+    /// no last layer.
+    pub fn logits(&self, features: &[f32]) -> Option<Vec<f32>> {
+        let last = self.last.as_ref()?;
+        let row = |features: &[f32]| {
+            let mut sums = vec![0f64; CLASSES];
+            for (&feature, weights) in features.iter().zip(last.chunks(CLASSES)) {
+                sums.iter_mut().zip(weights).for_each(|(sum, &weight)| *sum += f64::from(feature) * f64::from(weight));
+            }
+            sums.into_iter().map(|sum| sum as f32).collect::<Vec<f32>>()
+        };
+        Some(features.par_chunks(DIM).flat_map_iter(row).collect())
+    }
+
+    fn run(&self, images: &Images, output: Output) -> Result<Vec<f32>> {
+        let (height, width) = (images.height(), images.width());
+        let plain = match &self.network {
+            Network::Plain(plain) => plain,
+            Network::Compiled(compiled) => return Ok(compiled.features(images, self.protocol, output)),
+        };
+        let rows = |pixels: &[u8]| plain.rows(pixels, [height, width], self.protocol, output);
+        if !plain.parallel {
+            return rows(images.pixels());
+        }
+        // Some of burn's CPU kernels have serial parts; whole batches side by side keep all cores busy.
+        let parts = images.pixels().par_chunks(CPU_BATCH * height * width * 3);
+        Ok(parts.map(rows).collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    fn identity_of(&self, extractor: &str) -> Identity {
+        let (weights, preparation) = (self.weights.clone(), self.protocol.preparation().into());
+        Identity { extractor: extractor.into(), weights, preparation }
     }
 }
 
 impl Plain {
-    /// Features `[batch, 2048]` of 8-bit images as a tensor `[batch, 3, height, width]` with values 0 to 255.
-    fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let x = x.div_scalar(255.0);
-        let bilinear = InterpolateOptions::new(InterpolateMode::Bilinear).with_align_corners(false);
-        let x = interpolate(x, bilinear.with_output_size([SIDE, SIDE]));
-        let x = x.mul_scalar(2.0).sub_scalar(1.0);
+    /// Images `[batch, 3, height, width]` with values 0 to 255 as `protocol` shows them to the network.
+    fn prepare(&self, x: Tensor<4>, protocol: Protocol) -> Tensor<4> {
+        if protocol == Protocol::PytorchFid {
+            let x = x.div_scalar(255.0);
+            let bilinear = InterpolateOptions::new(InterpolateMode::Bilinear).with_align_corners(false);
+            let x = interpolate(x, bilinear.with_output_size([SIDE, SIDE]));
+            return x.mul_scalar(2.0).sub_scalar(1.0);
+        }
+        let [batch, channels, height, width] = x.dims();
+        let matrix = |count: usize| {
+            let matrix = TensorData::new(Taps::new(protocol, count).matrix(), [1, 1, SIDE, count]);
+            Tensor::<4>::from_data(matrix, &self.device).expand([batch, channels, SIDE, count])
+        };
+        let x = matrix(height).matmul(x.matmul(matrix(width).swap_dims(2, 3)));
+        x.clamp(0.0, 255.0).sub_scalar(128.0).div_scalar(128.0)
+    }
 
+    /// `output` `[batch, output.dim()]` of 8-bit images as a tensor `[batch, 3, height, width]` with values 0 to 255.
+    fn forward(&self, x: Tensor<4>, protocol: Protocol, output: Output) -> Tensor<2> {
+        let x = self.prepare(x, protocol);
         let x = self.conv("Conv2d_1a_3x3", x);
         let x = self.conv("Conv2d_2a_3x3", x);
         let x = halving_max_pool(self.conv("Conv2d_2b_3x3", x));
@@ -133,6 +234,10 @@ impl Plain {
         let x = self.block_b("Mixed_6a", x);
         let x = self.block_c("Mixed_6b", x);
         let x = self.block_c("Mixed_6c", x);
+        if output == Output::Spatial {
+            let x = self.conv("Mixed_6d.branch1x1", x).narrow(1, 0, SPATIAL);
+            return x.permute([0, 2, 3, 1]).flatten(1, 3);
+        }
         let x = self.block_c("Mixed_6d", x);
         let x = self.block_c("Mixed_6e", x);
         let x = self.block_d("Mixed_7a", x);
@@ -192,22 +297,18 @@ impl Plain {
         Tensor::cat(vec![pointwise, three_a, three_b, double_a, double_b, pool], 1)
     }
 
-    fn rows(&self, pixels: &[u8], height: usize, width: usize) -> Result<Vec<f32>> {
+    fn rows(&self, pixels: &[u8], [height, width]: [usize; 2], protocol: Protocol, output: Output) -> Result<Vec<f32>> {
         let n = pixels.len() / (height * width * 3);
         let values: Vec<f32> = pixels.iter().map(|&value| f32::from(value)).collect();
         let x = Tensor::<4>::from_data(TensorData::new(values, [n, height, width, 3]), &self.device);
-        let features = self.forward(x.permute([0, 3, 1, 2]));
+        let features = self.forward(x.permute([0, 3, 1, 2]), protocol, output);
         features.into_data().try_to_vec().map_err(|error| Error::Values(format!("features are not f32: {error:?}")))
     }
 }
 
 impl Extractor for Inception {
     fn identity(&self) -> Identity {
-        Identity {
-            extractor: "fid-inception-pool3".into(),
-            weights: self.weights.clone(),
-            preparation: "RGB / 255, bilinear to 299x299 (corners not aligned, no antialiasing), 2x - 1".into(),
-        }
+        self.identity_of("fid-inception-pool3")
     }
 
     fn dim(&self) -> usize {
@@ -215,21 +316,24 @@ impl Extractor for Inception {
     }
 
     fn features(&self, images: &Images) -> Result<Vec<f32>> {
-        let (height, width) = (images.height(), images.width());
-        let plain = match &self.network {
-            Network::Plain(plain) => plain,
-            Network::Compiled(compiled) => return Ok(compiled.features(images)),
-        };
-        if !plain.parallel {
-            return plain.rows(images.pixels(), height, width);
-        }
-        // Some of burn's CPU kernels have serial parts; whole batches side by side keep all cores busy.
-        let parts: Vec<_> = images
-            .pixels()
-            .par_chunks(CPU_BATCH * height * width * 3)
-            .map(|part| plain.rows(part, height, width))
-            .collect::<Result<_>>()?;
-        Ok(parts.concat())
+        self.run(images, Output::Pool3)
+    }
+}
+
+/// What sFID's features are called in an [`Identity`].
+pub(crate) const SPATIAL_NAME: &str = "fid-inception-mixed6-conv-7";
+
+impl Extractor for Spatial<'_> {
+    fn identity(&self) -> Identity {
+        self.0.identity_of(SPATIAL_NAME)
+    }
+
+    fn dim(&self) -> usize {
+        Output::Spatial.dim()
+    }
+
+    fn features(&self, images: &Images) -> Result<Vec<f32>> {
+        self.0.run(images, Output::Spatial)
     }
 }
 
@@ -253,3 +357,6 @@ fn halving_max_pool(x: Tensor<4>) -> Tensor<4> {
 fn same_max_pool(x: Tensor<4>) -> Tensor<4> {
     max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]))
 }
+
+#[cfg(test)]
+mod tests;

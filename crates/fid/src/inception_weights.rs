@@ -13,6 +13,21 @@ const EPSILON: f64 = 1e-3;
 /// No weights file of this network is larger.
 const MAX_BYTES: u64 = 512 << 20;
 
+/// Outputs of the last layer.
+pub(crate) const CLASSES: usize = 1008;
+const LAST: &str = "fc.weight";
+
+/// What a file of weights holds.
+pub(crate) struct Weights {
+    /// Of all convolutions, in the table's order.
+    pub folded: Vec<Folded>,
+    /// SHA-256 of the convolutions' stored values (f32 little-endian; weight, shift, mean and variance of each in the table's order), which is
+    /// the same whatever file they came from. The last layer is not in it: no feature depends on it.
+    pub hash: String,
+    /// The last layer's weight, `[2048, 1008]`, where the file has it. Its bias is used by nothing here.
+    pub last: Option<Vec<f32>>,
+}
+
 /// One convolution of the network.
 pub(crate) struct Layer {
     /// pytorch-fid's module name.
@@ -128,9 +143,8 @@ impl Table {
     }
 }
 
-/// Reads all layers, folded, and the SHA-256 of their stored values (f32 little-endian; weight, shift, mean and
-/// variance of each layer in the table's order), which is the same whatever file they came from.
-pub(crate) fn read(path: &Path) -> Result<(Vec<Folded>, String)> {
+/// Reads all layers.
+pub(crate) fn read(path: &Path) -> Result<Weights> {
     let file = File::open(path).map_err(Error::io(path))?;
     let length = file.metadata().map_err(Error::io(path))?.len();
     if length > MAX_BYTES {
@@ -146,7 +160,8 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<Folded>, String)> {
         }
         folded.push(fold(&layer.name, &stored).map_err(|reason| Error::invalid(path, reason))?);
     }
-    Ok((folded, format!("{:x}", hash.finalize())))
+    let last = source.last().map_err(|reason| Error::invalid(path, reason))?;
+    Ok(Weights { folded, hash: format!("{:x}", hash.finalize()), last })
 }
 
 fn fold(name: &str, stored: &Stored) -> std::result::Result<Folded, String> {
@@ -224,6 +239,16 @@ impl Source {
             mean: self.named(&format!("{name}.bn.running_mean"), &outputs)?,
             variance: self.named(&format!("{name}.bn.running_var"), &outputs)?,
         })
+    }
+
+    /// The last layer, turned to `[input, output]`: a feature's weights lie side by side.
+    fn last(&self) -> std::result::Result<Option<Vec<f32>>, String> {
+        let features = crate::inception::DIM;
+        let Some(weight) = self.optional(LAST, &[CLASSES, features])? else { return Ok(None) };
+        match weight.iter().find(|value| !value.is_finite()) {
+            Some(value) => Err(format!("{LAST} holds {value}")),
+            None => Ok(Some((0..weight.len()).map(|i| weight[i % CLASSES * features + i / CLASSES]).collect())),
+        }
     }
 
     fn named(&self, key: &str, shape: &[usize]) -> std::result::Result<Vec<f32>, String> {

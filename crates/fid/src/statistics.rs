@@ -7,8 +7,9 @@ use npyz::WriterBuilder;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
-    Error, Extractor, Gaussian, Identity, ImageSet, Moments, Result,
+    Error, Extractor, Gaussian, Identity, ImageSet, Moments, Protocol, Result,
     images::{npz_has, read_npz_f64},
+    inception::SPATIAL_NAME,
 };
 
 /// The one metadata entry of a statistics file (JSON): several would be written in random order.
@@ -148,8 +149,14 @@ impl Statistics {
         path.extension().is_some_and(|ending| ending == "safetensors") || npz_has(path, "mu") || npz_has(path, "sigma")
     }
 
-    /// Reads statistics in the form of [`to_safetensors`](Self::to_safetensors), or an `.npz` with `mu` and `sigma` as pytorch-fid
-    /// writes. The latter says nothing of its origin: `assumed` is taken for its feature space.
+    /// Whether `path` is an `.npz` with statistics of sFID's features, as guided-diffusion's are.
+    pub fn has_spatial(path: &Path) -> bool {
+        npz_has(path, "mu_s") && npz_has(path, "sigma_s")
+    }
+
+    /// Reads statistics in the form of [`to_safetensors`](Self::to_safetensors), or an `.npz` with `mu` and `sigma` as pytorch-fid,
+    /// EDM and guided-diffusion write; of sFID's features `mu_s` and `sigma_s`, as the latter has them. The `.npz` says nothing of its
+    /// origin: `assumed` is taken for its feature space.
     ///
     /// # Errors
     /// Where the file is damaged; what was expected is named.
@@ -190,15 +197,16 @@ impl Statistics {
     }
 
     fn read_npz(path: &Path, assumed: &Identity) -> Result<Self> {
-        let ((shape, mean), (sigma_shape, sigma)) = (read_npz_f64(path, "mu")?, read_npz_f64(path, "sigma")?);
+        let [mu, sigma] = npz_names(assumed);
+        let ((shape, mean), (sigma_shape, values)) = (read_npz_f64(path, mu)?, read_npz_f64(path, sigma)?);
         let dim = mean.len();
         if shape.len() != 1 || dim == 0 || dim > MAX_DIM || sigma_shape != [dim as u64; 2] {
             return Err(Error::invalid(
                 path,
-                format!("mu has shape {shape:?} and sigma {sigma_shape:?}; expected [d] and [d, d]"),
+                format!("{mu} has shape {shape:?} and {sigma} {sigma_shape:?}; expected [d] and [d, d]"),
             ));
         }
-        let covariance = Mat::from_fn(dim, dim, |i, j| sigma[i * dim + j]);
+        let covariance = Mat::from_fn(dim, dim, |i, j| values[i * dim + j]);
         let gaussian = Gaussian::new(mean, covariance).map_err(|error| Error::invalid(path, error))?;
         Ok(Statistics { identity: assumed.clone(), dataset: String::new(), count: 0, key: String::new(), gaussian })
     }
@@ -209,6 +217,16 @@ impl Statistics {
     /// Naming `path` and the first difference.
     pub fn expect(&self, expected: &Identity, path: &Path) -> Result<()> {
         let found = &self.identity;
+        let alike = (&found.extractor, &found.weights) == (&expected.extractor, &expected.weights);
+        if let (true, Some(theirs), Some(ours)) = (alike, Protocol::of(found), Protocol::of(expected))
+            && theirs != ours
+        {
+            let (theirs, ours) = (theirs.name(), ours.name());
+            return Err(Error::invalid(
+                path,
+                format!("statistics do not match: they are of protocol '{theirs}', expected '{ours}'"),
+            ));
+        }
         let fields = [
             ("extractor", &found.extractor, &expected.extractor),
             ("weight hash", &found.weights, &expected.weights),
@@ -222,4 +240,9 @@ impl Statistics {
             None => Ok(()),
         }
     }
+}
+
+/// The arrays of an `.npz` that statistics in this feature space lie in.
+fn npz_names(identity: &Identity) -> [&'static str; 2] {
+    if identity.extractor == SPATIAL_NAME { ["mu_s", "sigma_s"] } else { ["mu", "sigma"] }
 }

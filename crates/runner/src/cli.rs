@@ -1,5 +1,6 @@
 //! The command line.
 
+mod fid;
 mod fit;
 mod plan;
 mod slurm;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{command::Shard, device::DeviceName};
+pub use fid::{Fid, Stats};
 pub use fit::Fit;
 pub use plan::Plan;
 pub use slurm::{Slurm, WARNING};
@@ -243,77 +245,6 @@ pub struct Curves {
     /// Folder of the tables and the figure.
     #[arg(long, default_value = "out/curves")]
     pub out: PathBuf,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value = "cpu")]
-    pub device: DeviceName,
-}
-
-/// `fewstep fid`.
-#[derive(Args)]
-pub struct Fid {
-    /// Folder of images, `.npz` of images or of statistics, LMDB of images, statistics file, or cifar10:train, cifar10:test.
-    pub images: PathBuf,
-    /// What to compare with; the same kinds. With --save-stats, the `.npz` to write.
-    pub reference: PathBuf,
-    /// Write the statistics of the first, `mu` and `sigma`, to the second, as pytorch-fid does.
-    #[arg(long, conflicts_with_all = ["json", "kid", "prdc"])]
-    pub save_stats: bool,
-    /// Images that go through the network together: no figure depends on it.
-    #[arg(long, default_value = "50", value_parser = clap::value_parser!(u16).range(1..))]
-    pub batch_size: u16,
-    /// Features: 2048, those of pool3. pytorch-fid's 64, 192 and 768 are not here.
-    #[arg(long, default_value = "2048")]
-    pub dims: u32,
-    /// Weights of DINOv2 or CLIP, `.safetensors` with config.json beside it: everything in its features and not in Inception's
-    /// (docs/features.md).
-    #[arg(long, conflicts_with = "dims")]
-    pub features: Option<PathBuf>,
-    /// Also KID, the kernel Inception distance, over seeded subsets of both sets of images.
-    #[arg(long)]
-    pub kid: bool,
-    /// How many subsets.
-    #[arg(long, default_value = "100", requires = "kid", value_parser = clap::value_parser!(u16).range(1..))]
-    pub kid_subsets: u16,
-    /// Images of each.
-    #[arg(long, default_value = "1000", requires = "kid", value_parser = clap::value_parser!(u32).range(2..))]
-    pub kid_subset_size: u32,
-    /// Also precision and recall, density and coverage of the first set (fake) against the second (real).
-    #[arg(long)]
-    pub prdc: bool,
-    /// Which neighbour's distance is their radius.
-    #[arg(long, default_value = "5", requires = "prdc", value_parser = clap::value_parser!(u16).range(1..))]
-    pub nearest: u16,
-    /// Taken for pytorch-fid's sake: images are read where they are needed, and all cores compute.
-    #[arg(long)]
-    pub num_workers: Option<u16>,
-    /// Take the centre square of every image, resized by area to this side.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub crop: Option<u16>,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value = "cpu")]
-    pub device: DeviceName,
-}
-
-/// `fewstep stats`.
-#[derive(Args)]
-pub struct Stats {
-    /// Folder of images, `.npz`, LMDB, or cifar10:train, cifar10:test.
-    pub images: PathBuf,
-    /// Statistics file to write (`.safetensors`).
-    #[arg(long)]
-    pub out: PathBuf,
-    /// Take the centre square of every image, resized by area to this side: 64 for LSUN-Church 64×64.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub crop: Option<u16>,
-    /// fid-inception-pool3, pixel-8x8, or the `.safetensors` of DINOv2 or CLIP (docs/features.md).
-    #[arg(long, default_value = "fid-inception-pool3")]
-    pub features: String,
-    /// Round the covariance to f32: half the size.
-    #[arg(long)]
-    pub compact: bool,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceName,

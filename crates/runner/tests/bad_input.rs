@@ -54,6 +54,7 @@ fn write_inputs(cwd: &Path) {
     experiment(cwd, "unknown-grid.toml", "grid = \"quadratic\"", "grid = \"cubic\"");
     experiment(cwd, "unknown-kind.toml", "kind = \"gaussian\"", "kind = \"magic\"");
     experiment(cwd, "duplicate-method.toml", "name = \"ddim\"", "name = \"euler\"");
+    experiment(cwd, "protocol.toml", "[reference]", "[reference]\nprotocol = \"legacy\"");
     experiment(cwd, "samples-1.toml", "samples = 40", "samples = 1");
     experiment(cwd, "samples-huge.toml", "samples = 40", "samples = 99999999999");
     experiment(cwd, "batch-0.toml", "batch = 16", "batch = 0");

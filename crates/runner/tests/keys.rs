@@ -162,6 +162,8 @@ const GAUSSIAN_LINES: &[Line] = &[
     ("reference.fd_vit", "fd_pixel = \"pixels", "fd_vit = \"pixels.safetensors\"\nfd_pixel = \"pixels", NOTHING),
     // Of metrics that are measured in it: tests/features.rs.
     ("features.weights", "seed = 3", "features = { weights = \"absent.safetensors\" }\nseed = 3", NOTHING),
+    // Nothing is measured in Inception's features here; what it is to figures there is tested with the weights (`tests/protocol.rs`).
+    ("reference.protocol", "fd_pixel = \"pixels", "protocol = \"clean\"\nfd_pixel = \"pixels", NOTHING),
     ("reference.dataset", "fd_pixel = \"pixels", "dataset = \"DATASET\"\nfd_pixel = \"pixels", NOTHING),
     ("reference.dataset", "fd_pixel = \"pixels", "dataset = \"0\"\nfd_pixel = \"pixels", Refused),
     ("solution.nfe", "nfe = 60", "nfe = 70", DISTANCES),

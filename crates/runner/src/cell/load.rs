@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
-use fewstep_fid::{Extractor, Identity, Images, Inception, Pixel8, Precision, Statistics, Vit};
+use fewstep_fid::{Extractor, Identity, Images, Inception, Pixel8, Precision, Protocol, Statistics, Vit};
 
 use super::{
     canary::{self, Canary},
@@ -115,7 +115,10 @@ impl Loaded {
     /// Opens a feature space, with the data's statistics where a metric needs them.
     fn open(&mut self, features: Features, device: DeviceName) -> Result<()> {
         let (extractor, of_data): (Box<dyn Extractor>, Metric) = match features {
-            Features::Inception => (Box::new(inception(&self.sampler.device, device)?), Metric::Fid),
+            Features::Inception => {
+                let network = inception(&self.sampler.device, device, self.experiment.protocol)?;
+                (Box::new(network), Metric::Fid)
+            }
             Features::Pixels => (Box::new(Pixel8), Metric::FdPixel),
             Features::Vit => {
                 let weights = self.experiment.features.as_deref();
@@ -191,13 +194,14 @@ fn tell(start: Instant, what: &str, hash: &str) {
     eprintln!("canary of the {what}: {hash} in {} ms", start.elapsed().as_millis());
 }
 
-/// The FID network from the cache.
-pub fn inception(on: &burn::tensor::Device, device: DeviceName) -> Result<Inception> {
+/// The FID network from the cache, shown images as `protocol` does.
+pub fn inception(on: &burn::tensor::Device, device: DeviceName, protocol: Protocol) -> Result<Inception> {
     let path = assets::inception()?;
-    Ok(match device {
+    let network = match device {
         DeviceName::Cpu => Inception::compiled(&path)?,
         _ => Inception::open(&path, on, device.is_cpu())?,
-    })
+    };
+    Ok(network.with_protocol(protocol))
 }
 
 /// A vision transformer from a user's file.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fewstep_fid::Protocol;
 use fewstep_sampler::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -135,8 +136,8 @@ impl Cell {
         }
     }
 
-    /// The row of a table, with what `wanted` says and nothing that was measured of or with anything else.
-    pub fn record(&self, experiment: &str, done: &Done, wanted: &[Wanted]) -> Record {
+    /// The row of a table of `experiment`, where images are shown to Inception by `protocol`, with what `wanted` says and nothing that was measured of or with anything else.
+    pub fn record(&self, experiment: &str, protocol: Protocol, done: &Done, wanted: &[Wanted]) -> Record {
         let mut record = Record {
             experiment: experiment.to_owned(),
             nfe_measured: done.nfe_measured,
@@ -154,6 +155,9 @@ impl Cell {
             if measurement.metric == Metric::FidInfinity {
                 record.fid_infinity_fit = measurement.fit;
             }
+        }
+        if record.is_in_inception() {
+            record.protocol = protocol.name().into();
         }
         record
     }

@@ -1,10 +1,10 @@
-//! `fewstep fid`: the distance between two sets of images or statistics.
+//! `fewstep fid`: the distance between two sets of images or statistics, and other measures of theirs.
+
+mod measures;
 
 use std::path::{Path, PathBuf};
 
-use fewstep_fid::{
-    Extractor, Identity, ImageSet, Kid, Manifold, Statistics, Subsets, frechet_distance, kernel_distance, manifold,
-};
+use fewstep_fid::{Extractor, Identity, ImageSet, Inception, Protocol, Spatial, Statistics, Vit, frechet_distance};
 use serde_json::json;
 
 use super::stats::of_images;
@@ -15,6 +15,7 @@ use crate::{
     failure::{Failure, Result},
     files,
 };
+use measures::{Measures, Rows};
 
 /// Opens both, collects what is not statistics already, and prints the distance.
 pub fn run(arguments: &cli::Fid) -> Result<()> {
@@ -26,108 +27,127 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
     if arguments.save_stats {
         return save(arguments);
     }
-    let both = [&arguments.images, &arguments.reference];
-    let given: Vec<bool> = both.iter().map(|path| Statistics::is_file(path)).collect();
+    let paths = [&arguments.images, &arguments.reference];
+    let given = paths.map(|path| Statistics::is_file(path));
     // Images are opened first: a wrong path is said before the network is loaded.
-    let images = both
-        .iter()
-        .zip(&given)
-        .map(|(path, &statistics)| {
-            if statistics { Ok(None) } else { assets::images(path, arguments.crop.map(|crop| crop as usize)).map(Some) }
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let counts = [0, 1].map(|i| images[i].as_ref().map(ImageSet::len));
-    check_measures(arguments, both, counts)?;
-    let (extractor, name) = extractor(arguments)?;
-    let extractor = extractor.as_ref();
-    let (mut both_statistics, mut rows) = (Vec::new(), [Vec::new(), Vec::new()]);
-    let keep = arguments.kid || arguments.prdc;
-    for ((path, images), rows) in both.into_iter().zip(images).zip(&mut rows) {
-        let name = path.display().to_string();
-        let keep = |features: &[f32]| {
-            if keep {
-                rows.extend_from_slice(features);
-            }
+    let open = |(path, statistics): (&PathBuf, bool)| {
+        if statistics { Ok(None) } else { assets::images(path, arguments.crop.map(usize::from)).map(Some) }
+    };
+    let sets = paths.into_iter().zip(given).map(open).collect::<Result<Vec<_>>>()?;
+    measures::check(arguments, paths, [0, 1].map(|i| sets[i].as_ref().map(ImageSet::len)))?;
+    let network = Network::open(arguments)?;
+    let extractor = network.extractor();
+    let mut rows = Rows::new(arguments, network.inception())?;
+    let mut features = |i: usize| match &sets[i] {
+        Some(set) => of_set(extractor, set, paths[i], arguments, |features| rows.keep(i, features)),
+        None => statistics(paths[i], &extractor.identity()),
+    };
+    let both = [features(0)?, features(1)?];
+    let distance = frechet_distance(&both[0].gaussian, &both[1].gaussian)?;
+    let mut measures = rows.measure(arguments, extractor.dim())?;
+    if let Some(inception) = network.inception().filter(|_| arguments.sfid) {
+        let spatial = Spatial(inception);
+        let of = |i: usize| match &sets[i] {
+            Some(set) => of_set(&spatial, set, paths[i], arguments, |_| {}),
+            None => statistics(paths[i], &spatial.identity()),
         };
-        both_statistics.push(match images {
-            Some(images) => of_images(extractor, &images, &name, arguments.batch_size, keep)?,
-            None => statistics(path, &extractor.identity())?,
-        });
+        measures.sfid = Some(frechet_distance(&of(0)?.gaussian, &of(1)?.gaussian)?);
     }
-    let fid = frechet_distance(&both_statistics[0].gaussian, &both_statistics[1].gaussian)?;
-    let [fake, real] = &rows;
-    let subsets = Subsets { count: arguments.kid_subsets.into(), size: arguments.kid_subset_size as usize, seed: SEED };
-    let kid = arguments.kid.then(|| kernel_distance(fake, real, extractor.dim(), subsets)).transpose()?;
-    let nearest = usize::from(arguments.nearest);
-    let prdc = arguments.prdc.then(|| manifold(real, fake, extractor.dim(), nearest)).transpose()?;
-    if arguments.json {
-        let describe = |path: &Path, s: &Statistics| json!({"path": path, "images": s.count, "dataset": s.dataset});
-        let Identity { extractor, weights, preparation } = extractor.identity();
-        let mut all = json!({
-            (if arguments.features.is_some() { "fd" } else { "fid" }): fid,
-            "images": describe(&arguments.images, &both_statistics[0]),
-            "reference": describe(&arguments.reference, &both_statistics[1]),
-            "extractor": extractor, "weights": weights, "preparation": preparation,
-            "device": arguments.device.name(),
-        });
-        if let Some(Kid { mean, spread }) = kid {
-            all["kid"] = json!({"mean": mean, "std": spread, "subsets": subsets.count, "size": subsets.size, "seed": subsets.seed});
-        }
-        if let Some(Manifold { precision, recall, density, coverage }) = prdc {
-            all["prdc"] = json!({"precision": precision, "recall": recall, "density": density, "coverage": coverage, "nearest": nearest});
-        }
-        println!("{all}");
-        return Ok(());
-    }
-    // As pytorch-fid prints it.
-    println!("{name}:  {fid}");
-    if let Some(Kid { mean, spread }) = kid {
-        let name = if arguments.features.is_some() { "kernel distance" } else { "KID" };
-        println!("{name}:  {mean:.7} (spread of {} subsets of {}: {spread:.7})", subsets.count, subsets.size);
-    }
-    if let Some(Manifold { precision, recall, density, coverage }) = prdc {
-        println!("precision {precision:.4}, recall {recall:.4}, density {density:.4}, coverage {coverage:.4}");
-    }
+    print(arguments, distance, &both, &network, &measures);
     Ok(())
 }
 
-/// Of the generator of subsets; torch-fidelity's has this one too, and another generator.
-const SEED: u64 = 2020;
+/// Whose features are measured in.
+enum Network {
+    Inception(Inception),
+    Vit(Vit),
+}
 
-/// What needs images of both sides, and enough of them, is refused before any goes through the network.
-fn check_measures(arguments: &cli::Fid, paths: [&PathBuf; 2], counts: [Option<usize>; 2]) -> Result<()> {
-    let (size, nearest) = (arguments.kid_subset_size as usize, usize::from(arguments.nearest));
-    for (path, count) in paths.into_iter().zip(counts) {
-        let refuse = |reason: String| Err(Failure::Request(format!("{}: {reason}", path.display())));
-        let Some(count) = count else {
-            match arguments.kid || arguments.prdc {
-                true => return refuse("statistics; --kid and --prdc need the images themselves".into()),
-                false => continue,
-            }
-        };
-        if arguments.kid && count < size {
-            return refuse(format!("{count} images; KID's subsets have {size} (--kid-subset-size)"));
-        }
-        if arguments.prdc && count <= nearest {
-            return refuse(format!("{count} images; there is no neighbour number {nearest} (--nearest)"));
+impl Network {
+    fn open(arguments: &cli::Fid) -> Result<Self> {
+        let on = device::open(arguments.device)?.device;
+        match &arguments.features {
+            Some(weights) => Ok(Network::Vit(vit(weights, &on, arguments.device)?)),
+            None => Ok(Network::Inception(inception(&on, arguments.device, arguments.protocol)?)),
         }
     }
-    Ok(())
+
+    fn extractor(&self) -> &dyn Extractor {
+        match self {
+            Network::Inception(inception) => inception,
+            Network::Vit(vit) => vit,
+        }
+    }
+
+    fn inception(&self) -> Option<&Inception> {
+        match self {
+            Network::Inception(inception) => Some(inception),
+            Network::Vit(_) => None,
+        }
+    }
+}
+
+fn of_set(
+    extractor: &dyn Extractor,
+    set: &ImageSet,
+    path: &Path,
+    arguments: &cli::Fid,
+    rows: impl FnMut(&[f32]),
+) -> Result<Statistics> {
+    of_images(extractor, set, &path.display().to_string(), arguments.batch_size, rows)
+}
+
+fn print(arguments: &cli::Fid, distance: f64, both: &[Statistics; 2], network: &Network, measures: &Measures) {
+    let paths = [&arguments.images, &arguments.reference];
+    // Of Inception alone there are several.
+    let protocol = network.inception().map(|_| arguments.protocol);
+    if arguments.json {
+        let describe = |i: usize| {
+            let Statistics { count, dataset, .. } = &both[i];
+            let mut described = json!({"path": paths[i], "images": count, "dataset": dataset});
+            if protocol.is_some() {
+                described["protocol"] = if is_assumed(paths[i]) { "assumed" } else { "known" }.into();
+            }
+            described
+        };
+        let Identity { extractor, weights, preparation } = network.extractor().identity();
+        let mut all = json!({
+            (if protocol.is_some() { "fid" } else { "fd" }): distance,
+            "images": describe(0), "reference": describe(1),
+            "extractor": extractor, "weights": weights, "preparation": preparation,
+            "device": arguments.device.name(),
+        });
+        if let Some(protocol) = protocol {
+            all["protocol"] = protocol.name().into();
+        }
+        measures.add_to(&mut all);
+        println!("{all}");
+        return;
+    }
+    let name = match network {
+        // As pytorch-fid prints it.
+        Network::Inception(_) => "FID".into(),
+        Network::Vit(vit) => format!("{} ({})", vit.distance(), vit.identity().extractor),
+    };
+    println!("{name}:  {distance}");
+    measures.print(if protocol.is_some() { "KID" } else { "kernel distance" });
+    let Some(protocol) = protocol else { return };
+    if protocol != Protocol::default() {
+        println!("protocol: {}", protocol.name());
+    }
+    // Apart, so that what is printed stays what pytorch-fid prints.
+    for path in paths.into_iter().filter(|path| is_assumed(path)) {
+        eprintln!("{}: names no protocol; taken to be of {}", path.display(), protocol.name());
+    }
+}
+
+/// Whether statistics say nothing of their protocol.
+fn is_assumed(path: &Path) -> bool {
+    Statistics::is_file(path) && path.extension().is_none_or(|ending| ending != "safetensors")
 }
 
 /// The features of pool3.
 const DIMS: u32 = 2048;
-
-/// The features that are asked for, and what a Fréchet distance of them is called.
-fn extractor(arguments: &cli::Fid) -> Result<(Box<dyn Extractor>, String)> {
-    let on = device::open(arguments.device)?.device;
-    let Some(weights) = &arguments.features else {
-        return Ok((Box::new(inception(&on, arguments.device)?), "FID".into()));
-    };
-    let vit = vit(weights, &on, arguments.device)?;
-    let name = format!("{} ({})", vit.distance(), vit.identity().extractor);
-    Ok((Box::new(vit), name))
-}
 
 /// Statistics of the first as an `.npz` that pytorch-fid reads.
 fn save(arguments: &cli::Fid) -> Result<()> {
@@ -143,9 +163,7 @@ fn save(arguments: &cli::Fid) -> Result<()> {
         return Err(Failure::Request(format!("{}: statistics already; expected images", from.display())));
     }
     let images = assets::images(from, arguments.crop.map(usize::from))?;
-    let (extractor, _) = extractor(arguments)?;
-    let name = from.display().to_string();
-    let statistics = of_images(extractor.as_ref(), &images, &name, arguments.batch_size, |_| {})?;
+    let statistics = of_set(Network::open(arguments)?.extractor(), &images, from, arguments, |_| {})?;
     files::write(to, &statistics.to_npz()?)?;
     println!("{} ({} images)", to.display(), statistics.count);
     Ok(())

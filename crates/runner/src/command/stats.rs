@@ -56,7 +56,11 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
 fn extractor(arguments: &cli::Stats) -> Result<Box<dyn Extractor>> {
     match arguments.features.as_str() {
         "fid-inception-pool3" => {
-            Ok(Box::new(cell::inception(&device::open(arguments.device)?.device, arguments.device)?))
+            let (device, protocol) = (arguments.device, arguments.protocol.unwrap_or_default());
+            Ok(Box::new(cell::inception(&device::open(device)?.device, device, protocol)?))
+        }
+        other if arguments.protocol.is_some() => {
+            Err(Failure::Request(format!("--protocol is how images are shown to Inception; {other} has none")))
         }
         "pixel-8x8" if arguments.device.is_cpu() => Ok(Box::new(Pixel8)),
         "pixel-8x8" => Err(Failure::request("pixel-8x8 is computed on the cpu alone")),

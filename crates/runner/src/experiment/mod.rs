@@ -9,9 +9,11 @@ mod method;
 mod metrics;
 mod model;
 mod planned;
+mod reference;
 
 use std::path::{Path, PathBuf};
 
+use fewstep_fid::Protocol;
 use fewstep_sampler::{Coefficients, Grid, Normaliser, Schedule};
 use serde::Deserialize;
 use toml::Spanned;
@@ -24,6 +26,7 @@ pub use method::{Made, MethodEntry};
 use metrics::Given;
 use model::RawModel;
 pub use model::{CHANNELS, ModelKind, ModelSpec};
+use reference::Reference;
 
 /// A checked experiment.
 #[derive(Debug, Clone)]
@@ -56,6 +59,8 @@ pub struct Experiment {
     pub features: Option<PathBuf>,
     /// Hash of the images behind the statistics.
     pub dataset: Option<String>,
+    /// How images are shown to Inception.
+    pub protocol: Protocol,
     /// The many-step solution for `ode_rmse`, and the converged samples of the metrics that are measured from them.
     pub solution: Option<SolutionSpec>,
     /// Files of published figures to show beside.
@@ -127,7 +132,7 @@ struct Raw {
     normaliser: Option<Spanned<RawNormaliser>>,
     #[serde(default)]
     method: Vec<Spanned<RawMethod>>,
-    reference: Option<RawReference>,
+    reference: Option<reference::RawReference>,
     features: Option<RawFeatures>,
     solution: Option<RawSolution>,
     fit: Option<fit::RawFit>,
@@ -153,15 +158,6 @@ struct RawCollect {
     #[serde(default)]
     seed: u64,
     grid: Spanned<RawGrid>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawReference {
-    dataset: Option<String>,
-    fid: Option<PathBuf>,
-    fd_pixel: Option<PathBuf>,
-    fd_vit: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -254,10 +250,7 @@ impl Source<'_> {
             }
             None => None,
         };
-        let RawReference { dataset, fid, fd_pixel, fd_vit } = raw.reference.unwrap_or_default();
-        let files = [(Metric::Fid, fid), (Metric::FdPixel, fd_pixel), (Metric::FdVit, fd_vit)];
-        let references: Vec<_> =
-            files.into_iter().filter_map(|(metric, file)| Some((metric, self.beside(file?)))).collect();
+        let Reference { files: references, dataset, protocol } = self.reference(raw.reference.unwrap_or_default())?;
         let features = raw.features.map(|features| self.beside(features.weights));
         let given = Given {
             samples,
@@ -282,6 +275,7 @@ impl Source<'_> {
             references,
             features,
             dataset,
+            protocol,
             solution,
             fit: raw.fit.map(|fit| self.fit(fit)).transpose()?.unwrap_or_default(),
             published: raw.published.into_iter().map(|path| self.beside(path)).collect(),

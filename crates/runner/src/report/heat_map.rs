@@ -11,7 +11,7 @@ use super::chart::{Area, Canvas, Drawn, fitting, fonts, width, write_png};
 use crate::{
     failure::{Failure, Result},
     files,
-    results::{Grids, Metric},
+    results::Grids,
 };
 
 const MARGIN: i32 = 16;
@@ -29,8 +29,8 @@ pub struct HeatMap {
     pub title: String,
     /// What is shown of which solver on which grid.
     pub grids: Grids,
-    /// What the values are.
-    pub metric: Metric,
+    /// What the values are: the metric's title.
+    pub metric: String,
 }
 
 /// Where everything is, in pixels.
@@ -100,7 +100,7 @@ impl HeatMap {
         canvas.text(&self.title, (layout.size.0 / 2, MARGIN + TITLE / 2), title, HPos::Center)?;
         let note = format!(
             "{}; bright is small, colours are logarithmic within a panel. Framed: the best grid of a row; thick: the lowest of all. *: fewer evaluations spent.",
-            self.metric.title()
+            self.metric
         );
         let size = fitting(&note, room, 8..=LABEL);
         canvas.text(&note, (layout.size.0 / 2, MARGIN + TITLE + GAP), size, HPos::Center)?;
@@ -227,7 +227,7 @@ mod tests {
                 vec![vec![point(0.02), point(0.01), None], vec![point(0.005), point(0.006), point(0.04)]],
             ],
         };
-        HeatMap { title: "A title".into(), grids, metric: Metric::OdeRmse }
+        HeatMap { title: "A title".into(), grids, metric: Metric::OdeRmse.title().into() }
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn drawn(results: &Folder) -> (String, BTreeMap<String, Figure>) {
             text.push_str(&published::table(published));
             lines.extend(published::lines(published, records[0].samples));
         }
-        let chart = over_nfe(format!("{title}{which}"), metric.title(), lines, floor.as_ref());
+        let chart = over_nfe(format!("{title}{which}"), &results.title(metric), lines, floor.as_ref());
         charts.insert(metric.name().to_owned(), Figure::Lines(chart));
         let changes = relative_chart((title, metric), results, (&all, &colours), floor.as_ref());
         charts.extend(changes.map(|chart| (changes_of(metric), Figure::Lines(chart))));
@@ -123,7 +123,7 @@ fn drawn(results: &Folder) -> (String, BTreeMap<String, Figure>) {
                 "\nEvery solver on its best grid, chosen at each NFE by this very number; bold as above:\n\n",
             );
             text.push_str(&table::best_grids(&grids, floor.as_ref(), metric, None));
-            let map = HeatMap { title: format!("Solvers and grids: {title}"), grids, metric };
+            let map = HeatMap { title: format!("Solvers and grids: {title}"), grids, metric: results.title(metric) };
             charts.insert(grids_of(metric), Figure::Heat(map));
         }
     }

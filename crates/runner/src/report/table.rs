@@ -111,7 +111,7 @@ fn unspent(record: &Record) -> bool {
 
 /// A metric's table with what must be known to read it, and what score normalisation changes.
 pub fn section(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Floor>) -> String {
-    let mut text = format!("## {} (`{}`)\n\n", metric.title(), metric.name());
+    let mut text = format!("## {} (`{}`)\n\n", results.title(metric), metric.name());
     for note in notes(results, metric, all, floor) {
         text.push_str(&note);
         text.push('\n');

@@ -75,6 +75,9 @@ fn unlike(a: &Record, b: &Record) -> Vec<String> {
         let say = |text: &str| if text.is_empty() { "finite".to_owned() } else { text.to_owned() };
         all.push(format!("{}: {} against {}", name(a), say(&a.diverged), say(&b.diverged)));
     }
+    if a.protocol != b.protocol && a.is_in_inception() && b.is_in_inception() {
+        all.push(format!("{}: Inception's protocol {} against {}", name(a), a.protocol, b.protocol));
+    }
     for metric in Metric::ALL {
         if a.diverged == b.diverged && a.metric(metric).is_some() != b.metric(metric).is_some() {
             let which = if a.metric(metric).is_some() { "first" } else { "second" };
@@ -317,6 +320,9 @@ mod tests {
         );
         b.records[0] = Record { ode_rmse: None, diverged: "image 0 from step 2 on".into(), ..record(5, 0.1) };
         assert!(compare(&a, &b).to_string().contains("finite against image 0 from step 2 on"));
+        let by = |protocol: &str| folder(vec![Record { fid: Some(3.0), protocol: protocol.into(), ..record(5, 0.1) }]);
+        let other = compare(&by("clean"), &by("tensorflow")).to_string();
+        assert!(other.contains("seed 0: Inception's protocol clean against tensorflow"), "{other}");
         let other = compare(&a, &folder(vec![record(7, 0.1)])).to_string();
         assert_eq!(other.lines().next().unwrap(), "nothing to compare: no cell is in both");
     }

@@ -81,6 +81,12 @@ impl Folder {
         Ok(Folder { records, per_image, provenance, published: published::kept(folder)? })
     }
 
+    /// Title of a metric's tables and charts.
+    pub fn title(&self, metric: Metric) -> String {
+        let protocol = self.records.iter().map(|record| record.protocol.as_str()).find(|name| !name.is_empty());
+        metric.title_by(protocol.unwrap_or_default())
+    }
+
     /// Whether there is one.
     pub fn is_at(folder: &Path) -> bool {
         folder.join(CELLS).is_file()
@@ -147,6 +153,7 @@ fn frame(records: &[Record]) -> PolarsResult<DataFrame> {
         nfe_measured,
         seed,
         samples,
+        protocol,
         fid,
         fid_error,
         fid_infinity,

@@ -1,5 +1,6 @@
 //! What is measured of a cell's samples.
 
+use fewstep_fid::Protocol;
 use serde::{Deserialize, Serialize};
 
 /// A metric; lower is better for all.
@@ -131,6 +132,18 @@ impl Metric {
         }
     }
 
+    /// The title where images were shown to Inception by the protocol of this name. Titles without one mean pytorch-fid's.
+    pub fn title_by(self, protocol: &str) -> String {
+        if self.features() != Some(Features::Inception) || protocol.is_empty() || protocol == Protocol::default().name()
+        {
+            return self.title().to_owned();
+        }
+        match self {
+            Metric::Fid => format!("FID (Inception's pool3, protocol {protocol})"),
+            other => format!("{} (protocol {protocol})", other.title()),
+        }
+    }
+
     /// Whether it is one distance between two sets of images, biased upwards where these are small, and no mean over images. What its images
     /// are kept with is each one's influence on it then, and else each one's square.
     pub fn is_frechet(self) -> bool {
@@ -168,5 +181,19 @@ impl Metric {
     /// Whether it compares each image with what the ODE makes of its own noise, which a method with noise in its steps does not solve.
     pub fn is_paired(self) -> bool {
         self == Metric::OdeRmse || self.noise() == Some(Noise::Same)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_name_another_protocol_where_it_matters() {
+        assert_eq!(Metric::Fid.title_by("clean"), "FID (Inception's pool3, protocol clean)");
+        assert!(Metric::FidPaired.title_by("tensorflow").ends_with(" from the same noise (protocol tensorflow)"));
+        for (metric, protocol) in [(Metric::Fid, ""), (Metric::Fid, "pytorch-fid"), (Metric::FdPixel, "clean")] {
+            assert_eq!(metric.title_by(protocol), metric.title());
+        }
     }
 }

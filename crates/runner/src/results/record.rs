@@ -1,9 +1,10 @@
 //! A measured cell: one row of `cells.csv`.
 
+use fewstep_fid::Protocol;
 use fewstep_sampler::{Method, Threshold};
 use serde::{Deserialize, Serialize};
 
-use super::metric::Metric;
+use super::metric::{Features, Metric};
 
 /// [`Record::solver`] of the rows that say how far the many-step solution itself can be believed: its own samples' Fréchet
 /// distances, below which a method's are its bias, and as `ode_rmse` its distance to a solution with twice the evaluations.
@@ -42,6 +43,9 @@ pub struct Record {
     pub seed: u64,
     /// Number of images.
     pub samples: u64,
+    /// How images were shown to Inception, by name; empty where nothing was measured in its features.
+    #[serde(default)]
+    pub protocol: String,
     /// Empty where not measured.
     pub fid: Option<f64>,
     /// Its standard error over the images, to first order.
@@ -179,6 +183,12 @@ impl Record {
         } = value;
     }
 
+    /// Whether anything was measured in Inception's features.
+    pub fn is_in_inception(&self) -> bool {
+        let measured = |metric: &Metric| self.metric(*metric).is_some();
+        Metric::ALL.iter().filter(|metric| metric.features() == Some(Features::Inception)).any(measured)
+    }
+
     /// Whether this is the solution itself and no method.
     pub fn is_solution(&self) -> bool {
         self.solver == SOLUTION
@@ -220,7 +230,7 @@ impl Record {
         Some(format!("{name} is {value}; expected a number from 0 on"))
     }
 
-    /// Fills in what tables of version 0.1 left to the method's name.
+    /// Fills in what tables of version 0.1 left to the method's name, and the protocol, of which earlier versions had one.
     pub(super) fn complete(mut self) -> Self {
         if self.label.is_empty() {
             let named = Method::all().into_iter().find(|m| m.name() == self.method && m.order() == self.order as usize);
@@ -230,6 +240,9 @@ impl Record {
         }
         if self.threshold.is_empty() {
             self.threshold = Threshold::None.to_string();
+        }
+        if self.protocol.is_empty() && self.is_in_inception() {
+            self.protocol = Protocol::default().name().into();
         }
         self
     }
@@ -259,6 +272,9 @@ mod tests {
     fn tables_of_version_0_1_are_completed_from_the_methods_name() {
         let old = Record { method: "deis-sn".into(), order: 2, ..Record::default() }.complete();
         assert_eq!((old.label.as_str(), old.solver.as_str(), old.normalised), ("DEIS-SN-2", "deis", true));
-        assert_eq!(old.threshold, "none");
+        assert_eq!((old.threshold.as_str(), old.protocol.as_str()), ("none", ""));
+        let with_fid = Record { fid_solution: Some(3.0), ..Record::default() };
+        assert_eq!(with_fid.clone().complete().protocol, "pytorch-fid");
+        assert_eq!(Record { protocol: "clean".into(), ..with_fid }.complete().protocol, "clean");
     }
 }

@@ -186,6 +186,32 @@ pub fn cases() -> Vec<Case> {
             &["images.npz: 300 images; there is no neighbour number 300"],
             vec!["fid", "images.npz", "images.npz", "--prdc", "--nearest", "300"],
         ),
+        (
+            "unknown protocol",
+            &["no protocol 'legacy'; expected pytorch-fid, tensorflow, clean"],
+            vec!["fid", "images.npz", "images.npz", "--protocol", "legacy"],
+        ),
+        (
+            "unknown protocol of an experiment",
+            &["protocol.toml:", "no protocol 'legacy'; expected pytorch-fid, tensorflow, clean"],
+            sweep("protocol.toml"),
+        ),
+        ("protocol of pixels", &["pixel-8x8 has none"], [stats("images.npz"), vec!["--protocol", "clean"]].concat()),
+        (
+            "Inception Score of statistics",
+            &["s-shape.npz: statistics; --is needs the images"],
+            vec!["fid", "s-shape.npz", "images.npz", "--is"],
+        ),
+        (
+            "Inception Score of few images",
+            &["images.npz: 300 images; the Inception Score has 301 splits"],
+            vec!["fid", "images.npz", "images.npz", "--is", "--is-splits", "301"],
+        ),
+        (
+            "sFID of statistics of pool3",
+            &["s-shape.npz: statistics without mu_s and sigma_s"],
+            vec!["fid", "images.npz", "s-shape.npz", "--sfid"],
+        ),
         ("statistics without sigma", &["fewstep fetch inception"], vec!["fid", "s-shape.npz", "s-shape.npz"]),
         ("statistics file name", &["ends in .safetensors"], vec!["stats", "images.npz", "--out", "s.npz"]),
         (

@@ -53,7 +53,7 @@ impl Sweep {
         let cell = &self.cells[i];
         done.write(cell)?;
         forget(cell, &all, &self.kept)?;
-        let record = cell.record("", &done, &self.wanted[i]);
+        let record = cell.record("", self.loaded.experiment.protocol, &done, &self.wanted[i]);
         let figure = |metric: Metric| Some(format!("{} {:.4}", metric.name(), record.metric(metric)?));
         let found = match record.diverged.as_str() {
             "" => Metric::ALL.into_iter().filter_map(figure).collect::<Vec<_>>().join(", "),

@@ -25,7 +25,7 @@ impl Sweep {
             if done.current(wanted).next().is_none() {
                 continue;
             }
-            let record = cell.record(&loaded.experiment.name, done, wanted);
+            let record = cell.record(&loaded.experiment.name, loaded.experiment.protocol, done, wanted);
             for measurement in done.current(wanted).filter(|measurement| !measurement.per_image.is_empty()) {
                 per_image.insert((record.cell(), measurement.metric), measurement.per_image.clone());
             }

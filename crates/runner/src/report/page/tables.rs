@@ -80,7 +80,7 @@ impl Group {
 #[derive(Serialize)]
 pub struct Table {
     name: &'static str,
-    title: &'static str,
+    title: String,
     notes: Vec<String>,
     nfes: Vec<u32>,
     floor: Option<Entry>,
@@ -169,7 +169,7 @@ fn table_of(results: &Folder, groups: &[Group], metric: Metric) -> Option<Table>
     let notes = table::notes(results, metric, &every, floor.as_ref());
     Some(Table {
         name: metric.name(),
-        title: metric.title(),
+        title: results.title(metric),
         notes,
         floor: floor.as_ref().map(|floor| floor_entry(results, floor)),
         rows,

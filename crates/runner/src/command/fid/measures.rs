@@ -1,0 +1,157 @@
+//! What is measured of two sets of images besides their Fréchet distance.
+
+use std::path::PathBuf;
+
+use fewstep_fid::{
+    Inception, InceptionScore, Kid, Manifold, Statistics, Subsets, inception_score, kernel_distance, manifold,
+};
+use serde_json::json;
+
+use crate::{
+    cli,
+    failure::{Failure, Result},
+};
+
+/// Of the generator of subsets; torch-fidelity's has this one too, and another generator.
+const SEED: u64 = 2020;
+
+/// What was asked for.
+#[derive(Default)]
+pub struct Measures {
+    kid: Option<(Kid, Subsets)>,
+    prdc: Option<(Manifold, usize)>,
+    is: Option<(InceptionScore, u16)>,
+    /// Fréchet distance of spatial features.
+    pub sfid: Option<f64>,
+}
+
+/// Rows that measures are made of.
+pub struct Rows<'a> {
+    inception: Option<&'a Inception>,
+    keeps: bool,
+    scores: bool,
+    /// Features of the first set (fake) and of the second (real).
+    features: [Vec<f32>; 2],
+    /// Of the first.
+    logits: Vec<f32>,
+}
+
+impl<'a> Rows<'a> {
+    /// None yet.
+    ///
+    /// # Errors
+    /// Where the weights lack a layer that is asked for.
+    pub fn new(arguments: &cli::Fid, inception: Option<&'a Inception>) -> Result<Self> {
+        if arguments.is && !inception.is_some_and(Inception::has_logits) {
+            return Err(Failure::request(
+                "--is: the Inception weights lack their last layer (fc.weight); expected pytorch-fid's \
+                 pt_inception-2015-12-05-6726825d.pth or torch-fidelity's file in the cache, in the place of default_1.pt",
+            ));
+        }
+        let keeps = arguments.kid || arguments.prdc;
+        Ok(Rows { inception, keeps, scores: arguments.is, features: Default::default(), logits: Vec::new() })
+    }
+
+    /// Those of some images of set `i`.
+    pub fn keep(&mut self, i: usize, features: &[f32]) {
+        if self.keeps {
+            self.features[i].extend_from_slice(features);
+        }
+        if self.scores && i == 0 {
+            self.logits.extend(self.inception.and_then(|inception| inception.logits(features)).unwrap_or_default());
+        }
+    }
+
+    /// What was asked for.
+    ///
+    /// # Errors
+    /// Of a measure.
+    pub fn measure(&self, arguments: &cli::Fid, dim: usize) -> Result<Measures> {
+        let [fake, real] = &self.features;
+        let mut all = Measures::default();
+        if arguments.kid {
+            let (count, size) = (arguments.kid_subsets.into(), arguments.kid_subset_size as usize);
+            let subsets = Subsets { count, size, seed: SEED };
+            all.kid = Some((kernel_distance(fake, real, dim, subsets)?, subsets));
+        }
+        if arguments.prdc {
+            let nearest = usize::from(arguments.nearest);
+            all.prdc = Some((manifold(real, fake, dim, nearest)?, nearest));
+        }
+        if arguments.is {
+            let score = inception_score(&self.logits, Inception::CLASSES, arguments.is_splits.into())?;
+            all.is = Some((score, arguments.is_splits));
+        }
+        Ok(all)
+    }
+}
+
+impl Measures {
+    /// As members of a JSON object.
+    pub fn add_to(&self, all: &mut serde_json::Value) {
+        if let Some((Kid { mean, spread }, Subsets { count, size, seed })) = self.kid {
+            all["kid"] = json!({"mean": mean, "std": spread, "subsets": count, "size": size, "seed": seed});
+        }
+        if let Some((Manifold { precision, recall, density, coverage }, nearest)) = self.prdc {
+            all["prdc"] = json!({"precision": precision, "recall": recall, "density": density, "coverage": coverage, "nearest": nearest});
+        }
+        if let Some((InceptionScore { mean, spread }, splits)) = self.is {
+            all["is"] = json!({"mean": mean, "std": spread, "splits": splits});
+        }
+        if let Some(sfid) = self.sfid {
+            all["sfid"] = sfid.into();
+        }
+    }
+
+    /// A line each; the kernel distance by its name in these features.
+    pub fn print(&self, kernel: &str) {
+        if let Some((Kid { mean, spread }, Subsets { count, size, .. })) = self.kid {
+            println!("{kernel}:  {mean:.7} (spread of {count} subsets of {size}: {spread:.7})");
+        }
+        if let Some((Manifold { precision, recall, density, coverage }, _)) = self.prdc {
+            println!("precision {precision:.4}, recall {recall:.4}, density {density:.4}, coverage {coverage:.4}");
+        }
+        if let Some((InceptionScore { mean, spread }, splits)) = self.is {
+            println!("IS:   {mean:.7} (spread of {splits} splits: {spread:.7})");
+        }
+        if let Some(sfid) = self.sfid {
+            println!("sFID: {sfid}");
+        }
+    }
+}
+
+/// What needs images, and enough of them, is refused before any goes through the network.
+pub fn check(arguments: &cli::Fid, paths: [&PathBuf; 2], counts: [Option<usize>; 2]) -> Result<()> {
+    let (size, nearest) = (arguments.kid_subset_size as usize, usize::from(arguments.nearest));
+    for (i, (path, count)) in paths.into_iter().zip(counts).enumerate() {
+        let refuse = |reason: String| Err(Failure::Request(format!("{}: {reason}", path.display())));
+        let scored = arguments.is && i == 0;
+        let Some(count) = count else {
+            if arguments.kid || arguments.prdc {
+                return refuse("statistics; --kid and --prdc need the images themselves".into());
+            }
+            if scored {
+                return refuse("statistics; --is needs the images themselves".into());
+            }
+            if arguments.sfid && !Statistics::has_spatial(path) {
+                return refuse(
+                    "statistics without mu_s and sigma_s; --sfid needs these, or the images themselves".into(),
+                );
+            }
+            continue;
+        };
+        if arguments.kid && count < size {
+            return refuse(format!("{count} images; KID's subsets have {size} (--kid-subset-size)"));
+        }
+        if arguments.prdc && count <= nearest {
+            return refuse(format!("{count} images; there is no neighbour number {nearest} (--nearest)"));
+        }
+        if scored && count < usize::from(arguments.is_splits) {
+            return refuse(format!(
+                "{count} images; the Inception Score has {} splits (--is-splits)",
+                arguments.is_splits
+            ));
+        }
+    }
+    Ok(())
+}
