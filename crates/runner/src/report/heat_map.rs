@@ -204,7 +204,7 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{Point, Value};
+    use crate::results::{Metric, Point, Value};
 
     /// Infinite: diverged. Spends 5 evaluations.
     fn point(value: f64) -> Option<Point> {
