@@ -103,49 +103,64 @@ fn distance(rows: &[Vec<f32>; 2], dim: usize, few: usize) -> f64 {
     frechet_distance(&a, &b).unwrap()
 }
 
-#[test]
-#[ignore = "needs `fewstep fetch`; three minutes"]
-fn every_measure_of_two_parts_of_cifar10_is_the_packages() {
+/// Every measure of two parts of CIFAR-10's test images, on features of the protocol's package.
+fn measure(protocol: Protocol) {
     let figures = figures();
     let (part, few) = (figures["part"].as_u64().unwrap() as usize, figures["few"].as_u64().unwrap() as usize);
     let images = ImageSet::cifar10(&cache("cifar10"), Split::Test).unwrap();
-    for protocol in Protocol::ALL {
-        let inception = compiled(protocol);
-        let figure = |name: &str| figures["measures"][protocol.name()][name].as_f64();
-        let near = |name: &str, found: f64| {
-            let expected = figure(name).unwrap();
-            let relative = (found - expected).abs() / expected;
-            println!("{} {name}: {found}, expected {expected}, relative {relative:.1e}", protocol.name());
-            assert!(relative < 1e-3, "{} {name}: {found}, expected {expected}", protocol.name());
-        };
-        let of = |extractor: &dyn Extractor| {
-            [0..part, part..2 * part].map(|range| extractor.features(&images.read(range).unwrap()).unwrap())
-        };
-        let rows = of(&inception);
-        near("fid", distance(&rows, inception.dim(), inception.dim()));
-        near("fid_few", distance(&rows, inception.dim(), few));
-        let [fake, real] = &rows;
-        let subsets = Subsets { count: 1, size: part, seed: 0 };
-        near("kid", kernel_distance(fake, real, inception.dim(), subsets).unwrap().mean);
-        let found = manifold(real, fake, inception.dim(), 5).unwrap();
-        // Parts of whole numbers: whether a neighbour is within a radius can hang on a rounding, of which one image is allowed.
-        for (name, found) in [
-            ("precision", found.precision),
-            ("recall", found.recall),
-            ("density", found.density),
-            ("coverage", found.coverage),
-        ] {
-            let expected = figure(name).unwrap();
-            println!("{} {name}: {found}, expected {expected}", protocol.name());
-            assert!((found - expected).abs() < 1.5 / part as f64, "{} {name}: {found}, {expected}", protocol.name());
-        }
-        if figure("sfid").is_some() {
-            let spatial = Spatial(&inception);
-            let rows = of(&spatial);
-            near("sfid", distance(&rows, spatial.dim(), spatial.dim()));
-            near("sfid_few", distance(&rows, spatial.dim(), few));
-        }
+    let inception = compiled(protocol);
+    let figure = |name: &str| figures["measures"][protocol.name()][name].as_f64();
+    let near = |name: &str, found: f64| {
+        let expected = figure(name).unwrap();
+        let relative = ((found - expected) / expected).abs();
+        println!("{} {name}: {found}, expected {expected}, relative {relative:.1e}", protocol.name());
+        assert!(relative < 1e-3, "{} {name}: {found}, expected {expected}", protocol.name());
+    };
+    let of = |extractor: &dyn Extractor| {
+        [0..part, part..2 * part].map(|range| extractor.features(&images.read(range).unwrap()).unwrap())
+    };
+    let rows = of(&inception);
+    near("fid", distance(&rows, inception.dim(), inception.dim()));
+    near("fid_few", distance(&rows, inception.dim(), few));
+    let [fake, real] = &rows;
+    let subsets = Subsets { count: 1, size: part, seed: 0 };
+    near("kid", kernel_distance(fake, real, inception.dim(), subsets).unwrap().mean);
+    let found = manifold(real, fake, inception.dim(), 5).unwrap();
+    // Parts of whole numbers: whether a neighbour is within a radius can hang on a rounding, of which one image is allowed.
+    for (name, found) in [
+        ("precision", found.precision),
+        ("recall", found.recall),
+        ("density", found.density),
+        ("coverage", found.coverage),
+    ] {
+        let expected = figure(name).unwrap();
+        println!("{} {name}: {found}, expected {expected}", protocol.name());
+        assert!((found - expected).abs() < 1.5 / part as f64, "{} {name}: {found}, {expected}", protocol.name());
     }
+    if figure("sfid").is_some() {
+        let spatial = Spatial(&inception);
+        let rows = of(&spatial);
+        near("sfid", distance(&rows, spatial.dim(), spatial.dim()));
+        near("sfid_few", distance(&rows, spatial.dim(), few));
+    }
+}
+
+#[test]
+#[ignore = "needs `fewstep fetch`; a minute"]
+fn measures_by_pytorch_fid_are_its_packages() {
+    measure(Protocol::PytorchFid);
+}
+
+#[test]
+#[ignore = "needs `fewstep fetch`; a minute"]
+fn measures_by_tensorflow_are_its_packages() {
+    measure(Protocol::Tensorflow);
+}
+
+#[test]
+#[ignore = "needs `fewstep fetch`; a minute"]
+fn measures_by_clean_are_its_packages() {
+    measure(Protocol::Clean);
 }
 
 /// Statistics of the identity that a protocol gives, without a network.
