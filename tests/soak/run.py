@@ -1,8 +1,9 @@
-"""The quick sweep in a loop, beside another process that takes cores and memory: are the results the same every time, and does memory stay flat?
+"""The quick sweep in a loop, beside another process that takes a core half of the time, and memory: are the results the same every time, and does memory stay flat?
 
     python3 tests/soak/run.py --binary target/release/fewstep --minutes 60
 
-Each round sweeps into an empty folder. Every file but the columns of seconds must have the bytes of the first round's, and the greatest
+Each round sweeps into an empty folder. Tables, charts, pictures, the images' errors and every column of cells.csv but seconds must have the bytes of
+the first round's (report.html, cells.parquet and provenance.toml hold seconds, and are left out), and the greatest
 resident size of a round may not exceed the first round's by more than a tenth. Ends with status 1 where that fails. Linux.
 """
 

@@ -141,6 +141,10 @@ fn plan_files_converge_as_their_method() {
     let order: f64 = rows[2][3].parse().unwrap();
     assert!((order - 2.0).abs() < 0.1, "{text}");
     let ddpm = succeed(cwd, &["plan", "--method", "ddpm", "--nfe", "5", "--json"]);
+    for (nfe, schedule) in [("5", "linear"), ("6", "cosine")] {
+        let plan = succeed(cwd, &["plan", "--method", "ddim", "--nfe", nfe, "--schedule", schedule, "--json"]);
+        std::fs::write(cwd.join(format!("mix-{nfe}.json")), plan).unwrap();
+    }
     for (name, text) in [("noisy-5", &*ddpm), ("noisy-6", &*ddpm), ("alone-5", &*ddpm)] {
         std::fs::write(cwd.join(format!("{name}.json")), text).unwrap();
     }
@@ -148,6 +152,11 @@ fn plan_files_converge_as_their_method() {
         ("no pattern", &["mine-20.json: expected {nfe} in the name"], vec!["orders", "mine-20.json"]),
         ("one file", &["alone-{nfe}.json: 1 files"], vec!["orders", "alone-{nfe}.json"]),
         ("noise", &["noisy-5.json: noise in its steps"], vec!["orders", "noisy-{nfe}.json"]),
+        (
+            "schedules",
+            &["mix-6.json: schedule 'cosine'; the files before have 'linear'"],
+            vec!["orders", "mix-{nfe}.json"],
+        ),
         ("both", &["cannot be used with"], vec!["orders", "mine-{nfe}.json", "--out", "r"]),
     ];
     expect_refusals(cwd, cases);

@@ -54,7 +54,7 @@ fn a_distance_names_its_protocol_and_takes_no_statistics_of_another() {
     said(&cached(cwd, &["stats", "b.npz", "--protocol", "clean", "--out", "b.safetensors"]));
     let known = json(cwd, &["fid", "a.npz", "b.safetensors", "--protocol", "clean"]);
     assert!((known["fid"].as_f64().unwrap() / all[2] - 1.0).abs() < 1e-9, "{known}");
-    assert_eq!((known["protocol"].as_str(), known["reference"]["protocol"].as_str()), (Some("clean"), Some("known")));
+    assert_eq!((known["protocol"].as_str(), known["reference"]["features"].as_str()), (Some("clean"), Some("known")));
     let other = refused(&cached(cwd, &["fid", "a.npz", "b.safetensors"]));
     assert!(
         other.contains("b.safetensors: statistics do not match: they are of protocol 'clean', expected 'pytorch-fid'"),
@@ -62,10 +62,15 @@ fn a_distance_names_its_protocol_and_takes_no_statistics_of_another() {
     );
 
     // And that do not.
-    said(&cached(cwd, &["fid", "--save-stats", "b.npz", "s.npz", "--protocol", "tensorflow"]));
-    let taken = json(cwd, &["fid", "a.npz", "s.npz", "--protocol", "tensorflow"]);
-    assert!((taken["fid"].as_f64().unwrap() / all[1] - 1.0).abs() < 1e-9, "{taken}");
-    assert_eq!(taken["reference"]["protocol"].as_str(), Some("assumed"));
+    let unsaid = refused(&cached(cwd, &["fid", "--save-stats", "b.npz", "s.npz", "--protocol", "tensorflow"]));
+    assert!(
+        unsaid.contains("s.npz: an .npz says no protocol") && unsaid.contains("stats --protocol tensorflow"),
+        "{unsaid}"
+    );
+    said(&cached(cwd, &["fid", "--save-stats", "b.npz", "s.npz"]));
+    let taken = json(cwd, &["fid", "a.npz", "s.npz"]);
+    assert!((taken["fid"].as_f64().unwrap() / all[0] - 1.0).abs() < 1e-9, "{taken}");
+    assert_eq!(taken["reference"]["features"].as_str(), Some("assumed"));
     let output = cached(cwd, &["fid", "a.npz", "s.npz", "--protocol", "tensorflow"]);
     assert!(said(&output).ends_with("\nprotocol: tensorflow\n"));
     let note = String::from_utf8_lossy(&output.stderr).into_owned();

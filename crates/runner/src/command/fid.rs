@@ -38,23 +38,43 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
     let network = Network::open(arguments)?;
     let extractor = network.extractor();
     let mut rows = Rows::new(arguments, network.inception())?;
-    let mut features = |i: usize| match &sets[i] {
-        Some(set) => of_set(extractor, set, paths[i], arguments, |features| rows.keep(i, features)),
-        None => statistics(paths[i], &extractor.identity()),
+    // Statistics that are of anything else are said before any image goes through the network.
+    let given = |of: &dyn Extractor| {
+        let read = |i: usize| sets[i].is_none().then(|| sized(paths[i], of)).transpose();
+        Ok::<_, Failure>([read(0)?, read(1)?])
     };
-    let both = [features(0)?, features(1)?];
+    let [first, second] = given(extractor)?;
+    let spatial = network.inception().filter(|_| arguments.sfid).map(Spatial);
+    let of_spatial = spatial.as_ref().map(|spatial| given(spatial)).transpose()?;
+    let mut features = |i: usize, known: Option<Statistics>| match (known, &sets[i]) {
+        (None, Some(set)) => of_set(extractor, set, paths[i], arguments, |features| rows.keep(i, features)),
+        (Some(known), _) => Ok(known),
+        (None, None) => sized(paths[i], extractor),
+    };
+    let both = [features(0, first)?, features(1, second)?];
     let distance = frechet_distance(&both[0].gaussian, &both[1].gaussian)?;
     let mut measures = rows.measure(arguments, extractor.dim())?;
-    if let Some(inception) = network.inception().filter(|_| arguments.sfid) {
-        let spatial = Spatial(inception);
-        let of = |i: usize| match &sets[i] {
-            Some(set) => of_set(&spatial, set, paths[i], arguments, |_| {}),
-            None => statistics(paths[i], &spatial.identity()),
+    if let Some((spatial, [first, second])) = spatial.zip(of_spatial) {
+        let of = |i: usize, known: Option<Statistics>| match (known, &sets[i]) {
+            (None, Some(set)) => of_set(&spatial, set, paths[i], arguments, |_| {}),
+            (Some(known), _) => Ok(known),
+            (None, None) => sized(paths[i], &spatial),
         };
-        measures.sfid = Some(frechet_distance(&of(0)?.gaussian, &of(1)?.gaussian)?);
+        measures.sfid = Some(frechet_distance(&of(0, first)?.gaussian, &of(1, second)?.gaussian)?);
     }
     print(arguments, distance, &both, &network, &measures);
     Ok(())
+}
+
+/// Statistics of as many numbers as the features have.
+fn sized(path: &Path, extractor: &dyn Extractor) -> Result<Statistics> {
+    let (statistics, expected) = (statistics(path, &extractor.identity())?, extractor.dim());
+    let found = statistics.gaussian.mean().len();
+    if found != expected {
+        let message = format!("{}: statistics of {found} numbers; expected {expected}", path.display());
+        return Err(Failure::Request(message));
+    }
+    Ok(statistics)
 }
 
 /// Whose features are measured in.
@@ -104,11 +124,9 @@ fn print(arguments: &cli::Fid, distance: f64, both: &[Statistics; 2], network: &
     if arguments.json {
         let describe = |i: usize| {
             let Statistics { count, dataset, .. } = &both[i];
-            let mut described = json!({"path": paths[i], "images": count, "dataset": dataset});
-            if protocol.is_some() {
-                described["protocol"] = if is_assumed(paths[i]) { "assumed" } else { "known" }.into();
-            }
-            described
+            // Whether its features are known to be those that are asked for.
+            let features = if is_assumed(paths[i]) { "assumed" } else { "known" };
+            json!({"path": paths[i], "images": count, "dataset": dataset, "features": features})
         };
         let Identity { extractor, weights, preparation } = network.extractor().identity();
         let mut all = json!({
@@ -131,17 +149,20 @@ fn print(arguments: &cli::Fid, distance: f64, both: &[Statistics; 2], network: &
     };
     println!("{name}:  {distance}");
     measures.print(if protocol.is_some() { "KID" } else { "kernel distance" });
-    let Some(protocol) = protocol else { return };
-    if protocol != Protocol::default() {
+    if let Some(protocol) = protocol.filter(|&protocol| protocol != Protocol::default()) {
         println!("protocol: {}", protocol.name());
     }
     // Apart, so that what is printed stays what pytorch-fid prints.
+    let taken = match network {
+        Network::Inception(_) => format!("names no protocol; taken to be of {}", arguments.protocol.name()),
+        Network::Vit(vit) => format!("names no features; taken to be of {}", vit.identity().extractor),
+    };
     for path in paths.into_iter().filter(|path| is_assumed(path)) {
-        eprintln!("{}: names no protocol; taken to be of {}", path.display(), protocol.name());
+        eprintln!("{}: {taken}", path.display());
     }
 }
 
-/// Whether statistics say nothing of their protocol.
+/// Whether statistics say nothing of their features.
 fn is_assumed(path: &Path) -> bool {
     Statistics::is_file(path) && path.extension().is_none_or(|ending| ending != "safetensors")
 }
@@ -154,6 +175,13 @@ fn save(arguments: &cli::Fid) -> Result<()> {
     let (from, to) = (&arguments.images, &arguments.reference);
     if to.extension().is_none_or(|ending| ending != "npz") {
         return Err(Failure::Request(format!("{}: expected a file name that ends in .npz", to.display())));
+    }
+    if arguments.protocol != Protocol::default() {
+        let (to, protocol) = (to.display(), arguments.protocol.name());
+        let message = format!(
+            "{to}: an .npz says no protocol, and would be taken for pytorch-fid's; expected `fewstep stats --protocol {protocol}`"
+        );
+        return Err(Failure::Request(message));
     }
     if to.exists() {
         return Err(Failure::Request(format!("{}: is there already", to.display())));

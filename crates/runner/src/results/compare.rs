@@ -10,6 +10,9 @@ use super::{
     series::image_difference,
 };
 
+/// The hash of a vision transformer's numbers, among the assets.
+const VIT_WEIGHTS: &str = "fd_vit-weights";
+
 /// What two folders have in common and what not.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Comparison {
@@ -21,7 +24,7 @@ pub struct Comparison {
     pub expected: usize,
     /// Figures that differ.
     pub differing: Vec<Figure>,
-    /// Cells that one has with other samples, diverged or unmeasured where the other is not, and what that is.
+    /// Cells that one has with other samples, diverged or unmeasured where the other is not, and what that is; and other features.
     pub unlike: Vec<String>,
     /// Cells that the first alone has.
     pub only_first: Vec<String>,
@@ -32,6 +35,7 @@ pub struct Comparison {
 /// Compares `first` with `second`.
 pub fn compare(first: &Folder, second: &Folder) -> Comparison {
     let mut found = Comparison { expected: second.records.len(), ..Comparison::default() };
+    found.unlike.extend(other_features(first, second));
     for a in &first.records {
         let Some(b) = second.records.iter().find(|b| b.cell() == a.cell()) else {
             found.only_first.push(name(a));
@@ -64,6 +68,15 @@ fn figures((first, a): (&Folder, &Record), (second, b): (&Folder, &Record)) -> V
     let spent = a.nfe_measured.zip(b.nfe_measured).filter(|(a, b)| a != b);
     let spent = spent.map(|values| Figure { cell: name(a), metric: SPENT, values, difference: None, floor: 0.0 });
     Metric::ALL.into_iter().filter_map(figure).chain(spent).collect()
+}
+
+/// What two folders measure in different networks' features.
+fn other_features(first: &Folder, second: &Folder) -> Option<String> {
+    let weights = |folder: &Folder| folder.provenance.assets.get(VIT_WEIGHTS).cloned();
+    let (a, b) = weights(first).zip(weights(second))?;
+    (a != b).then(|| {
+        format!("fd_vit: features of other weights, {} against {}", &a[..a.len().min(12)], &b[..b.len().min(12)])
+    })
 }
 
 fn unlike(a: &Record, b: &Record) -> Vec<String> {
@@ -102,7 +115,7 @@ fn name(record: &Record) -> String {
 impl Comparison {
     /// Whether the first has all that the second has, to the last digit.
     pub fn is_reproduced(&self) -> bool {
-        self.equal == self.common && self.common == self.expected && self.common > 0
+        self.equal == self.common && self.common == self.expected && self.common > 0 && self.unlike.is_empty()
     }
 }
 
@@ -221,6 +234,23 @@ mod tests {
         b.records.push(record(20, 0.3));
         let part = compare(&a, &b).to_string();
         assert!(part.starts_with("so far reproduced: 2 of 3 cells") && part.contains("only in the second"), "{part}");
+    }
+
+    #[test]
+    fn features_of_other_weights_are_no_reproduction() {
+        let of = |weights: &str| {
+            let mut of = folder(vec![record(5, 0.1)]);
+            of.provenance.assets.insert(VIT_WEIGHTS.into(), weights.into());
+            of
+        };
+        assert!(compare(&of("0123456789abcdef"), &of("0123456789abcdef")).is_reproduced());
+        let other = compare(&of("0123456789abcdef"), &of("fedcba9876543210"));
+        assert!(!other.is_reproduced());
+        let text = other.to_string();
+        assert!(
+            text.contains("unlike: fd_vit: features of other weights, 0123456789ab against fedcba987654"),
+            "{text}"
+        );
     }
 
     #[test]

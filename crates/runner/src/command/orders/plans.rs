@@ -26,29 +26,44 @@ pub fn run(pattern: &str) -> Result<()> {
     }
     let path = |nfe: usize| pattern.replace(NFE, &nfe.to_string());
     let there = (1..=MAX_NFE).map(|nfe| (nfe, path(nfe))).filter(|(_, path)| Path::new(path).exists());
-    let errors = there.map(|(nfe, path)| Ok((nfe, of_file(Path::new(&path), nfe)?))).collect::<Result<Vec<_>>>()?;
-    if errors.len() < 2 {
-        let found = errors.len();
-        return Err(Failure::Request(format!("{pattern}: {found} files; an order is between two at least")));
+    let (mut errors, mut schedule) = (Vec::new(), None);
+    for (nfe, path) in there {
+        let (gaussian, named) = of_file(Path::new(&path), nfe)?;
+        let first = schedule.get_or_insert_with(|| named.clone());
+        if *first != named {
+            let message =
+                format!("{path}: schedule '{named}'; the files before have '{first}', and an order is of one");
+            return Err(Failure::Request(message));
+        }
+        errors.push((nfe, gaussian));
     }
-    print!("{}", table(pattern, &errors));
+    let Some(schedule) = schedule.filter(|_| errors.len() > 1) else {
+        let found = errors.len();
+        let message = format!(
+            "{pattern}: {found} files, with numbers from 1 to {MAX_NFE} as they are; an order is between two at least"
+        );
+        return Err(Failure::Request(message));
+    };
+    print!("{}", table(pattern, &schedule, &errors));
     Ok(())
 }
 
-fn of_file(path: &Path, nfe: usize) -> Result<Gaussian> {
+/// With the schedule that its levels are of.
+fn of_file(path: &Path, nfe: usize) -> Result<(Gaussian, String)> {
     let file = PlanFile::read(path)?;
     let refuse = |reason: String| Failure::Request(format!("{}: {reason}", path.display()));
     if file.nfe() != nfe {
         return Err(refuse(format!("{} evaluations; its name says {nfe}", file.nfe())));
     }
-    let (schedule, _) = schedule_of(&file)?;
-    Lint::of(&file, &schedule)?.gaussian.ok_or_else(|| refuse("noise in its steps, and no ODE that it solves".into()))
+    let (schedule, name) = schedule_of(&file)?;
+    let gaussian = Lint::of(&file, &schedule)?.gaussian;
+    Ok((gaussian.ok_or_else(|| refuse("noise in its steps, and no ODE that it solves".into()))?, name))
 }
 
 /// Of each file its error and that of Adams–Bashforth methods on its levels, and the slopes since the file before.
-fn table(pattern: &str, errors: &[(usize, Gaussian)]) -> String {
+fn table(pattern: &str, schedule: &str, errors: &[(usize, Gaussian)]) -> String {
     let mut text = format!(
-        "# Convergence of {pattern}\n\nError at the end on Gaussian data, in units of the data, and the order since the row before: \
+        "# Convergence of {pattern}, schedule {schedule}\n\nError at the end on Gaussian data, in units of the data, and the order since the row before: \
          log(error before/error) / log(NFE/NFE before). Beside it Adams–Bashforth in σ of orders 1 (DDIM) to 4 on the same levels.\n\n\
          | NFE | error | order | AB-1 | order | AB-2 | order | AB-3 | order | AB-4 | order |\n|---:|{}\n",
         "---:|".repeat(10)

@@ -40,8 +40,11 @@ pub fn print(experiment: &Experiment, arguments: &Slurm) -> Result<()> {
     let cells = experiment.cells().filter(|(entry, nfe, _)| experiment.measures(entry, *nfe)).count();
     let left_out = if of_images.is_none() && work.images > 0 { ", which the hours are without" } else { "" };
     let vit = experiment.metrics.iter().any(|metric| metric.features() == Some(Features::Vit));
-    let left_out = if vit { "; those through the vision transformer are not counted" } else { left_out };
-    println!("{cells} cells of {} images, {} images through Inception{left_out}", experiment.samples, work.images);
+    let of_vit = if vit { "; those through the vision transformer are not counted" } else { "" };
+    println!(
+        "{cells} cells of {} images, {} images through Inception{left_out}{of_vit}",
+        experiment.samples, work.images
+    );
     println!("\n| shards | evaluations of one | hours of one | hours of all |\n|---:|---:|---:|---:|");
     let mut counts: Vec<u64> = (0..5).map(|power| 8u64.pow(power)).filter(|&n| n < arguments.shards.into()).collect();
     counts.push(arguments.shards.into());
