@@ -45,7 +45,7 @@ impl<'a> Rows<'a> {
         if arguments.is && !inception.is_some_and(Inception::has_logits) {
             return Err(Failure::request(
                 "--is: the Inception weights lack their last layer (fc.weight); expected pytorch-fid's \
-                 pt_inception-2015-12-05-6726825d.pth or torch-fidelity's file in the cache, in the place of default_1.pt",
+                 pt_inception-2015-12-05-6726825d.pth by this name in the cache's folder inception (docs/protocols.md)",
             ));
         }
         let keeps = arguments.kid || arguments.prdc;
