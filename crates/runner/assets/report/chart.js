@@ -275,7 +275,7 @@ function legend(lines) {
 /** What a chart draws, as a table that opens below it. */
 function chartTable(title, lines, xs, unit) {
   const head = h("tr", {}, h("th", { scope: "col" }, "line"), xs.map((x) => h("th", { scope: "col" }, `${short(x)}`)));
-  const body = lines.map((line) => h("tr", {}, h("th", { scope: "row" }, line.label), xs.map((x) => {
+  const body = lines.map((line) => h("tr", {}, h("th", { scope: "row" }, line.long ?? line.label), xs.map((x) => {
     const point = line.points.find((point) => point.x === x);
     return h("td", {}, point ? point.text : "");
   })));

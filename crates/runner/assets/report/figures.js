@@ -28,8 +28,8 @@ function publishedLines() {
   const lines = new Map();
   for (const row of D.published.filter(inSight)) {
     const key = JSON.stringify([row.source, row.method, row.model, row.tool, row.samples]);
-    if (!lines.has(key)) lines.set(key, { label: `${row.method} [${row.model}]`, colour: style("--muted"), dash: [2, 4], hollow: true, points: [] });
-    lines.get(key).points.push({ x: row.nfe, y: row.fid, text: `${row.fid}, ${row.samples} images, FID by ${row.tool || "what is not said"}; ${row.source}`, cells: [] });
+    if (!lines.has(key)) lines.set(key, { label: `${row.method}, published`, long: `${row.method} [${row.model}]`, colour: style("--muted"), dash: [2, 4], hollow: true, points: [] });
+    lines.get(key).points.push({ x: row.nfe, y: row.fid, text: `${row.fid}, ${row.model}, ${row.samples} images, FID by ${row.tool || "what is not said"}; ${row.source}`, cells: [] });
   }
   for (const line of lines.values()) line.points.sort((a, b) => a.x - b.x);
   return [...lines.values()];
