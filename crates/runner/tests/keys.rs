@@ -368,8 +368,9 @@ fn keys(source: &str, structure: &str, prefix: &str) -> Vec<String> {
 fn every_key_has_a_line() {
     let crates = repository().join("crates");
     let read = |path: &str| fs::read_to_string(crates.join(path)).unwrap();
-    let sources =
-        ["mod", "method", "model", "fit"].map(|name| read(&format!("runner/src/experiment/{name}.rs"))).concat();
+    let sources = ["mod", "method", "model", "fit", "reference"]
+        .map(|name| read(&format!("runner/src/experiment/{name}.rs")))
+        .concat();
     let structures = [
         ("Raw", ""),
         ("RawNormaliser", "normaliser."),

@@ -195,6 +195,8 @@ fn what_may_not_be_read_or_written_is_said_and_harms_nothing() {
     let binary = cwd.join("fewstep");
     fs::copy(env!("CARGO_BIN_EXE_fewstep"), &binary).unwrap();
     fs::create_dir(cwd.join("closed")).unwrap();
+    fs::create_dir(cwd.join("open")).unwrap();
+    fs::set_permissions(cwd.join("open"), fs::Permissions::from_mode(0o777)).unwrap();
     fs::copy(cwd.join("pixels.safetensors"), cwd.join("secret.safetensors")).unwrap();
     let secret = common::GAUSSIAN.replace("pixels.safetensors", "secret.safetensors");
     fs::write(cwd.join("secret.toml"), secret).unwrap();
@@ -223,7 +225,7 @@ fn what_may_not_be_read_or_written_is_said_and_harms_nothing() {
         ("closed", vec!["fit", "gaussian.toml", "--nfe", "3", "--out", "closed/fit"]),
         ("closed", vec!["sample", "gaussian.toml", "--method", "ddim", "--nfe", "5", "--out", "closed/x.npz"]),
         ("closed", vec!["fetch", "inception"]),
-        ("secret.safetensors", vec!["sweep", "secret.toml", "--out", "results"]),
+        ("secret.safetensors", vec!["sweep", "secret.toml", "--out", "open/results"]),
     ] {
         let output = run(&arguments).unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
