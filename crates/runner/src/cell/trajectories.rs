@@ -48,7 +48,11 @@ impl From<Error> for Failure {
 
 /// The network as a fit sees it; `progress` hears of every evaluated image.
 pub fn network<'a>(sampler: &'a Sampler, progress: &'a (dyn Fn(u64) + Sync)) -> Box<Epsilon<'a>> {
-    Box::new(move |x, tau| sampler.evaluate(x, tau, progress).map_err(|failure| Error::Network(failure.to_string())))
+    Box::new(move |x, tau| {
+        // What is one batch is never between two, where a run is otherwise asked.
+        let evaluated = interrupt::check().and_then(|()| sampler.evaluate(x, tau, progress));
+        evaluated.map_err(|failure| Error::Network(failure.to_string()))
+    })
 }
 
 impl Trajectories {
