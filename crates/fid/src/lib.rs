@@ -6,7 +6,7 @@
 //! distance nothing of images.
 //!
 //! One network has three [`Protocol`]s of preparing images. Beside the Fréchet distance of its pool3 features there are that of its [`Spatial`]
-//! ones (sFID), the [`kernel_distance`] (KID), [`manifold`] measures and the [`inception_score`].
+//! ones (sFID), the [`kernel_distance`] (KID), [`manifold()`] measures and the [`inception_score`].
 //!
 //! Source: M. Heusel et al., *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
 //! Equilibrium*, arXiv 1706.08500, equation 6; the network and the default protocol are those of pytorch-fid 0.3.

@@ -226,7 +226,7 @@ fn a_table_of_fids_of_the_real_network_is_the_same_whole_and_in_shards() {
             "samples = 20\nbatch = {batch}\nnfe = [2, 3]\nmetrics = [\"fid\", \"fid_solution\", \"fid_paired\", \"feature_rmse\", \"ode_rmse\"]\n\
              grid = \"quadratic\"\nmethod = [{{ name = \"ddim\" }}, {{ name = \"deis-sn\", order = 2 }}]\n\
              model = {{ kind = \"unet\", size = 32, weights = {weights:?} }}\nsolution = {{ nfe = 8, samples = 20, floor = 6 }}\n\
-             normaliser = {{ collect = {{ nfe = 4, samples = 2, seed = 1, grid = \"quadratic\" }} }}\nreference = {{ fid = {statistics:?} }}\n"
+             normaliser = {{ collect = {{ nfe = 40, samples = 2, seed = 1, grid = \"quadratic\" }} }}\nreference = {{ fid = {statistics:?} }}\n"
         )
     };
     let run = |name: &str, out: &str, threads: &str, more: &[&str]| {

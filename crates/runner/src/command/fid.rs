@@ -80,14 +80,14 @@ fn sized(path: &Path, extractor: &dyn Extractor) -> Result<Statistics> {
 /// Whose features are measured in.
 enum Network {
     Inception(Inception),
-    Vit(Vit),
+    Vit(Box<Vit>),
 }
 
 impl Network {
     fn open(arguments: &cli::Fid) -> Result<Self> {
         let on = device::open(arguments.device)?.device;
         match &arguments.features {
-            Some(weights) => Ok(Network::Vit(vit(weights, &on, arguments.device)?)),
+            Some(weights) => Ok(Network::Vit(Box::new(vit(weights, &on, arguments.device)?))),
             None => Ok(Network::Inception(inception(&on, arguments.device, arguments.protocol)?)),
         }
     }
@@ -95,7 +95,7 @@ impl Network {
     fn extractor(&self) -> &dyn Extractor {
         match self {
             Network::Inception(inception) => inception,
-            Network::Vit(vit) => vit,
+            Network::Vit(vit) => vit.as_ref(),
         }
     }
 
