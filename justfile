@@ -24,7 +24,7 @@ test-fetched: fetch
 test-wgpu: fetch
     cargo test --release --workspace --features fewstep-runner/wgpu --test wgpu -- --include-ignored
 
-# The CUDA backend, with LLVM from the folder that tests/cuda/llvm.sh made of Debian's package; 10 minutes.
+# The CUDA backend, with LLVM from the folder that tests/cuda/llvm.sh made of Debian's package; not run to its end by this project yet.
 build-cuda folder:
     XDG_DATA_HOME="{{folder}}" cargo build --release --workspace --features fewstep-runner/cuda
 

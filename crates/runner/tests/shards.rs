@@ -212,7 +212,7 @@ fn what_are_not_all_shards_of_one_sweep_is_refused() {
 
 /// Tables of the real network with FIDs, of one run, of batches of other sizes and other threads, and of shards.
 #[test]
-#[ignore = "needs `fewstep fetch inception`; a minute"]
+#[ignore = "needs `fewstep fetch inception`; two minutes"]
 fn a_table_of_fids_of_the_real_network_is_the_same_whole_and_in_shards() {
     let folder = tempfile::tempdir().unwrap();
     let cwd = folder.path();

@@ -38,29 +38,23 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
     let network = Network::open(arguments)?;
     let extractor = network.extractor();
     let mut rows = Rows::new(arguments, network.inception())?;
-    // Statistics that are of anything else are said before any image goes through the network.
-    let given = |of: &dyn Extractor| {
-        let read = |i: usize| sets[i].is_none().then(|| sized(paths[i], of)).transpose();
-        Ok::<_, Failure>([read(0)?, read(1)?])
-    };
-    let [first, second] = given(extractor)?;
     let spatial = network.inception().filter(|_| arguments.sfid).map(Spatial);
-    let of_spatial = spatial.as_ref().map(|spatial| given(spatial)).transpose()?;
-    let mut features = |i: usize, known: Option<Statistics>| match (known, &sets[i]) {
-        (None, Some(set)) => of_set(extractor, set, paths[i], arguments, |features| rows.keep(i, features)),
-        (Some(known), _) => Ok(known),
-        (None, None) => sized(paths[i], extractor),
+    // Statistics that are of anything else are said before any image goes through the network.
+    for of in std::iter::once(extractor).chain(spatial.as_ref().map(|spatial| spatial as &dyn Extractor)) {
+        let given = paths.into_iter().zip(&sets).filter(|(_, set)| set.is_none());
+        given.map(|(path, _)| sized(path, of)).try_for_each(|read| read.map(drop))?;
+    }
+    let side = |of: &dyn Extractor, i: usize, rows: &mut dyn FnMut(&[f32])| match &sets[i] {
+        Some(set) => of_set(of, set, paths[i], arguments, rows),
+        None => sized(paths[i], of),
     };
-    let both = [features(0, first)?, features(1, second)?];
+    let mut features = |i: usize| side(extractor, i, &mut |features| rows.keep(i, features));
+    let both = [features(0)?, features(1)?];
     let distance = frechet_distance(&both[0].gaussian, &both[1].gaussian)?;
     let mut measures = rows.measure(arguments, extractor.dim())?;
-    if let Some((spatial, [first, second])) = spatial.zip(of_spatial) {
-        let of = |i: usize, known: Option<Statistics>| match (known, &sets[i]) {
-            (None, Some(set)) => of_set(&spatial, set, paths[i], arguments, |_| {}),
-            (Some(known), _) => Ok(known),
-            (None, None) => sized(paths[i], &spatial),
-        };
-        measures.sfid = Some(frechet_distance(&of(0, first)?.gaussian, &of(1, second)?.gaussian)?);
+    if let Some(spatial) = &spatial {
+        let of = |i: usize| side(spatial, i, &mut |_| {});
+        measures.sfid = Some(frechet_distance(&of(0)?.gaussian, &of(1)?.gaussian)?);
     }
     print(arguments, distance, &both, &network, &measures);
     Ok(())

@@ -35,7 +35,7 @@ pub fn run(arguments: &cli::Plan) -> Result<()> {
         Some(path) => {
             let file = PlanFile::read(path)?;
             let label = file.method.clone();
-            let name = of_file(&file, arguments)?;
+            let name = of_file(&file, arguments.schedule.as_deref())?;
             let schedule = named(&name, size)?;
             (name, schedule, file, label)
         }
@@ -69,10 +69,7 @@ pub fn run(arguments: &cli::Plan) -> Result<()> {
 
 /// The schedule of a file that says one, and else the usual one, with its name.
 pub(super) fn schedule_of(file: &PlanFile) -> Result<(Schedule, String)> {
-    let name = match &file.levels {
-        Levels::X { schedule, .. } => schedule.clone(),
-        Levels::Y { .. } => SCHEDULE.into(),
-    };
+    let name = of_file(file, None)?;
     Ok((named(&name, SIZE)?, name))
 }
 
@@ -83,13 +80,13 @@ fn named(name: &str, size: u16) -> Result<Schedule> {
 }
 
 /// The schedule that a file in x names; of one in y, what is asked for.
-fn of_file(file: &PlanFile, arguments: &cli::Plan) -> Result<String> {
-    match (&file.levels, &arguments.schedule) {
+fn of_file(file: &PlanFile, asked: Option<&str>) -> Result<String> {
+    match (&file.levels, asked) {
         (Levels::X { schedule, .. }, Some(asked)) if schedule != asked => {
             Err(Failure::Request(format!("--schedule is {asked}; the file is in x on schedule '{schedule}'")))
         }
         (Levels::X { schedule, .. }, _) => Ok(schedule.clone()),
-        (Levels::Y { .. }, asked) => Ok(asked.clone().unwrap_or(SCHEDULE.into())),
+        (Levels::Y { .. }, asked) => Ok(asked.unwrap_or(SCHEDULE).into()),
     }
 }
 

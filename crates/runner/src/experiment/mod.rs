@@ -26,6 +26,7 @@ pub use method::{Made, MethodEntry};
 use metrics::Given;
 use model::RawModel;
 pub use model::{CHANNELS, ModelKind, ModelSpec};
+pub use planned::NFE;
 use reference::Reference;
 
 /// A checked experiment.

@@ -16,7 +16,7 @@ pub(super) const OWN: &str = "own";
 /// What rows that are no method's are called.
 const TAKEN: [&str; 2] = [SOLUTION, "floor"];
 /// What stands for the number of evaluations in a file's name.
-const NFE: &str = "{nfe}";
+pub const NFE: &str = "{nfe}";
 /// Longest label.
 const MAX_LABEL: usize = 80;
 

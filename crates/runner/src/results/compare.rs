@@ -74,9 +74,8 @@ fn figures((first, a): (&Folder, &Record), (second, b): (&Folder, &Record)) -> V
 fn other_features(first: &Folder, second: &Folder) -> Option<String> {
     let weights = |folder: &Folder| folder.provenance.assets.get(VIT_WEIGHTS).cloned();
     let (a, b) = weights(first).zip(weights(second))?;
-    (a != b).then(|| {
-        format!("fd_vit: features of other weights, {} against {}", &a[..a.len().min(12)], &b[..b.len().min(12)])
-    })
+    let short = |hash: &str| hash.chars().take(12).collect::<String>();
+    (a != b).then(|| format!("fd_vit: features of other weights, {} against {}", short(&a), short(&b)))
 }
 
 fn unlike(a: &Record, b: &Record) -> Vec<String> {
@@ -131,7 +130,7 @@ impl fmt::Display for Comparison {
             write!(f, "nothing to compare: no cell is in both")?;
         } else if self.is_reproduced() {
             write!(f, "reproduced: {equal} of {expected} cells, every figure to the last digit")?;
-        } else if equal == common {
+        } else if equal == common && self.unlike.is_empty() {
             write!(
                 f,
                 "so far reproduced: {equal} of {expected} cells, every figure to the last digit; the others are not there"
@@ -244,11 +243,15 @@ mod tests {
             of
         };
         assert!(compare(&of("0123456789abcdef"), &of("0123456789abcdef")).is_reproduced());
+        // Whatever a file says it is.
+        assert!(!compare(&of("ééééééé"), &of("x")).is_reproduced());
+        assert!(compare(&of("ééééééé"), &of("x")).to_string().contains("other weights, ééééééé against x"));
         let other = compare(&of("0123456789abcdef"), &of("fedcba9876543210"));
         assert!(!other.is_reproduced());
         let text = other.to_string();
         assert!(
-            text.contains("unlike: fd_vit: features of other weights, 0123456789ab against fedcba987654"),
+            text.starts_with("differs: 1 of 1 cells are equal to the last digit")
+                && text.contains("unlike: fd_vit: features of other weights, 0123456789ab against fedcba987654"),
             "{text}"
         );
     }

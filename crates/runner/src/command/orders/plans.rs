@@ -9,11 +9,10 @@ use fewstep_sampler::{
 
 use crate::{
     command::plan::schedule_of,
+    experiment::NFE,
     failure::{Failure, Result},
 };
 
-/// What stands for the number of evaluations in a file's name.
-const NFE: &str = "{nfe}";
 /// The most that is looked for.
 const MAX_NFE: usize = 1000;
 
