@@ -4,16 +4,11 @@ mod common;
 
 use std::{fs, path::Path, process::Output};
 
-use common::{fewstep, npz, pixels, repository};
+use common::{npz, pixels, repository};
 
 /// Runs with the user's cache.
 fn cached(cwd: &Path, arguments: &[&str]) -> Output {
-    let mut command = fewstep(cwd, arguments);
-    match std::env::var_os("FEWSTEP_CACHE") {
-        Some(cache) => command.env("FEWSTEP_CACHE", cache),
-        None => command.env_remove("FEWSTEP_CACHE"),
-    };
-    command.output().unwrap()
+    common::fetched(cwd, arguments).output().unwrap()
 }
 
 fn said(output: &Output) -> String {

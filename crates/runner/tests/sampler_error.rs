@@ -161,12 +161,7 @@ fn fid_is_called_as_pytorch_fid_is() {
 
 /// Runs with the user's cache.
 fn cached(cwd: &Path, arguments: &[&str]) -> String {
-    let mut command = fewstep(cwd, arguments);
-    match std::env::var_os("FEWSTEP_CACHE") {
-        Some(cache) => command.env("FEWSTEP_CACHE", cache),
-        None => command.env_remove("FEWSTEP_CACHE"),
-    };
-    let output = command.output().unwrap();
+    let output = common::fetched(cwd, arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

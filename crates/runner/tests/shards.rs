@@ -230,11 +230,7 @@ fn a_table_of_fids_of_the_real_network_is_the_same_whole_and_in_shards() {
         )
     };
     let run = |name: &str, out: &str, threads: &str, more: &[&str]| {
-        let mut command = fewstep(cwd, &[&["sweep", name, "--out", out], more].concat());
-        match std::env::var_os("FEWSTEP_CACHE") {
-            Some(cache) => command.env("FEWSTEP_CACHE", cache),
-            None => command.env_remove("FEWSTEP_CACHE"),
-        };
+        let mut command = common::fetched(cwd, &[&["sweep", name, "--out", out], more].concat());
         let output = command.env("RAYON_NUM_THREADS", threads).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
@@ -256,11 +252,7 @@ fn a_table_of_fids_of_the_real_network_is_the_same_whole_and_in_shards() {
     for index in ["2/3", "3/3", "1/3"] {
         run("whole/t.toml", "merged", "2", &["--shard", index]);
     }
-    let mut command = fewstep(cwd, &strs(&merge("merged", 3)));
-    if std::env::var_os("FEWSTEP_CACHE").is_none() {
-        command.env_remove("FEWSTEP_CACHE");
-    }
-    let output = command.output().unwrap();
+    let output = common::fetched(cwd, &strs(&merge("merged", 3))).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     compare("merged");
 }

@@ -14,6 +14,16 @@ pub fn fewstep(cwd: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// As [`fewstep`], with what the user has fetched.
+pub fn fetched(cwd: &Path, arguments: &[&str]) -> Command {
+    let mut command = fewstep(cwd, arguments);
+    match std::env::var_os("FEWSTEP_CACHE") {
+        Some(cache) => command.env("FEWSTEP_CACHE", cache),
+        None => command.env_remove("FEWSTEP_CACHE"),
+    };
+    command
+}
+
 /// Ends a process by a signal, such as `-INT`.
 #[cfg(unix)]
 pub fn signal(child: &std::process::Child, name: &str) {
