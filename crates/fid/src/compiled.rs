@@ -15,8 +15,8 @@ use crate::{
     prepare::{Preparation, Prepared},
 };
 
-/// Images that go through the network together.
-const GROUP: usize = 2;
+/// Images that go through the network together, from where planes are small: of a network all weights are cold, and are read once for them.
+const GROUP: usize = 8;
 /// Side of what the first convolution gives.
 const FIRST: usize = (SIDE - 3) / 2 + 1;
 /// Numbers under the first convolution's kernel: three rows of three pixels of three channels.
@@ -83,19 +83,21 @@ impl CompiledInception {
         features: &mut [f32],
         worker: &mut Worker,
     ) {
-        let mut under = worker.scratch.take(images.len(), Shape::new(UNDER.div_ceil(LANES), FIRST, FIRST));
+        // Where planes are large and weights are few, one by one.
+        let (count, mut first, mut left) = (images.len(), None, 0);
         for (n, image) in images.enumerate() {
             preparation.run(image, &mut worker.prepared);
-            gather(&worker.prepared.large, under.image_mut(n));
+            let mut under = worker.scratch.take(1, Shape::new(UNDER.div_ceil(LANES), FIRST, FIRST));
+            gather(&worker.prepared.large, under.image_mut(0));
+            let mut net = Net { convs: &self.convs, scratch: &mut worker.scratch };
+            let x = net.stem(under);
+            left = net.convs.len();
+            let all = first.get_or_insert_with(|| worker.scratch.take(count, x.shape()));
+            all.image_mut(n).copy_from_slice(x.image(0));
+            worker.scratch.give(x);
         }
-        let mut net = Net { convs: &self.convs, scratch: &mut worker.scratch };
-        let x = net.through(under, [0, 0]);
-        let x = net.through(x, [1, 1]);
-        let x = net.through(x, [0, 0]);
-        let x = net.pool(Pool::MaxHalving, x);
-        let x = net.through(x, [0, 0]);
-        let x = net.through(x, [0, 0]);
-        let x = net.pool(Pool::MaxHalving, x);
+        let Some(x) = first else { return };
+        let mut net = Net { convs: &self.convs[self.convs.len() - left..], scratch: &mut worker.scratch };
         let x = (0..3).fold(x, |x, _| net.block_a(x));
         let x = net.block_b(x);
         let x = (0..2).fold(x, |x, _| net.block_c(x));
@@ -194,6 +196,17 @@ impl<'a> Net<'a> {
         let mut out = self.scratch.take(x.images(), conv.shape(x.shape()).bordered(border));
         conv.run(x, Target::from(&mut out), None, self.scratch);
         out
+    }
+
+    /// All that lies in front of the blocks.
+    fn stem(&mut self, under: Planes) -> Planes {
+        let x = self.through(under, [0, 0]);
+        let x = self.through(x, [1, 1]);
+        let x = self.through(x, [0, 0]);
+        let x = self.pool(Pool::MaxHalving, x);
+        let x = self.through(x, [0, 0]);
+        let x = self.through(x, [0, 0]);
+        self.pool(Pool::MaxHalving, x)
     }
 
     fn pool(&mut self, pool: Pool, x: Planes) -> Planes {
