@@ -13,6 +13,7 @@ use burn::tensor::{
     ops::{AvgPoolOptions, ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions},
 };
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
 use fewstep_conv::Level;
 
@@ -161,6 +162,13 @@ impl Inception {
     /// Whether its weights have the last layer.
     pub fn has_logits(&self) -> bool {
         self.last.is_some()
+    }
+
+    /// SHA-256 of the last layer's weight, `[2048, 1008]` in f32 little-endian; None where the weights have none.
+    pub fn last_hash(&self) -> Option<String> {
+        let mut hasher = Sha256::new();
+        self.last.as_ref()?.iter().for_each(|value| hasher.update(value.to_le_bytes()));
+        Some(format!("{:x}", hasher.finalize()))
     }
 
     /// Classes of the last layer: 1008 outputs, of which 1000 are ImageNet's.

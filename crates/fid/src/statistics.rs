@@ -149,6 +149,11 @@ impl Statistics {
         path.extension().is_some_and(|ending| ending == "safetensors") || npz_has(path, "mu") || npz_has(path, "sigma")
     }
 
+    /// Whether a file of statistics has images too, as guided-diffusion's reference batches: `mu` and `sigma` may be of more of them.
+    pub fn has_images(path: &Path) -> bool {
+        npz_has(path, "arr_0")
+    }
+
     /// Whether `path` is an `.npz` with statistics of sFID's features, as guided-diffusion's are.
     pub fn has_spatial(path: &Path) -> bool {
         npz_has(path, "mu_s") && npz_has(path, "sigma_s")

@@ -15,6 +15,33 @@ fn tables_and_figures_in_texts_are_what_the_cells_say() {
     }
 }
 
+/// Tables and drawings beside cells are what this version makes of these cells. (Of drawings those in SVG: PNGs come of the same.)
+#[test]
+fn published_tables_and_charts_are_what_report_makes_of_their_cells() {
+    let results = repository().join("results");
+    let mut compared = 0;
+    for folder in std::fs::read_dir(&results).unwrap().map(|entry| entry.unwrap().path()) {
+        if !folder.join("cells.csv").is_file() {
+            continue;
+        }
+        let copy = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            std::fs::copy(&file, copy.path().join(file.file_name().unwrap())).unwrap();
+        }
+        succeed(&repository(), &["report", copy.path().to_str().unwrap()]);
+        for file in std::fs::read_dir(copy.path()).unwrap().map(|entry| entry.unwrap().path()) {
+            let (name, ending) = (file.file_name().unwrap(), file.extension().unwrap_or_default());
+            if ending == "md" || ending == "svg" {
+                let published = folder.join(name);
+                let same = std::fs::read(&published).is_ok_and(|bytes| bytes == std::fs::read(&file).unwrap());
+                assert!(same, "{}: `fewstep report` makes another", published.display());
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 100, "{compared}");
+}
+
 #[test]
 #[cfg(unix)]
 fn a_changed_figure_is_found() {

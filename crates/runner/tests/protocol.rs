@@ -2,9 +2,9 @@
 
 mod common;
 
-use std::{fs, path::Path, process::Output};
+use std::{fs, io::Read, path::Path, process::Output};
 
-use common::{npz, pixels, repository};
+use common::{npz, pixels, repository, zip};
 
 /// Runs with the user's cache.
 fn cached(cwd: &Path, arguments: &[&str]) -> Output {
@@ -70,6 +70,20 @@ fn a_distance_names_its_protocol_and_takes_no_statistics_of_another() {
     assert!(said(&output).ends_with("\nprotocol: tensorflow\n"));
     let note = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(note.contains("s.npz: names no protocol; taken to be of tensorflow"), "{note}");
+    assert!(!note.contains("has images too"), "{note}");
+    // guided-diffusion's reference batches have both.
+    let mut archive = zip::ZipArchive::new(fs::File::open(cwd.join("s.npz")).unwrap()).unwrap();
+    let mut array = |name: &str| {
+        let mut bytes = Vec::new();
+        archive.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    let (mu, sigma) = (array("mu.npy"), array("sigma.npy"));
+    fs::write(cwd.join("both.npz"), zip(&[("mu.npy", &mu), ("sigma.npy", &sigma), ("arr_0.npy", b"images")])).unwrap();
+    let output = cached(cwd, &["fid", "a.npz", "both.npz"]);
+    assert!(said(&output).starts_with(&format!("FID:  {}", taken["fid"])), "{}", said(&output));
+    let note = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(note.contains("both.npz: has images too (arr_0); its mu and sigma are taken"), "{note}");
 }
 
 #[test]

@@ -158,3 +158,40 @@ fn cells_of_earlier_versions_are_called_so() {
         assert!(said.contains(expected) && said.contains("cell 1 of 1: DDIM at 5 NFE"), "{expected}: {said}");
     }
 }
+
+#[test]
+fn statistics_of_others_are_not_written_over_unasked() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    let bytes = |name: &str| fs::read(cwd.join(name)).unwrap();
+    let before = bytes("pixels.safetensors");
+    fs::write(cwd.join("other.npz"), npz("arr_0", "|u1", &[40, 16, 16, 3], &pixels(40 * 16 * 16 * 3))).unwrap();
+    fs::write(cwd.join("text.safetensors"), "text").unwrap();
+    let stats = |images, out, more: &[&'static str]| {
+        [&["stats", images, "--features", "pixel-8x8", "--out", out], more].concat()
+    };
+    common::expect_refusals(
+        cwd,
+        vec![
+            (
+                "other images",
+                &["pixels.safetensors: has the statistics of data set", "--replace"],
+                stats("other.npz", "pixels.safetensors", &[]),
+            ),
+            (
+                "the same, rounded",
+                &["pixels.safetensors: has these images' statistics", "in another precision", "--replace"],
+                stats("images.npz", "pixels.safetensors", &["--compact"]),
+            ),
+            (
+                "no statistics",
+                &["text.safetensors: is there", "--replace"],
+                stats("other.npz", "text.safetensors", &[]),
+            ),
+        ],
+    );
+    assert!(bytes("pixels.safetensors") == before && bytes("text.safetensors") == b"text");
+    assert!(succeed(cwd, &stats("images.npz", "pixels.safetensors", &[])).contains("there already"));
+    succeed(cwd, &stats("other.npz", "pixels.safetensors", &["--replace"]));
+    assert!(bytes("pixels.safetensors") != before);
+}

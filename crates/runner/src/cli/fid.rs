@@ -89,6 +89,9 @@ pub struct Stats {
     /// Round the covariance to f32: half the size.
     #[arg(long)]
     pub compact: bool,
+    /// Write over a file of other statistics.
+    #[arg(long)]
+    pub replace: bool,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceName,

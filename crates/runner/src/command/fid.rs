@@ -153,6 +153,9 @@ fn print(arguments: &cli::Fid, distance: f64, both: &[Statistics; 2], network: &
     };
     for path in paths.into_iter().filter(|path| is_assumed(path)) {
         eprintln!("{}: {taken}", path.display());
+        if Statistics::has_images(path) {
+            eprintln!("{}: has images too (arr_0); its mu and sigma are taken", path.display());
+        }
     }
 }
 

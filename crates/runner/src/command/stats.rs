@@ -17,7 +17,7 @@ use crate::{
 /// Images that go through a feature extractor together.
 const BATCH: u16 = 64;
 
-/// Collects and writes; statistics that are there already under the same key are left as they are.
+/// Collects and writes; statistics that are there already under the same key are left as they are, and others are not written over unasked.
 pub fn run(arguments: &cli::Stats) -> Result<()> {
     let out = &arguments.out;
     if out.extension().is_none_or(|ending| ending != "safetensors") {
@@ -43,6 +43,9 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
         println!("{} (there already: {} images, data set {})", out.display(), there.count, there.dataset);
         return Ok(());
     }
+    if out.exists() && !arguments.replace {
+        return Err(refused(out, extractor.as_ref(), &dataset));
+    }
     let name = arguments.images.display().to_string();
     let moments = collect(extractor.as_ref(), &images, &name, BATCH, Some((&parts, &key)), |_| {})?;
     let mut statistics = Statistics::of(extractor.as_ref(), dataset, &moments)?;
@@ -52,6 +55,25 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
     println!("{} ({} images, data set {})", out.display(), statistics.count, statistics.dataset);
     Ok(())
 }
+
+/// Why `out` is not written over: what it is of that is not asked for.
+fn refused(out: &Path, extractor: &dyn Extractor, dataset: &str) -> Failure {
+    let identity = extractor.identity();
+    let of = match Statistics::read(out, &identity) {
+        Err(_) => "is there, and is no file of statistics".into(),
+        Ok(there) => match there.expect(&identity, out) {
+            Err(error) => return Failure::Request(format!("{error}; {OTHERWISE}")),
+            Ok(()) if there.dataset != dataset => {
+                format!("has the statistics of data set {}, not of {dataset}", there.dataset)
+            }
+            Ok(()) => "has these images' statistics, by another build or in another precision".into(),
+        },
+    };
+    Failure::Request(format!("{}: {of}; {OTHERWISE}", out.display()))
+}
+
+/// What to do then.
+const OTHERWISE: &str = "expected another name, or --replace";
 
 fn extractor(arguments: &cli::Stats) -> Result<Box<dyn Extractor>> {
     match arguments.features.as_str() {

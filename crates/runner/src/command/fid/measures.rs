@@ -20,9 +20,17 @@ const SEED: u64 = 2020;
 pub struct Measures {
     kid: Option<(Kid, Subsets)>,
     prdc: Option<(Manifold, usize)>,
-    is: Option<(InceptionScore, u16)>,
+    is: Option<Scored>,
     /// Fréchet distance of spatial features.
     pub sfid: Option<f64>,
+}
+
+/// An Inception Score, and what it was made by.
+struct Scored {
+    score: InceptionScore,
+    splits: u16,
+    /// The last layer's hash: the network's own is of what features depend on.
+    layer: String,
 }
 
 /// Rows that measures are made of.
@@ -80,7 +88,8 @@ impl<'a> Rows<'a> {
         }
         if arguments.is {
             let score = inception_score(&self.logits, Inception::CLASSES, arguments.is_splits.into())?;
-            all.is = Some((score, arguments.is_splits));
+            let layer = self.inception.and_then(Inception::last_hash).unwrap_or_default();
+            all.is = Some(Scored { score, splits: arguments.is_splits, layer });
         }
         Ok(all)
     }
@@ -95,8 +104,8 @@ impl Measures {
         if let Some((Manifold { precision, recall, density, coverage }, nearest)) = self.prdc {
             all["prdc"] = json!({"precision": precision, "recall": recall, "density": density, "coverage": coverage, "nearest": nearest});
         }
-        if let Some((InceptionScore { mean, spread }, splits)) = self.is {
-            all["is"] = json!({"mean": mean, "std": spread, "splits": splits});
+        if let Some(Scored { score: InceptionScore { mean, spread }, splits, layer }) = &self.is {
+            all["is"] = json!({"mean": mean, "std": spread, "splits": splits, "last_layer": layer});
         }
         if let Some(sfid) = self.sfid {
             all["sfid"] = sfid.into();
@@ -111,7 +120,7 @@ impl Measures {
         if let Some((Manifold { precision, recall, density, coverage }, _)) = self.prdc {
             println!("precision {precision:.4}, recall {recall:.4}, density {density:.4}, coverage {coverage:.4}");
         }
-        if let Some((InceptionScore { mean, spread }, splits)) = self.is {
+        if let Some(Scored { score: InceptionScore { mean, spread }, splits, .. }) = &self.is {
             println!("IS:   {mean:.7} (spread of {splits} splits: {spread:.7})");
         }
         if let Some(sfid) = self.sfid {
