@@ -16,7 +16,7 @@ test:
 fetch:
     cargo run --release -- fetch
 
-# The tests that need the fetched data; about a quarter of an hour on two cores. CI leaves out the FIDs of larger parts.
+# The tests that need the fetched data; half an hour on two cores. CI leaves out three of the longest.
 test-fetched: fetch
     cargo test --release --workspace -- --ignored
 

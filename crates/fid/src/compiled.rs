@@ -64,12 +64,14 @@ impl CompiledInception {
             self.group(pixels.chunks(image), &preparation, output, features, &mut worker);
             self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
         };
-        let (pixels, numbers) = (images.pixels(), GROUP * height * width * 3);
+        let (pixels, image) = (images.pixels(), height * width * 3);
         if rayon::current_thread_index().is_some() {
             // One of many batches: the other threads have theirs, and waiting for them here would be counted as this one's time.
-            pixels.chunks(numbers).zip(features.chunks_mut(GROUP * dim)).for_each(group);
+            pixels.chunks(GROUP * image).zip(features.chunks_mut(GROUP * dim)).for_each(group);
         } else {
-            pixels.par_chunks(numbers).zip(features.par_chunks_mut(GROUP * dim)).for_each(group);
+            // Work for every core comes first.
+            let together = images.len().div_ceil(rayon::current_num_threads()).clamp(1, GROUP);
+            pixels.par_chunks(together * image).zip(features.par_chunks_mut(together * dim)).for_each(group);
         }
         features
     }

@@ -18,25 +18,28 @@ use crate::{
 /// None that is known.
 pub fn canary() -> Result<Vec<Plan>> {
     let schedule = Schedule::linear();
-    let (side, images) = (4, 2);
-    let len = 3 * side * side;
+    let images = 2;
     let network = |x: &[f32], tau: f64| -> Result<Vec<f32>> {
         let (signal, sigma) = (schedule.alpha_bar(tau).sqrt() as f32, schedule.sigma(tau) as f32);
         let gain = sigma / (0.3 * signal * signal + sigma * sigma);
         Ok(x.iter().enumerate().map(|(i, x)| gain * x + 0.05 * signal * (2.0 * x + i as f32).sin()).collect())
     };
     let dense = Method::deis(2).plan(&Request::new(&schedule, &Grid::quadratic(), 24))?;
-    let noise = |phase: f32| (0..images * len).map(|i| 1.3 * (1.7 * i as f32 + phase).sin()).collect::<Vec<f32>>();
-    let run = |phase| Teacher::run(&schedule, &dense, noise(phase), len, 1, &network);
-    let (teacher, other) = (run(0.0)?, run(0.5)?);
-    let points = Points::of(&teacher);
+    let run = |side: usize, phase: f32| {
+        let noise = (0..images * 3 * side * side).map(|i| 1.3 * (1.7 * i as f32 + phase).sin()).collect::<Vec<f32>>();
+        Teacher::run(&schedule, &dense, noise, 3 * side * side, 1, &network)
+    };
     let mut plans = Vec::new();
-    for (objective, constraint, states) in [
-        (Objective::Bands, Constraint::Free, 0),
-        (Objective::Rms, Constraint::Consistent, 1),
-        (Objective::Spectrum, Constraint::Unit, 0),
-        (Objective::White, Constraint::Unit, 2),
+    // Of pools there are 8 by 8.
+    for (objective, constraint, states, side) in [
+        (Objective::Bands, Constraint::Free, 0, 4),
+        (Objective::Rms, Constraint::Consistent, 1, 4),
+        (Objective::Spectrum, Constraint::Unit, 0, 4),
+        (Objective::White, Constraint::Unit, 2, 4),
+        (Objective::Pooled, Constraint::Free, 1, 16),
     ] {
+        let (teacher, other) = (run(side, 0.0)?, run(side, 0.5)?);
+        let (points, len) = (Points::of(&teacher), 3 * side * side);
         let target = |teacher: &Teacher| Target::new(objective, side, len, teacher.end().to_vec());
         let validation = Held { start: other.start().clone(), target: target(&other) };
         let target = target(&teacher);
@@ -50,7 +53,7 @@ pub fn canary() -> Result<Vec<Plan>> {
             Ok::<(), Error>(())
         })?;
     }
-    let (levels, steps) = points.olss(3)?;
+    let (levels, steps) = Points::of(&run(4, 0.0)?).olss(3)?;
     plans.push(levels.plan(&steps, &schedule, "olss"));
     Ok(plans)
 }

@@ -23,6 +23,9 @@ pub enum Objective {
     /// evaluations cannot tell where a sample goes, which is blur; and it is by their spectrum, not image by image, that sets of
     /// samples are compared.
     Spectrum,
+    /// √ mean over images and the 8×8 means of each plane of the squared difference of these: what `fd_pixel` looks at, so that this metric
+    /// is no judge of a plan that was fitted so.
+    Pooled,
 }
 
 /// Weight of amplitudes beside errors in [`Objective::Spectrum`].
@@ -30,7 +33,8 @@ const AMPLITUDES: f64 = 25.0;
 
 impl Objective {
     /// All of them.
-    pub const ALL: [Objective; 4] = [Objective::Rms, Objective::Bands, Objective::White, Objective::Spectrum];
+    pub const ALL: [Objective; 5] =
+        [Objective::Rms, Objective::Bands, Objective::White, Objective::Spectrum, Objective::Pooled];
 
     /// The name in files.
     pub fn name(self) -> &'static str {
@@ -39,9 +43,13 @@ impl Objective {
             Objective::Bands => "bands",
             Objective::White => "white",
             Objective::Spectrum => "spectrum",
+            Objective::Pooled => "pooled",
         }
     }
 }
+
+/// Means of a plane in each direction, where it has so many pixels.
+const POOLS: usize = 8;
 
 /// Octaves of frequency: of the larger of the two indices of the discrete cosine transform, 0 alone, 1, 2 to 3, 4 to 7, …
 #[derive(Debug, Clone)]
@@ -144,7 +152,11 @@ impl Target {
 
     /// Numbers of an image's residual.
     pub fn width(&self) -> usize {
-        self.len + if self.objective == Objective::Spectrum { self.bands.count } else { 0 }
+        match self.objective {
+            Objective::Spectrum => self.len + self.bands.count,
+            Objective::Pooled => self.len / self.weight.len() * self.pools().pow(2),
+            _ => self.len,
+        }
     }
 
     /// r with |r|² of each image what it adds to the square of the objective: [`width`](Self::width) numbers an image.
@@ -154,6 +166,9 @@ impl Target {
             let weight = (1.0 / self.len as f64).sqrt() as f32;
             difference.par_iter_mut().for_each(|value| *value *= weight);
             return difference;
+        }
+        if self.objective == Objective::Pooled {
+            return self.pooled(&difference);
         }
         let mut all = self.bands.transformed(&difference);
         all.par_chunks_mut(self.weight.len())
@@ -168,6 +183,24 @@ impl Target {
             all = all.chunks(self.len).flat_map(|image| image.iter().chain(&amplitudes).copied()).collect();
         }
         all
+    }
+
+    fn pools(&self) -> usize {
+        POOLS.min(self.bands.side)
+    }
+
+    /// Means over the pools of every plane, each over the root of how many an image has.
+    fn pooled(&self, x: &[f32]) -> Vec<f32> {
+        let (side, pools) = (self.bands.side, self.pools());
+        let pool = |at: usize| at / side * pools / side * pools + at % side * pools / side;
+        let mut sizes = vec![0.0; pools * pools];
+        (0..side * side).for_each(|at| sizes[pool(at)] += (self.width() as f64).sqrt());
+        let of_plane = |plane: &[f32]| {
+            let mut sums = vec![0.0; pools * pools];
+            plane.iter().enumerate().for_each(|(at, value)| sums[pool(at)] += f64::from(*value));
+            sums.iter().zip(&sizes).map(|(sum, size)| (sum / size) as f32).collect::<Vec<f32>>()
+        };
+        x.par_chunks(side * side).flat_map_iter(of_plane).collect()
     }
 
     /// The objective at x_0.
@@ -248,6 +281,14 @@ mod tests {
         assert!((few(Objective::Bands) - 0.25 / 5.0).abs() < 1e-4, "{}", few(Objective::Bands));
         let expected = few(Objective::Bands) + 25.0 * 0.25 / 5.0;
         assert!((few(Objective::Spectrum) - expected).abs() < 1e-3, "{} {expected}", few(Objective::Spectrum));
+        // Pools of four pixels: what alternates within them is not seen, and what is constant is.
+        let flat = Target::new(Objective::Pooled, 16, 768, wave(16, 0, 0.5));
+        let stripes: Vec<f32> = (0..768).map(|at| 0.5 + if at % 2 == 0 { 0.25 } else { -0.25 }).collect();
+        assert!(flat.value(&stripes) < 1e-7 && flat.width() == 192);
+        assert!((flat.value(&wave(16, 0, 0.75)) - 0.25).abs() < 1e-7);
+        // Fewer pixels than pools: each is one.
+        let small = Target::new(Objective::Pooled, 4, 48, vec![0.0; 48]);
+        assert!((small.value(&[0.5; 48]) - 0.5).abs() < 1e-7 && small.width() == 48);
         // Of 256 coefficients 192 are in the last octave.
         assert!((few(Objective::White) - 0.75 * 0.25).abs() < 1e-3, "{}", few(Objective::White));
     }

@@ -30,6 +30,27 @@ fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
     csv::Reader::from_path(path).unwrap().deserialize().map(|row| row.unwrap()).collect()
 }
 
+/// A plan that was fitted on a metric's own features is called so where it is measured by them, and not elsewhere.
+#[test]
+fn a_metric_that_was_fitted_on_is_no_judge() {
+    let folder = folder();
+    let cwd = folder.path();
+    let eight = MIXTURE.replace("size = 4", "size = 8");
+    fs::write(cwd.join("eight.toml"), &eight).unwrap();
+    let method = "method = [{ name = \"deis\", order = 2 },";
+    for objective in ["pooled", "bands"] {
+        succeed(cwd, &["fit", "eight.toml", "--nfe", "3", "--objective", objective, "--out", objective]);
+        let planned = format!("{method} {{ plan = \"{objective}/fitted-{{nfe}}.json\", label = \"best\" }},");
+        let metrics = "metrics = [\"fd_pixel_solution\", \"ode_rmse\"]";
+        let text = eight.replace(method, &planned).replace("metrics = [\"ode_rmse\"]", metrics);
+        fs::write(cwd.join("judged.toml"), text).unwrap();
+        succeed(cwd, &["sweep", "judged.toml", "--out", "judged"]);
+        let table = fs::read_to_string(cwd.join("judged/table.md")).unwrap();
+        let said = table.contains("best on own was fitted on what fd_pixel_solution looks at");
+        assert_eq!(said, objective == "pooled", "{table}");
+    }
+}
+
 /// The figures of a fit's table are those of a sweep with the plans that it wrote, and nearer to the solution than methods are.
 #[test]
 fn what_a_fit_says_a_sweep_measures() {
@@ -66,6 +87,10 @@ fn what_a_fit_says_a_sweep_measures() {
     }
     let text = fs::read_to_string(cwd.join("fits/fit.md")).unwrap();
     assert!(text.contains("**joint**") && text.contains("with the curve that is best for it by -"), "{text}");
+    for chart in ["error", "power"] {
+        let drawn = fs::read_to_string(cwd.join(format!("fits/{chart}.svg"))).unwrap();
+        assert!(drawn.contains("fitted, 3 NFE") && drawn.contains("fitted, 5 NFE"), "{drawn}");
+    }
     assert!(cwd.join("fits/sn-fitted-5.json").exists() && cwd.join("fits/normaliser-fitted.csv").exists());
     succeed(cwd, &["plan", "fits/sn-fitted-5.json", "--lint"]);
 }
@@ -136,7 +161,7 @@ fn what_makes_no_sense_is_refused() {
         ),
         (
             "objective",
-            &["--objective: no 'fid'; expected rms, bands, white, spectrum"],
+            &["--objective: no 'fid'; expected rms, bands, white, spectrum, pooled"],
             vec!["fit", "mixture.toml", "--objective", "fid"],
         ),
         (

@@ -47,6 +47,8 @@ fn a_distance_names_its_protocol_and_takes_no_statistics_of_another() {
 
     // Statistics that know theirs.
     said(&cached(cwd, &["stats", "b.npz", "--protocol", "clean", "--out", "b.safetensors"]));
+    let kept = refused(&cached(cwd, &["stats", "b.npz", "--out", "b.safetensors"]));
+    assert!(kept.contains("they are of protocol 'clean'") && kept.contains("--replace"), "{kept}");
     let known = json(cwd, &["fid", "a.npz", "b.safetensors", "--protocol", "clean"]);
     assert!((known["fid"].as_f64().unwrap() / all[2] - 1.0).abs() < 1e-9, "{known}");
     assert_eq!((known["protocol"].as_str(), known["reference"]["features"].as_str()), (Some("clean"), Some("known")));

@@ -1,6 +1,7 @@
 //! `fewstep fit`: for each number of evaluations the best plan for an experiment's network, and what every stage of finding it gained.
 
 mod arguments;
+mod chart;
 mod curve;
 mod table;
 
@@ -203,7 +204,8 @@ impl Run {
 
     fn write(&self, rows: &[Row], bands: &fewstep_fit::Bands, more: &str) -> Result<()> {
         files::write(&self.folder.join("fit.csv"), table::csv(rows, bands).as_bytes())?;
-        files::write(&self.folder.join("fit.md"), (table::markdown(rows, &self.fit) + more).as_bytes())
+        files::write(&self.folder.join("fit.md"), (table::markdown(rows, &self.fit) + more).as_bytes())?;
+        chart::write(&self.folder, rows, bands)
     }
 
     /// OLSS's plan, which is fitted to nothing but the teacher; nothing where it finds no path.

@@ -1,8 +1,12 @@
 //! Plan files as a method: `[[method]] plan = "mine.json"`, or `"mine-{nfe}.json"` with one file for each number of evaluations.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use fewstep_sampler::{Error, Grid, Plan, PlanFile};
+use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
@@ -31,7 +35,15 @@ pub struct Planned {
     pub hashes: BTreeMap<usize, String>,
     /// Numbers of evaluations that the experiment has and no file.
     pub missing: Vec<usize>,
+    /// What they were fitted to minimise, where they say it.
+    pub objectives: BTreeSet<String>,
     plans: BTreeMap<usize, Plan>,
+}
+
+/// What `fewstep fit` says of a plan in its file.
+#[derive(Deserialize)]
+struct Fitted {
+    objective: String,
 }
 
 impl Planned {
@@ -89,6 +101,7 @@ impl Source<'_> {
             return Err(self.error(span, format!("no file {name} for any of nfe = {}", numbers.join(", "))));
         }
         let (mut plans, mut hashes, mut names) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let mut objectives = BTreeSet::new();
         for (said, path) in there {
             let wrong = |error: &dyn std::fmt::Display| self.error(span.clone(), error);
             let file = PlanFile::read(&path).map_err(|error| wrong(&error))?;
@@ -105,6 +118,8 @@ impl Source<'_> {
             // A file may call its levels what it likes; in tables they are called what they are.
             let named = plan.grid.parse::<Grid>().ok().filter(|grid| plan.is_on(grid, &model.schedule));
             plan.grid = named.map_or(OWN.into(), |grid| grid.name());
+            let fitted = file.provenance.as_deref().and_then(|text| serde_json::from_str::<Fitted>(text).ok());
+            objectives.extend(fitted.map(|fitted| fitted.objective));
             plans.insert(spends, plan);
             hashes.insert(spends, files::sha256_of(&path)?);
             names.push(file.method);
@@ -117,7 +132,7 @@ impl Source<'_> {
             None => return Err(self.error(table.span(), "the files have several methods; expected a label for them")),
         };
         let missing = nfe.iter().copied().filter(|nfe| several && !plans.contains_key(nfe)).collect();
-        let planned = Planned { label, pattern: name, hashes, missing, plans };
+        let planned = Planned { label, pattern: name, hashes, missing, objectives, plans };
         let threshold = self.own_threshold(raw)?.or_else(|| planned.common(|plan| plan.threshold));
         match threshold {
             Some(threshold) => Ok(MethodEntry { made: Made::Planned(planned), threshold }),

@@ -89,8 +89,10 @@ pub fn summary(results: &Folder) -> String {
 fn origin(results: &Folder) -> String {
     let builds: Vec<String> = results.provenance.builds.keys().map(|build| shortened(build)).collect();
     match builds.as_slice() {
-        [] => " Measured by version 0.1, which kept no errors, floors or keys: older than the tables that have them."
-            .into(),
+        [] => {
+            " Measured by an early build, which kept no errors, floors or keys: older than the tables that have them."
+                .into()
+        }
         [one] => format!(" Measured by build {one}."),
         several => format!(" Measured by {} builds: {}.", several.len(), several.join(", ")),
     }

@@ -52,7 +52,7 @@ const PARQUET: &str = "cells.parquet";
 const IMAGES: &str = "images.parquet";
 
 impl Folder {
-    /// Reads a folder that [`Folder::write`] wrote, or version 0.1.
+    /// Reads a folder that [`Folder::write`] wrote, or one of the first builds.
     ///
     /// # Errors
     /// Naming the file that is missing or damaged.
@@ -73,7 +73,7 @@ impl Folder {
         let per_image = read_images(&folder.join(IMAGES))?;
         let mut provenance = Provenance::read(folder)?;
         if provenance.title.is_empty() {
-            // Version 0.1 left the title to its table.
+            // The first builds left the title to its table.
             let table = std::fs::read_to_string(folder.join("table.md")).unwrap_or_default();
             let title = table.lines().next().and_then(|line| line.strip_prefix("# "));
             provenance.title = title.unwrap_or(&records[0].experiment).to_owned();

@@ -10,7 +10,7 @@ use super::metric::{Features, Metric};
 /// distances, below which a method's are its bias, and as `ode_rmse` its distance to a solution with twice the evaluations.
 pub const SOLUTION: &str = "solution";
 
-/// One row of `cells.csv`. What has a default is not there in tables of version 0.1.
+/// One row of `cells.csv`. What has a default is not there in tables of the first builds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Experiment's name.
@@ -230,7 +230,7 @@ impl Record {
         Some(format!("{name} is {value}; expected a number from 0 on"))
     }
 
-    /// Fills in what tables of version 0.1 left to the method's name, and the protocol, of which earlier versions had one.
+    /// Fills in what tables of the first builds left to the method's name, and the protocol, of which earlier versions had one.
     pub(super) fn complete(mut self) -> Self {
         if self.label.is_empty() {
             let named = Method::all().into_iter().find(|m| m.name() == self.method && m.order() == self.order as usize);

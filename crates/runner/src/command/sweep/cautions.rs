@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fewstep_fit::Objective;
 use fewstep_sampler::Threshold;
 
 use super::Sweep;
 use crate::{
     cell::Cell,
-    experiment::MethodEntry,
-    results::{Metric, in_words},
+    experiment::{Made, MethodEntry},
+    results::{Features, Metric, in_words},
 };
 
 /// The asset that says which of a checkpoint's weights were taken, and what it says where they are averaged.
@@ -26,6 +27,7 @@ impl Sweep {
         all.extend(self.weights());
         all.extend(self.clipped());
         all.extend(self.thresholds());
+        all.extend(self.fitted_on_a_metric());
         all.extend(self.short_steps());
         all.extend(self.unknown_statistics());
         all
@@ -80,6 +82,20 @@ impl Sweep {
             |(_, entry): (&Cell, &MethodEntry)| (entry.threshold != Threshold::None).then(|| self.name(entry));
         let labels: BTreeSet<String> = self.methods().filter_map(thresholded).collect();
         (!labels.is_empty()).then(|| format!("predicted images are thresholded by {}", in_words(labels)))
+    }
+
+    /// A metric whose features a plan was fitted on does not judge it.
+    fn fitted_on_a_metric(&self) -> Option<String> {
+        let pixels = |metric: &&Metric| metric.features() == Some(Features::Pixels);
+        let metrics: BTreeSet<String> =
+            self.loaded.experiment.metrics.iter().filter(pixels).map(|metric| metric.name().into()).collect();
+        let pooled = |(_, entry): (&Cell, &MethodEntry)| match &entry.made {
+            Made::Planned(planned) => planned.objectives.contains(Objective::Pooled.name()).then(|| self.name(entry)),
+            Made::Method { .. } => None,
+        };
+        let labels: BTreeSet<String> = self.methods().filter_map(pooled).collect();
+        let said = |metrics| format!("{} was fitted on what {} looks at", in_words(labels.clone()), in_words(metrics));
+        (!labels.is_empty() && !metrics.is_empty()).then(|| said(metrics))
     }
 
     /// A network was trained on T times: on shorter steps it says twice the same, or what it never learned.
