@@ -106,7 +106,7 @@ fn check(case: &str, features: &[f32], a: Range<usize>, b: Range<usize>) {
 }
 
 #[test]
-#[ignore = "needs `fewstep fetch`; three minutes"]
+#[ignore = "needs `fewstep fetch`; three minutes, which CI leaves out"]
 fn fid_1000_against_1000_is_pytorch_fids() {
     check("test[0:1000] vs test[1000:2000]", &test_features(2000), 0..1000, 1000..2000);
 }

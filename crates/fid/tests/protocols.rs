@@ -114,7 +114,9 @@ fn measure(protocol: Protocol) {
         let expected = figure(name).unwrap();
         let relative = ((found - expected) / expected).abs();
         println!("{} {name}: {found}, expected {expected}, relative {relative:.1e}", protocol.name());
-        assert!(relative < 1e-3, "{} {name}: {found}, expected {expected}", protocol.name());
+        // Measured: 3e-7 of a distance; a kernel distance of parts of one set is a difference of nearly equal sums, 7e-6.
+        let bound = if ["fid", "sfid"].contains(&name) { 3e-6 } else { 1e-3 };
+        assert!(relative < bound, "{} {name}: {found}, expected {expected}", protocol.name());
     };
     let of = |extractor: &dyn Extractor| {
         [0..part, part..2 * part].map(|range| extractor.features(&images.read(range).unwrap()).unwrap())

@@ -37,7 +37,8 @@ fn published_tables_and_charts_are_what_report_makes_of_their_cells() {
         let (copy, published) = (tempfile::tempdir().unwrap(), made(&folder));
         for file in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
             let name = file.file_name().unwrap();
-            if !published.contains_key(&*name.to_string_lossy()) {
+            // Tables of the first builds have their titles, which are read.
+            if name == "table.md" || !published.contains_key(&*name.to_string_lossy()) {
                 std::fs::copy(&file, copy.path().join(name)).unwrap();
             }
         }

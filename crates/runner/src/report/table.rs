@@ -125,6 +125,7 @@ pub fn section(results: &Folder, metric: Metric, all: &[Series], floor: Option<&
         text.push_str(
             "\nWhat score normalisation changes, in percent, paired; in brackets what is not beyond its error",
         );
+        text.push_str(if decisive(floor, metric) > 0.0 { ", or is less than the first row" } else { "" });
         text.push_str(if floor.is_some() { ", – what does not lie above the first row:\n\n" } else { ":\n\n" });
         text.push_str(&changes);
     }

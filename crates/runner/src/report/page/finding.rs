@@ -165,7 +165,7 @@ impl Asked<'_> {
             let label = &self.every[one.0.1].label;
             let end = match (one.2, one.1.error) {
                 (true, _) => ", beyond its error.",
-                (false, Some(_)) => ", not beyond its error: no difference is found.",
+                (false, Some(_)) => ", not beyond what it is uncertain by: no difference is found.",
                 (false, None) => "; its error is not known, so that this decides nothing.",
             };
             return Some(vec![words(format!("Score normalisation changes {label} by ")), figure(one), words(end)]);
@@ -182,7 +182,7 @@ impl Asked<'_> {
         );
         let Some(one) = papers else { return Some(vec![words(text + ".")]) };
         let label = &self.every[one.0.1].label;
-        let end = if one.2 || !known { ")." } else { ", not beyond its error)." };
+        let end = if one.2 || !known { ")." } else { ", not beyond what it is uncertain by)." };
         Some(vec![words(format!("{text} ({label}: ")), figure(one), words(end)])
     }
 }
@@ -259,7 +259,7 @@ mod tests {
         );
         let pair = folder(&[("deis", PLAIN), ("deis-sn", [5.2, 4.1, 5.9, 4.9])]);
         assert!(
-            sentences(&pair)[1].ends_with("not beyond its error: no difference is found."),
+            sentences(&pair)[1].ends_with("not beyond what it is uncertain by: no difference is found."),
             "{:?}",
             sentences(&pair)
         );
