@@ -5,6 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{repository, succeed};
+use sha2::{Digest, Sha256};
 
 #[test]
 fn tables_and_figures_in_texts_are_what_the_cells_say() {
@@ -52,6 +53,26 @@ fn published_tables_and_charts_are_what_report_makes_of_their_cells() {
         compared += published.len();
     }
     assert!(compared > 100, "{compared}");
+}
+
+/// `fewstep verify` takes an experiment in the very text that results were measured by, comments too. Those of an early build have another.
+#[test]
+fn published_results_are_of_the_experiments_that_are_here() {
+    let mut found = 0;
+    for folder in std::fs::read_dir(repository().join("results")).unwrap().map(|entry| entry.unwrap().path()) {
+        let Ok(text) = std::fs::read_to_string(folder.join("provenance.toml")) else { continue };
+        let provenance: toml::Table = text.parse().unwrap();
+        let hash = provenance.get("experiment_sha256").and_then(toml::Value::as_str).unwrap_or_default();
+        let name = provenance["experiment"].as_str().unwrap_or_default();
+        // Orders and curves are of no experiment, or of several.
+        if hash.is_empty() || ["cifar10-small", "solvers-fid"].contains(&name) {
+            continue;
+        }
+        let text = std::fs::read(repository().join(format!("experiments/{name}.toml"))).unwrap();
+        assert_eq!(format!("{:x}", Sha256::digest(&text)), hash, "experiments/{name}.toml");
+        found += 1;
+    }
+    assert!(found >= 18, "{found}");
 }
 
 #[test]
