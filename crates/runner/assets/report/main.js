@@ -76,7 +76,7 @@ function build() {
     section("finding", "What was found", h("div", { id: "found" })),
     section("chart-section", "", h("div", { class: "bar" }, toggle("Logarithmic", state.logY, set("logY")), toggle("Logarithmic NFE", state.logX, set("logX")), toggle("Error bands", state.bands, (on) => { set("bands")(on); drawChanges(); }),
         h("span", { id: "published-toggle", hidden: true }, toggle("Published by others", state.published, set("published")))),
-      h("div", { id: "chart", class: "chart" }), h("p", { class: "muted" }, "Bands reach two standard errors to either side; hollow marks: with score normalisation; grey: where the solution itself is uncertain. Choose lines in the table."),
+      h("div", { id: "chart", class: "chart" }), h("p", { class: "muted" }, "Bands reach two standard errors to either side; hollow marks: with score normalisation; grey: below what the solution itself has. Choose lines in the table."),
       h("p", { class: "muted", id: "published-note", hidden: true }, "Dotted: published by others, with networks, numbers of images and FID programs (protocols) of their own, which each point says. FID depends on all three: what may be compared is how a line falls with evaluations, and not its height."), h("div", { id: "chart-table" })),
     section("table-section", "Every method", controls(), h("div", { id: "values", class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of all methods" })),
     section("changes", "What score normalisation changes", h("div", { id: "changes-chart", class: "chart" }), h("div", { id: "changes-table" })),

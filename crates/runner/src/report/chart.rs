@@ -270,7 +270,7 @@ impl Chart {
     fn entries(&self) -> Vec<String> {
         let lines = self.lines.iter().map(|line| format!("{}{}", line.label, self.remark(line)));
         let floor =
-            self.floor().map(|floor| format!("below {}, the solution itself is uncertain", plain(rounded(floor))));
+            self.floor().map(|floor| format!("below {}: less than the solution itself has", plain(rounded(floor))));
         lines.chain(floor).collect()
     }
 

@@ -194,7 +194,7 @@ fn a_floor_is_an_area_up_to_the_lower_edge_and_an_entry_of_the_legend() {
     let grey = greys.into_iter().next().unwrap();
     assert_eq!(attribute(grey, "y").unwrap().parse(), Ok(row));
     assert_eq!(attribute(grey, "height").unwrap().parse(), Ok(area.to.1 - row));
-    assert!(svg.contains("below 0.3, the solution itself is uncertain"));
+    assert!(svg.contains("below 0.3: less than the solution itself has"));
     // Far below everything it squeezes nothing.
     let far = Chart { floor: Some(1e-9), ..chart };
     let (svg, layout) = drawn(&far);
@@ -243,7 +243,7 @@ fn lines_are_named_where_they_end() {
     let lines = vec![flat("a", 1.0), flat("b", 1.05), flat("c", 0.95), flat("d", 0.1)];
     let chart = Chart { named_at_ends: true, floor: Some(0.2), ..chart(lines) };
     let (svg, layout) = drawn(&chart);
-    assert!(layout.legend.is_none() && svg.contains("below 0.2, the solution itself is uncertain"));
+    assert!(layout.legend.is_none() && svg.contains("below 0.2: less than the solution itself has"));
     let names: Vec<&str> = layout.names.iter().map(|name| name.text.as_str()).collect();
     assert_eq!(names, ["b", "a", "c", "d"]);
     let rows: Vec<i32> = layout.names.iter().map(|name| name.at.1).collect();
