@@ -58,7 +58,7 @@ fn features_of_sixteen_images() {
 #[ignore = "needs `fewstep fetch inception`"]
 fn features_do_not_depend_on_the_batch_and_other_sizes_go_through() {
     let network = inception();
-    for (height, width, count) in [(32, 32, 5), (20, 51, 2), (400, 310, 1)] {
+    for (height, width, count) in [(32, 32, 9), (20, 51, 2), (400, 310, 1)] {
         let pixels: Vec<u8> = (0..count * height * width * 3).map(|i| (i * 7919 % 251) as u8).collect();
         let features = |network: &Inception, pixels: &[u8]| {
             network.features(&Images::new(height, width, pixels.to_vec()).unwrap()).unwrap()
@@ -67,6 +67,9 @@ fn features_do_not_depend_on_the_batch_and_other_sizes_go_through() {
         let one_by_one: Vec<f32> =
             pixels.chunks(height * width * 3).flat_map(|image| features(&network, image)).collect();
         assert!(one_by_one == whole, "{height}x{width}");
+        // On one core in groups as large as they come, and within a task too.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert!(pool.install(|| features(&network, &pixels)) == whole, "{height}x{width}");
         let expected = features(&plain(), &pixels);
         let largest = whole.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         println!("{height}x{width}: largest difference from plain {largest:e}");

@@ -46,7 +46,7 @@ fn a_metric_that_was_fitted_on_is_no_judge() {
         fs::write(cwd.join("judged.toml"), text).unwrap();
         succeed(cwd, &["sweep", "judged.toml", "--out", "judged"]);
         let table = fs::read_to_string(cwd.join("judged/table.md")).unwrap();
-        let said = table.contains("best on own was fitted on what fd_pixel_solution looks at");
+        let said = table.contains("fitted to or chosen by what fd_pixel_solution looks at: best on own");
         assert_eq!(said, objective == "pooled", "{table}");
     }
 }

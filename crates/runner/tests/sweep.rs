@@ -293,8 +293,8 @@ fn curve_and_sample_write_pictures() {
     assert_eq!(image::image_dimensions(cwd.join("x.png")).unwrap(), (48, 48));
 }
 
-/// The experiment that `fewstep sweep` runs without an argument, against what the repository holds. A run that was made just before is taken
-/// for one more.
+/// The experiment that `fewstep sweep` runs without an argument, against what the repository holds. A run that was made just before
+/// (`FEWSTEP_QUICK`, which CI sets) is taken for one more.
 #[test]
 #[ignore = "two minutes: the quick sweep itself"]
 fn the_quick_sweep_gives_the_committed_figures() {

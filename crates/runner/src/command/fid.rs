@@ -115,6 +115,9 @@ fn print(arguments: &cli::Fid, distance: f64, both: &[Statistics; 2], network: &
     let paths = [&arguments.images, &arguments.reference];
     // Of Inception alone there are several.
     let protocol = network.inception().map(|_| arguments.protocol);
+    for path in paths.into_iter().filter(|path| is_assumed(path) && Statistics::has_images(path)) {
+        eprintln!("{}: has images too (arr_0); its mu and sigma are taken", path.display());
+    }
     if arguments.json {
         let describe = |i: usize| {
             let Statistics { count, dataset, .. } = &both[i];
@@ -153,9 +156,6 @@ fn print(arguments: &cli::Fid, distance: f64, both: &[Statistics; 2], network: &
     };
     for path in paths.into_iter().filter(|path| is_assumed(path)) {
         eprintln!("{}: {taken}", path.display());
-        if Statistics::has_images(path) {
-            eprintln!("{}: has images too (arr_0); its mu and sigma are taken", path.display());
-        }
     }
 }
 

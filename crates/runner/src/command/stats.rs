@@ -73,7 +73,7 @@ fn refused(out: &Path, extractor: &dyn Extractor, dataset: &str) -> Failure {
 }
 
 /// What to do then.
-const OTHERWISE: &str = "expected another name, or --replace";
+const OTHERWISE: &str = "give another name, or --replace";
 
 fn extractor(arguments: &cli::Stats) -> Result<Box<dyn Extractor>> {
     match arguments.features.as_str() {

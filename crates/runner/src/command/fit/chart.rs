@@ -10,14 +10,19 @@ use super::{
 };
 use crate::{
     failure::Result,
+    files,
     report::chart::{Chart, Line},
 };
 
 /// Writes `error.svg`, `power.svg` and the same as PNG, of the plans that were chosen and of OLSS's, where they were measured.
 pub fn write(folder: &Path, rows: &[Row], bands: &Bands) -> Result<()> {
     for (name, chart) in [("error", error(rows, bands)), ("power", power(rows, bands))] {
-        if !chart.lines.is_empty() {
-            chart.write(&folder.join(name))?;
+        let stem = folder.join(name);
+        if chart.lines.is_empty() {
+            // Another run's would be of something else.
+            ["svg", "png"].into_iter().try_for_each(|ending| files::remove(&stem.with_extension(ending)))?;
+        } else {
+            chart.write(&stem)?;
         }
     }
     Ok(())
@@ -109,9 +114,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &rows, &bands).unwrap();
         assert!(folder.path().join("error.png").is_file() && folder.path().join("power.svg").is_file());
-        // Without measured images there is nothing to draw.
-        let bare = tempfile::tempdir().unwrap();
-        write(bare.path(), &[row("joint", true, None)], &bands).unwrap();
-        assert_eq!(std::fs::read_dir(bare.path()).unwrap().count(), 0);
+        // Without measured images there is nothing to draw, and nothing of another run stays.
+        write(folder.path(), &[row("joint", true, None)], &bands).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

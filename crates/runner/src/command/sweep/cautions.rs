@@ -84,7 +84,7 @@ impl Sweep {
         (!labels.is_empty()).then(|| format!("predicted images are thresholded by {}", in_words(labels)))
     }
 
-    /// A metric whose features a plan was fitted on does not judge it.
+    /// `fd_pixel` is no judge of plans that were fitted to, or chosen by, what it looks at.
     fn fitted_on_a_metric(&self) -> Option<String> {
         let pixels = |metric: &&Metric| metric.features() == Some(Features::Pixels);
         let metrics: BTreeSet<String> =
@@ -94,7 +94,9 @@ impl Sweep {
             Made::Method { .. } => None,
         };
         let labels: BTreeSet<String> = self.methods().filter_map(pooled).collect();
-        let said = |metrics| format!("{} was fitted on what {} looks at", in_words(labels.clone()), in_words(metrics));
+        let said = |metrics| {
+            format!("fitted to or chosen by what {} looks at: {}", in_words(metrics), in_words(labels.clone()))
+        };
         (!labels.is_empty() && !metrics.is_empty()).then(|| said(metrics))
     }
 

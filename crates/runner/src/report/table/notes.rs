@@ -42,7 +42,7 @@ pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Fl
         (false, false) => "No errors are known, so that nothing is in bold.".into(),
         (true, true) if all.iter().flat_map(|series| series.points.values()).any(Point::has_images) => "± standard error over the images, to first order, and so without the bias. Bold: the lowest, and all whose paired difference from it is not beyond twice its error; nothing that does not lie above the first row.".into(),
         (true, true) => "± standard error over the seeds. Bold: the lowest, and all whose paired difference from it is not beyond its error; nothing that does not lie above the first row.".into(),
-        (true, false) => "± standard error over the images. Bold: the lowest, and all whose paired difference from it is not beyond twice its error; nothing that does not lie above the first row, what the solution itself is uncertain by.".into(),
+        (true, false) => "± standard error over the images. Bold: the lowest, and all whose paired difference from it is not beyond twice its error, or is less than the first row; nothing that does not lie above the first row, what the solution itself is uncertain by.".into(),
     });
     let diverged = all.iter().any(|series| series.points.values().any(|point| !point.diverged.is_empty()));
     if diverged {
