@@ -9,7 +9,7 @@ use fewstep_conv::{Algorithm, Channels, Conv, ConvSpec, LANES, Lane, Level, Plan
 use rayon::prelude::*;
 
 use crate::{
-    Images, Protocol,
+    Protocol,
     inception::{Output, SIDE, SPATIAL},
     inception_weights::{Folded, Layer, layers},
     prepare::{Preparation, Prepared},
@@ -51,35 +51,40 @@ impl CompiledInception {
         CompiledInception { convs, level, workers: Mutex::default() }
     }
 
-    /// `output` of `images` as `protocol` shows them, `[images, output.dim()]`.
-    pub fn features(&self, images: &Images, protocol: Protocol, output: Output) -> Vec<f32> {
-        let (height, width, dim) = (images.height(), images.width(), output.dim());
+    /// `output` of images `[images, height, width, 3]`, values 0 to 255, as `protocol` shows them: `[images, output.dim()]`.
+    pub fn features<V: Copy + Into<f32> + Sync>(
+        &self,
+        pixels: &[V],
+        [height, width]: [usize; 2],
+        protocol: Protocol,
+        output: Output,
+    ) -> Vec<f32> {
+        let (dim, image) = (output.dim(), height * width * 3);
+        let images = pixels.len() / image;
         let preparation = Preparation::new(protocol, [height, width]);
-        let mut features = vec![0.0; images.len() * dim];
-        let group = |(pixels, features): (&[u8], &mut [f32])| {
+        let mut features = vec![0.0; images * dim];
+        let group = |(pixels, features): (&[V], &mut [f32])| {
             let kept = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let new = || Worker { scratch: Scratch::new(self.level), prepared: Prepared::default() };
             let mut worker = kept.unwrap_or_else(new);
-            let image = height * width * 3;
             self.group(pixels.chunks(image), &preparation, output, features, &mut worker);
             self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
         };
-        let (pixels, image) = (images.pixels(), height * width * 3);
         if rayon::current_thread_index().is_some() {
             // One of many batches: the other threads have theirs, and waiting for them here would be counted as this one's time.
             pixels.chunks(GROUP * image).zip(features.chunks_mut(GROUP * dim)).for_each(group);
         } else {
             // Work for every core comes first.
-            let together = images.len().div_ceil(rayon::current_num_threads()).clamp(1, GROUP);
+            let together = images.div_ceil(rayon::current_num_threads()).clamp(1, GROUP);
             pixels.par_chunks(together * image).zip(features.par_chunks_mut(together * dim)).for_each(group);
         }
         features
     }
 
     /// Of some images, each `[height, width, 3]`, through the network together.
-    fn group<'a>(
+    fn group<'a, V: Copy + Into<f32> + 'a>(
         &self,
-        images: impl ExactSizeIterator<Item = &'a [u8]>,
+        images: impl ExactSizeIterator<Item = &'a [V]>,
         preparation: &Preparation,
         output: Output,
         features: &mut [f32],

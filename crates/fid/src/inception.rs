@@ -189,18 +189,36 @@ impl Inception {
         Some(features.par_chunks(DIM).flat_map_iter(row).collect())
     }
 
-    fn run(&self, images: &Images, output: Output) -> Result<Vec<f32>> {
-        let (height, width) = (images.height(), images.width());
+    /// Features `[n, 2048]` of images `[n, height, width, 3]` with values 0 to 255 that need not be whole, as a fit looks at samples: of whole
+    /// ones the same bits as of [`Images`].
+    ///
+    /// # Errors
+    /// Where the values are not of whole images, or the device's.
+    pub fn features_of_values(&self, values: &[f32], [height, width]: [usize; 2]) -> Result<Vec<f32>> {
+        if height * width == 0 || !values.len().is_multiple_of(height * width * 3) {
+            return Err(Error::Values(format!("{} values are no images of {width}x{height} RGB", values.len())));
+        }
+        self.run(values, [height, width], Output::Pool3)
+    }
+
+    fn run<V: Copy + Into<f32> + Sync>(
+        &self,
+        pixels: &[V],
+        [height, width]: [usize; 2],
+        output: Output,
+    ) -> Result<Vec<f32>> {
         let plain = match &self.network {
             Network::Plain(plain) => plain,
-            Network::Compiled(compiled) => return Ok(compiled.features(images, self.protocol, output)),
+            Network::Compiled(compiled) => {
+                return Ok(compiled.features(pixels, [height, width], self.protocol, output));
+            }
         };
-        let rows = |pixels: &[u8]| plain.rows(pixels, [height, width], self.protocol, output);
+        let rows = |pixels: &[V]| plain.rows(pixels, [height, width], self.protocol, output);
         if !plain.parallel {
-            return rows(images.pixels());
+            return rows(pixels);
         }
         // Some of burn's CPU kernels have serial parts; whole batches side by side keep all cores busy.
-        let parts = images.pixels().par_chunks(CPU_BATCH * height * width * 3);
+        let parts = pixels.par_chunks(CPU_BATCH * height * width * 3);
         Ok(parts.map(rows).collect::<Result<Vec<_>>>()?.concat())
     }
 
@@ -228,7 +246,7 @@ impl Plain {
         x.clamp(0.0, 255.0).sub_scalar(128.0).div_scalar(128.0)
     }
 
-    /// `output` `[batch, output.dim()]` of 8-bit images as a tensor `[batch, 3, height, width]` with values 0 to 255.
+    /// `output` `[batch, output.dim()]` of images as a tensor `[batch, 3, height, width]` with values 0 to 255.
     fn forward(&self, x: Tensor<4>, protocol: Protocol, output: Output) -> Tensor<2> {
         let x = self.prepare(x, protocol);
         let x = self.conv("Conv2d_1a_3x3", x);
@@ -305,9 +323,15 @@ impl Plain {
         Tensor::cat(vec![pointwise, three_a, three_b, double_a, double_b, pool], 1)
     }
 
-    fn rows(&self, pixels: &[u8], [height, width]: [usize; 2], protocol: Protocol, output: Output) -> Result<Vec<f32>> {
+    fn rows<V: Copy + Into<f32>>(
+        &self,
+        pixels: &[V],
+        [height, width]: [usize; 2],
+        protocol: Protocol,
+        output: Output,
+    ) -> Result<Vec<f32>> {
         let n = pixels.len() / (height * width * 3);
-        let values: Vec<f32> = pixels.iter().map(|&value| f32::from(value)).collect();
+        let values: Vec<f32> = pixels.iter().map(|&value| value.into()).collect();
         let x = Tensor::<4>::from_data(TensorData::new(values, [n, height, width, 3]), &self.device);
         let features = self.forward(x.permute([0, 3, 1, 2]), protocol, output);
         features.into_data().try_to_vec().map_err(|error| Error::Values(format!("features are not f32: {error:?}")))
@@ -324,7 +348,7 @@ impl Extractor for Inception {
     }
 
     fn features(&self, images: &Images) -> Result<Vec<f32>> {
-        self.run(images, Output::Pool3)
+        self.run(images.pixels(), [images.height(), images.width()], Output::Pool3)
     }
 }
 
@@ -341,7 +365,7 @@ impl Extractor for Spatial<'_> {
     }
 
     fn features(&self, images: &Images) -> Result<Vec<f32>> {
-        self.0.run(images, Output::Spatial)
+        self.0.run(images.pixels(), [images.height(), images.width()], Output::Spatial)
     }
 }
 

@@ -1,4 +1,4 @@
-//! From an 8-bit image of any size to the 299×299 values of a [`Protocol`].
+//! From an image of any size, values 0 to 255, to the 299×299 values of a [`Protocol`].
 
 use crate::{Protocol, inception::SIDE};
 
@@ -32,8 +32,8 @@ impl Preparation {
         Preparation { protocol, size, taps: size.map(|count| Taps::new(protocol, count)) }
     }
 
-    /// `image` `[height, width, 3]` to what the network sees.
-    pub fn run(&self, image: &[u8], Prepared { wide, large }: &mut Prepared) {
+    /// `image` `[height, width, 3]`, of bytes or of values that are not whole, to what the network sees.
+    pub fn run<V: Copy + Into<f32>>(&self, image: &[V], Prepared { wide, large }: &mut Prepared) {
         if self.protocol == Protocol::PytorchFid {
             return enlarge(image, self.size, wide, large);
         }
@@ -43,7 +43,8 @@ impl Preparation {
             for (first, weights) in &columns.all {
                 let pixels = row[first * 3..].as_chunks::<3>().0;
                 wide.extend((0..3).map(|c| {
-                    weights.iter().zip(pixels).map(|(weight, pixel)| weight * f64::from(pixel[c])).sum::<f64>() as f32
+                    let value = |pixel: &[V; 3]| f64::from(pixel[c].into());
+                    weights.iter().zip(pixels).map(|(weight, pixel)| weight * value(pixel)).sum::<f64>() as f32
                 }));
             }
         }
@@ -120,15 +121,15 @@ fn cubic(x: f64) -> f64 {
     }
 }
 
-/// 8-bit RGB to what pytorch-fid's network sees: divided by 255, bilinear to 299×299 without aligned corners, 2x − 1;
+/// RGB to what pytorch-fid's network sees: divided by 255, bilinear to 299×299 without aligned corners, 2x − 1;
 /// `[row][column][channel]`. Apart from the others, in single precision: figures that are published depend on its last bits.
-fn enlarge(image: &[u8], [height, width]: [usize; 2], wide: &mut Vec<f32>, large: &mut Vec<f32>) {
+fn enlarge<V: Copy + Into<f32>>(image: &[V], [height, width]: [usize; 2], wide: &mut Vec<f32>, large: &mut Vec<f32>) {
     wide.clear();
     for row in image.chunks(width * 3) {
         for x in 0..SIDE {
             let (left, right, weight) = between(x, width);
             wide.extend((0..3).map(|c| {
-                let value = |column: usize| f32::from(row[column * 3 + c]) / 255.0;
+                let value = |column: usize| row[column * 3 + c].into() / 255.0;
                 value(left) * (1.0 - weight) + value(right) * weight
             }));
         }

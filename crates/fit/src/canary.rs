@@ -1,10 +1,12 @@
 //! What the code of a fit does, on a formula.
 
+use std::sync::Arc;
+
 use fewstep_sampler::{Grid, Method, Plan, Request, Schedule};
 
 use crate::{
     Error, Result,
-    objective::{Objective, Target},
+    objective::{Features, Objective, Target},
     path::Points,
     rule::{Constraint, Rule},
     stages::{Held, Problem, Spec, Stage},
@@ -37,12 +39,15 @@ pub fn canary() -> Result<Vec<Plan>> {
         (Objective::Spectrum, Constraint::Unit, 0, 4),
         (Objective::White, Constraint::Unit, 2, 4),
         (Objective::Pooled, Constraint::Free, 1, 16),
+        (Objective::Inception, Constraint::Free, 0, 4),
     ] {
         let (teacher, other) = (run(side, 0.0)?, run(side, 0.5)?);
         let (points, len) = (Points::of(&teacher), 3 * side * side);
-        let target = |teacher: &Teacher| Target::new(objective, side, len, teacher.end().to_vec());
-        let validation = Held { start: other.start().clone(), target: target(&other) };
-        let target = target(&teacher);
+        let features: Arc<Features> = Arc::new(|x| Ok(x.iter().map(|x| x.tanh()).collect()));
+        let target =
+            |teacher: &Teacher| Target::new(objective, side, len, teacher.end().to_vec()).with_features(&features);
+        let validation = Held { start: other.start().clone(), target: target(&other)? };
+        let target = target(&teacher)?;
         let problem =
             Problem { teacher: &teacher, points: &points, target: &target, validation: &validation, network: &network };
         let rule = Rule { history: 2, states, constraint, ridge: 1e-9 };

@@ -71,7 +71,7 @@ impl Normalised<'_> {
         for &nfe in self.nfe {
             let plan = self.plan(nfe, normaliser, teacher.schedule())?;
             let student = Student::run(Levels::of_plan(&plan), plan.steps, teacher.start(), first.as_ref(), network)?;
-            sum += target.value(student.end()).ln();
+            sum += target.value(student.end())?.ln();
             first.get_or_insert(student);
         }
         let mean = sum / self.nfe.len() as f64;

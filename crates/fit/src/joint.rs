@@ -111,7 +111,7 @@ pub fn joint(
             let start = best.student.x[0].clone();
             Student::run(levels, steps, &start, Some(&best.student), network).map(Some)
         };
-        let (mut columns, residual) = (Vec::new(), target.residual(best.student.end()));
+        let (mut columns, residual) = (Vec::new(), target.residual(best.student.end())?);
         for i in 0..p.len() {
             let moved = |by: f64| {
                 let mut other = p.clone();
@@ -123,10 +123,11 @@ pub fn joint(
                 Some(student) => Some(student),
                 None => moved(-DIFFERENCE)?,
             };
-            let column: Option<Vec<f32>> = student.map(|(student, by)| {
-                let moved = target.residual(student.end());
-                moved.iter().zip(&residual).map(|(x, y)| (x - y) / by as f32).collect()
+            let column = student.map(|(student, by)| {
+                let moved = target.residual(student.end())?;
+                Ok(moved.iter().zip(&residual).map(|(x, y)| (x - y) / by as f32).collect::<Vec<f32>>())
             });
+            let column = column.transpose()?;
             // What cannot move, or diverges when it does, stays.
             let column = column.filter(|column| column.iter().all(|value| value.is_finite()));
             columns.push(column.unwrap_or_else(|| vec![0.0; residual.len()]));
@@ -141,7 +142,8 @@ pub fn joint(
         for _ in 0..TRIALS {
             let (step, _) = symmetric(&normal, &right, damping)?;
             let other: Vec<f64> = p.iter().zip(&step).map(|(p, step)| p + step).collect();
-            let tried = run(&other)?.map(|student| Valued { value: target.value(student.end()), student });
+            let valued = |student: Student| Ok(Valued { value: target.value(student.end())?, student });
+            let tried: Option<Valued> = run(&other)?.map(valued).transpose()?;
             if let Some(tried) = tried.filter(|tried| tried.value < best.value) {
                 better = Some(tried);
                 damping = (damping / 10.0).max(1e-9);

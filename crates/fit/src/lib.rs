@@ -24,7 +24,7 @@ pub mod vectors;
 pub use canary::canary;
 pub use curve::{Curve, Normalised};
 pub use error::{Error, Result};
-pub use objective::{Bands, Objective, Target};
+pub use objective::{Bands, Features, Objective, Target};
 pub use path::Points;
 pub use rule::{Constraint, Rule};
 pub use stages::{Errors, Held, METHOD, Outcome, Problem, Spec, Stage};

@@ -4,9 +4,13 @@
 //! is fine detail, and a plan of the least distance leaves noise there. [`Objective::Bands`] is relative to the solution's own power
 //! in bands of frequency, so that it sees that; it needs no network but the one that is sampled.
 
+use std::sync::Arc;
+
 use faer::{Accum, Mat, MatRef, Par, linalg::matmul::matmul};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
 
 /// What is minimised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,15 +30,27 @@ pub enum Objective {
     /// √ mean over images and the 8×8 means of each plane of the squared difference of these: what `fd_pixel` looks at, so that this metric
     /// is no judge of a plan that was fitted so.
     Pooled,
+    /// √ mean over images and features of the squared difference of FID-Inception's features, of images that are not rounded to 8 bits: what all
+    /// metrics in these features look at, so that none of them is a judge of a plan that was fitted so.
+    Inception,
 }
+
+/// Samples `[images, numbers of an image]` to features, each image's on its own.
+pub type Features = dyn Fn(&[f32]) -> Result<Vec<f32>> + Send + Sync;
 
 /// Weight of amplitudes beside errors in [`Objective::Spectrum`].
 const AMPLITUDES: f64 = 25.0;
 
 impl Objective {
     /// All of them.
-    pub const ALL: [Objective; 5] =
-        [Objective::Rms, Objective::Bands, Objective::White, Objective::Spectrum, Objective::Pooled];
+    pub const ALL: [Objective; 6] = [
+        Objective::Rms,
+        Objective::Bands,
+        Objective::White,
+        Objective::Spectrum,
+        Objective::Pooled,
+        Objective::Inception,
+    ];
 
     /// The name in files.
     pub fn name(self) -> &'static str {
@@ -44,6 +60,7 @@ impl Objective {
             Objective::White => "white",
             Objective::Spectrum => "spectrum",
             Objective::Pooled => "pooled",
+            Objective::Inception => "inception",
         }
     }
 }
@@ -120,7 +137,7 @@ impl Bands {
 }
 
 /// An objective against given solutions.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Target {
     objective: Objective,
     bands: Bands,
@@ -132,6 +149,8 @@ pub struct Target {
     weight: Vec<f32>,
     /// Power of the solutions.
     power: Vec<f64>,
+    /// The network of features, and those of the solutions.
+    features: Option<(Arc<Features>, Vec<f32>)>,
 }
 
 impl Target {
@@ -147,7 +166,20 @@ impl Target {
         };
         let of = |b: usize| if power[b] > 0.0 { (share(b) / power[b]).sqrt() as f32 } else { 0.0 };
         let weight = bands.band.iter().map(|&b| of(b)).collect();
-        Target { objective, bands, solution, len, weight, power }
+        Target { objective, bands, solution, len, weight, power, features: None }
+    }
+
+    /// With the features of [`Objective::Inception`], which has no value without.
+    ///
+    /// # Errors
+    /// The network's; where it gives no whole number of features for each image.
+    pub fn with_features(self, features: &Arc<Features>) -> Result<Self> {
+        let found = features(&self.solution)?;
+        let images = self.solution.len() / self.len;
+        if found.is_empty() || !found.len().is_multiple_of(images) {
+            return Err(Error::Network(format!("{} features of {images} images", found.len())));
+        }
+        Ok(Target { features: Some((features.clone(), found)), ..self })
     }
 
     /// Numbers of an image's residual.
@@ -155,20 +187,30 @@ impl Target {
         match self.objective {
             Objective::Spectrum => self.len + self.bands.count,
             Objective::Pooled => self.len / self.weight.len() * self.pools().pow(2),
+            Objective::Inception => {
+                let features = self.features.as_ref().map_or(0, |(_, features)| features.len());
+                features / (self.solution.len() / self.len)
+            }
             _ => self.len,
         }
     }
 
     /// r with |r|² of each image what it adds to the square of the objective: [`width`](Self::width) numbers an image.
-    pub fn residual(&self, x: &[f32]) -> Vec<f32> {
-        let mut difference: Vec<f32> = x.par_iter().zip(&self.solution).map(|(x, y)| x - y).collect();
-        if self.objective == Objective::Rms {
-            let weight = (1.0 / self.len as f64).sqrt() as f32;
-            difference.par_iter_mut().for_each(|value| *value *= weight);
-            return difference;
+    ///
+    /// # Errors
+    /// The network's of features, or where they are wanted and there is none.
+    pub fn residual(&self, x: &[f32]) -> Result<Vec<f32>> {
+        if self.objective == Objective::Inception {
+            let missing = || Error::Request("an objective in Inception's features needs its network".into());
+            let (features, solved) = self.features.as_ref().ok_or_else(missing)?;
+            return Ok(self.mean_difference(&features(x)?, solved));
         }
+        if self.objective == Objective::Rms {
+            return Ok(self.mean_difference(x, &self.solution));
+        }
+        let difference: Vec<f32> = x.par_iter().zip(&self.solution).map(|(x, y)| x - y).collect();
         if self.objective == Objective::Pooled {
-            return self.pooled(&difference);
+            return Ok(self.pooled(&difference));
         }
         let mut all = self.bands.transformed(&difference);
         all.par_chunks_mut(self.weight.len())
@@ -182,7 +224,13 @@ impl Target {
                 ratios.map(|(ratio, power)| if *power > 0.0 { of(ratio) } else { 0.0 }).collect();
             all = all.chunks(self.len).flat_map(|image| image.iter().chain(&amplitudes).copied()).collect();
         }
-        all
+        Ok(all)
+    }
+
+    /// Differences, each over the root of how many an image has.
+    fn mean_difference(&self, x: &[f32], solved: &[f32]) -> Vec<f32> {
+        let weight = (1.0 / self.width() as f64).sqrt() as f32;
+        x.par_iter().zip(solved).map(|(x, y)| (x - y) * weight).collect()
     }
 
     fn pools(&self) -> usize {
@@ -204,13 +252,16 @@ impl Target {
     }
 
     /// The objective at x_0.
-    pub fn value(&self, x: &[f32]) -> f64 {
+    ///
+    /// # Errors
+    /// As of [`residual`](Self::residual).
+    pub fn value(&self, x: &[f32]) -> Result<f64> {
         let squares: Vec<f64> = self
-            .residual(x)
+            .residual(x)?
             .par_chunks(self.width())
             .map(|image| image.iter().map(|value| f64::from(*value).powi(2)).sum())
             .collect();
-        crate::vectors::root_mean(&squares)
+        Ok(crate::vectors::root_mean(&squares))
     }
 
     /// E_b/P_b of each band.
@@ -241,6 +292,10 @@ mod tests {
         (0..3 * side * side).map(|at| amplitude * of(at % side)).collect()
     }
 
+    fn small_pair() -> Target {
+        Target::new(Objective::Inception, 4, 48, vec![0.0; 96])
+    }
+
     #[test]
     fn a_cosine_has_its_power_in_its_band() {
         let bands = Bands::new(16);
@@ -264,31 +319,41 @@ mod tests {
         // All of the fine wave is missing: a hundredth of the power and all of its band.
         let rms = Target::new(Objective::Rms, 16, 768, solution.clone());
         let expected = (fine.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / 768.0).sqrt();
-        assert!((rms.value(&coarse) / expected - 1.0).abs() < 1e-5);
+        assert!((rms.value(&coarse).unwrap() / expected - 1.0).abs() < 1e-5);
         let bands = Target::new(Objective::Bands, 16, 768, solution);
         let shares = bands.by_band(&coarse);
         assert!((shares[4] - 1.0).abs() < 1e-4 && shares[2] < 1e-9 && bands.power_ratio(&coarse)[4] < 1e-9);
         // Bands without power of the solution count for nothing; rounding leaves some in three of them.
         let mean = shares.iter().sum::<f64>() / 5.0;
-        assert!((bands.value(&coarse).powi(2) - mean).abs() < 1e-4, "{} {mean}", bands.value(&coarse).powi(2));
+        let found = bands.value(&coarse).unwrap().powi(2);
+        assert!((found - mean).abs() < 1e-4, "{found} {mean}");
         // Of a wave in each band half of the fine one's amplitude is missing: a quarter of its error, and 25 times the square of a half.
         let all = |finest: f32| {
             let waves =
                 [(0, 0.5), (1, 1.0), (2, 1.0), (5, 0.5), (12, finest)].map(|(k, amplitude)| wave(16, k, amplitude));
             (0..768).map(|at| waves.iter().map(|wave| wave[at]).sum()).collect::<Vec<f32>>()
         };
-        let few = |objective| Target::new(objective, 16, 768, all(0.1)).value(&all(0.05)).powi(2);
+        let few = |objective| Target::new(objective, 16, 768, all(0.1)).value(&all(0.05)).unwrap().powi(2);
         assert!((few(Objective::Bands) - 0.25 / 5.0).abs() < 1e-4, "{}", few(Objective::Bands));
         let expected = few(Objective::Bands) + 25.0 * 0.25 / 5.0;
         assert!((few(Objective::Spectrum) - expected).abs() < 1e-3, "{} {expected}", few(Objective::Spectrum));
         // Pools of four pixels: what alternates within them is not seen, and what is constant is.
         let flat = Target::new(Objective::Pooled, 16, 768, wave(16, 0, 0.5));
         let stripes: Vec<f32> = (0..768).map(|at| 0.5 + if at % 2 == 0 { 0.25 } else { -0.25 }).collect();
-        assert!(flat.value(&stripes) < 1e-7 && flat.width() == 192);
-        assert!((flat.value(&wave(16, 0, 0.75)) - 0.25).abs() < 1e-7);
+        assert!(flat.value(&stripes).unwrap() < 1e-7 && flat.width() == 192);
+        assert!((flat.value(&wave(16, 0, 0.75)).unwrap() - 0.25).abs() < 1e-7);
         // Fewer pixels than pools: each is one.
         let small = Target::new(Objective::Pooled, 4, 48, vec![0.0; 48]);
-        assert!((small.value(&[0.5; 48]) - 0.5).abs() < 1e-7 && small.width() == 48);
+        assert!((small.value(&[0.5; 48]).unwrap() - 0.5).abs() < 1e-7 && small.width() == 48);
+        // Two features of an image, its sum and its first number: differences 24 and 0.5.
+        let features: Arc<Features> =
+            Arc::new(|x| Ok(x.chunks(48).flat_map(|image| [image.iter().sum(), image[0]]).collect()));
+        assert!(small_pair().value(&[0.5; 96]).unwrap_err().to_string().contains("needs its network"));
+        let seen = small_pair().with_features(&features).unwrap();
+        assert!((seen.value(&[0.5; 96]).unwrap().powi(2) - (24f64.powi(2) + 0.25) / 2.0).abs() < 1e-4);
+        assert_eq!((seen.width(), seen.residual(&[0.5; 96]).unwrap().len()), (2, 4));
+        let odd: Arc<Features> = Arc::new(|_| Ok(vec![0.0; 3]));
+        assert!(small_pair().with_features(&odd).is_err());
         // Of 256 coefficients 192 are in the last octave.
         assert!((few(Objective::White) - 0.75 * 0.25).abs() < 1e-3, "{}", few(Objective::White));
     }

@@ -115,9 +115,12 @@ pub struct Errors {
 
 impl Errors {
     /// Of x_0.
-    pub fn of(target: &Target, x: &[f32]) -> Self {
+    ///
+    /// # Errors
+    /// Of the objective.
+    pub fn of(target: &Target, x: &[f32]) -> Result<Self> {
         let rmse = root_mean(&squared_errors(x, &target.solution, target.len));
-        Errors { objective: target.value(x), rmse }
+        Ok(Errors { objective: target.value(x)?, rmse })
     }
 }
 
@@ -129,7 +132,7 @@ impl Problem<'_> {
     /// With factors fitted step by step.
     fn fitted(&self, levels: Levels, rule: &Rule, known: Option<&Student>) -> Result<Valued> {
         let student = Student::fitted(levels, rule, self.teacher, known, self.network)?;
-        let value = self.target.value(student.end());
+        let value = self.target.value(student.end())?;
         if value.is_finite() {
             return Ok(Valued { value, student });
         }
@@ -227,7 +230,7 @@ impl Problem<'_> {
                     Some(&best.student),
                     self.network,
                 )?;
-                best = Valued { value: self.target.value(student.end()), student };
+                best = Valued { value: self.target.value(student.end())?, student };
                 (note, condition) = (said, of);
                 last = if of > 0.0 { of } else { last };
             }
@@ -240,8 +243,8 @@ impl Problem<'_> {
                 stage,
                 note: std::mem::take(&mut note),
                 plan,
-                fit: Errors::of(self.target, best.student.end()),
-                validation: Errors::of(&self.validation.target, &end),
+                fit: Errors::of(self.target, best.student.end())?,
+                validation: Errors::of(&self.validation.target, &end)?,
                 condition,
             })?;
         }

@@ -27,7 +27,7 @@ fn the_exact_plan_of_gaussian_data_is_found() {
             let tau: Vec<f64> = times.iter().map(|tau| from * tau).collect();
             let levels_of = Levels::of_states(tau.clone());
             let student = Student::fitted(levels_of, &rule(1, Constraint::Free), &teacher, None, &network).unwrap();
-            let error = Errors::of(&target(Objective::Rms, &teacher), student.end());
+            let error = Errors::of(&target(Objective::Rms, &teacher), student.end()).unwrap();
             assert!(error.rmse < bound, "{from} {nfe}: {error:?}");
             for (k, step) in student.steps.iter().enumerate() {
                 let ((s, sigma, v), (to, _, w)) = (levels(&schedule, tau[k]), levels(&schedule, tau[k + 1]));
@@ -80,8 +80,8 @@ fn no_method_of_the_same_history_is_nearer() {
             };
             let run =
                 Student::run(Levels::of_plan(&plan), plan.steps.clone(), teacher.start(), None, &network).unwrap();
-            let (free, theirs) = (fitted(Constraint::Free), Errors::of(&target, run.end()).rmse);
-            let ours = Errors::of(&target, free.end()).rmse;
+            let (free, theirs) = (fitted(Constraint::Free), Errors::of(&target, run.end()).unwrap().rmse);
+            let ours = Errors::of(&target, free.end()).unwrap().rmse;
             assert!(ours <= theirs, "{} at {nfe} on {}: {ours} {theirs}", method.label(), grid.name());
             for (k, step) in plan.steps.iter().enumerate() {
                 let error = |step: &Step| {
@@ -143,7 +143,7 @@ fn olss_is_exact_where_predictions_are_linear() {
     // Two numbers carry a Gaussian's ODE, so that one step's bound is met by the whole way: a path of one step.
     let (levels, steps) = Points::of(&teacher).olss(1).unwrap();
     let student = Student::run(levels, steps, teacher.start(), None, &network).unwrap();
-    assert!(Errors::of(&target(Objective::Rms, &teacher), student.end()).rmse < 1e-5);
+    assert!(Errors::of(&target(Objective::Rms, &teacher), student.end()).unwrap().rmse < 1e-5);
     // On a network that is not, every state is of x_T and all predictions.
     let teacher = bent_teacher(&schedule, 8, 0.0);
     let (levels, steps) = Points::of(&teacher).olss(4).unwrap();
@@ -301,7 +301,7 @@ fn the_fitted_normaliser_is_no_worse_than_none_or_the_papers() {
     assert!(fitted < plain.min(published) - 0.02, "{plain} {published} {fitted}");
     let run = |plan: &fewstep_sampler::Plan| {
         let run = Student::run(Levels::of_plan(plan), plan.steps.clone(), teacher.start(), None, &network).unwrap();
-        target.value(run.end()).ln()
+        target.value(run.end()).unwrap().ln()
     };
     let mean = (run(&found.plans[0]) + run(&found.plans[1])) / 2.0;
     assert!((mean - fitted).abs() < 1e-3, "{mean} {fitted}");

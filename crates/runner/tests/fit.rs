@@ -51,6 +51,32 @@ fn a_metric_that_was_fitted_on_is_no_judge() {
     }
 }
 
+/// A fit to Inception's features is nearer in them than one to the spectrum, on other noise; and the sweep says that they are no judge of it.
+#[test]
+#[ignore = "needs `fewstep fetch inception`"]
+fn a_fit_to_inceptions_features_is_nearer_in_them() {
+    let folder = folder();
+    let cwd = folder.path();
+    let method = "method = [{ name = \"deis\", order = 2 },";
+    let plans = ["inception", "bands"].map(|objective| {
+        succeed(cwd, &["fit", "mixture.toml", "--nfe", "3", "--objective", objective, "--out", objective]);
+        format!("{{ plan = \"{objective}/fitted-{{nfe}}.json\", label = \"{objective}\" }},")
+    });
+    let metrics = "metrics = [\"feature_rmse\", \"ode_rmse\"]";
+    let text = MIXTURE.replace(method, &format!("{method} {}", plans.concat()));
+    fs::write(cwd.join("judged.toml"), text.replace("metrics = [\"ode_rmse\"]", metrics)).unwrap();
+    succeed(cwd, &["sweep", "judged.toml", "--out", "judged", "--only", "nfe=3"]);
+    let rows = rows(&cwd.join("judged/cells.csv"));
+    let figure = |label: &str| {
+        let row = rows.iter().find(|row| row["method"] == label).expect(label);
+        row["feature_rmse"].parse::<f64>().unwrap()
+    };
+    assert!(figure("inception") < figure("bands"), "{} {}", figure("inception"), figure("bands"));
+    let table = fs::read_to_string(cwd.join("judged/table.md")).unwrap();
+    assert!(table.contains("fitted to or chosen by what feature_rmse looks at: inception on own"), "{table}");
+    assert!(!table.contains("looks at: bands"), "{table}");
+}
+
 /// The figures of a fit's table are those of a sweep with the plans that it wrote, and nearer to the solution than methods are.
 #[test]
 fn what_a_fit_says_a_sweep_measures() {
@@ -161,7 +187,7 @@ fn what_makes_no_sense_is_refused() {
         ),
         (
             "objective",
-            &["--objective: no 'fid'; expected rms, bands, white, spectrum, pooled"],
+            &["--objective: no 'fid'; expected rms, bands, white, spectrum, pooled, inception"],
             vec!["fit", "mixture.toml", "--objective", "fid"],
         ),
         (

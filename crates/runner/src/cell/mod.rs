@@ -30,7 +30,7 @@ pub use measure::{Samples, forget, measure, measure_part};
 pub use normaliser::normaliser;
 pub use parts::{Part, Parts, Sink, Widths};
 pub use reuse::Reuse;
-pub use sampler::{Sampler, images_of, values};
+pub use sampler::{Sampler, images_of, levels_of, values};
 pub use solution::Solution;
 pub use state::{Cell, Done, Measurement, Wanted};
 pub use targets::{Needs, Targets};

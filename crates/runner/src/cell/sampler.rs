@@ -297,13 +297,18 @@ pub fn values<const D: usize>(x: Tensor<D>) -> Result<Vec<f32>> {
 
 /// 8-bit images of x `[n, 3, size, size]`: round(255 · clamp(x/2 + ½, 0, 1)), half to even.
 pub fn images_of(x: &[f32], size: usize) -> Result<Images> {
+    Ok(Images::new(size, size, levels_of(x, size, |level| level.round_ties_even() as u8))?)
+}
+
+/// Each value of x `[n, 3, size, size]` as `of` its level 255 · clamp(x/2 + ½, 0, 1), `[n, size, size, 3]`.
+pub fn levels_of<V>(x: &[f32], size: usize, of: impl Fn(f32) -> V) -> Vec<V> {
     let plane = size * size;
-    let level = |x: f32| (255.0 * (x / 2.0 + 0.5).clamp(0.0, 1.0)).round_ties_even() as u8;
-    let pixels = x
-        .chunks(CHANNELS * plane)
-        .flat_map(|image| (0..CHANNELS * plane).map(move |i| level(image[i % CHANNELS * plane + i / CHANNELS])))
-        .collect();
-    Ok(Images::new(size, size, pixels)?)
+    let level = |x: f32| of(255.0 * (x / 2.0 + 0.5).clamp(0.0, 1.0));
+    let of_image = |image: &[f32]| {
+        let place = |i: usize| i % CHANNELS * plane + i / CHANNELS;
+        (0..CHANNELS * plane).map(|i| level(image[place(i)])).collect::<Vec<V>>()
+    };
+    x.chunks(CHANNELS * plane).flat_map(of_image).collect()
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub struct Fit {
     /// consistent (a constant ε is exact), unit (factors of states of y = x/√ᾱ add up to 1) or free.
     #[arg(long)]
     pub constraint: Option<String>,
-    /// What levels and the joint stage minimise: bands (relative to the solution's power by octave of frequency), white (the same by coefficient), spectrum (bands, and amplitudes), pooled (8×8 means, which is what fd_pixel looks at) or rms.
+    /// What levels and the joint stage minimise: bands (relative to the solution's power by octave of frequency), white (the same by coefficient), spectrum (bands, and amplitudes), pooled (8×8 means, which is what fd_pixel looks at), inception (FID's features; needs `fewstep fetch inception`) or rms.
     #[arg(long)]
     pub objective: Option<String>,
     /// Some of coefficients,path,grid,levels,joint.

@@ -3,6 +3,7 @@
 mod arguments;
 mod chart;
 mod curve;
+mod features;
 mod table;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::{
     results::BUILD,
 };
 use arguments::{chosen, numbers};
+use features::Network;
 use table::Row;
 
 /// Evaluations of trajectories where neither the experiment nor its solution says how many.
@@ -90,6 +92,8 @@ struct Run {
     normaliser: Option<Normaliser>,
     fresh: bool,
     canary: String,
+    /// Of an objective in features.
+    features: Option<Network>,
     progress: Progress,
 }
 
@@ -116,6 +120,7 @@ impl Run {
             grid.times(nfe, &experiment.model.schedule).map_err(refuse)?;
         }
         let loaded = Loaded::network(experiment, arguments.device)?;
+        let features = Network::open(fit.objective, &loaded, arguments.device)?;
         let kept = folder.join("cells");
         std::fs::create_dir_all(&kept).map_err(Failure::file(&kept))?;
         let spec = loaded.experiment.solution;
@@ -139,18 +144,18 @@ impl Run {
         let found = normaliser(&loaded, &kept, true, arguments.fresh)?;
         let normaliser = found.map(|found| found.normaliser.with_clip(clip)).transpose()?;
         let fresh = arguments.fresh;
-        Ok(Run { loaded, fit, nfe, folder, teacher, held, solution, normaliser, fresh, canary, progress })
+        let canary = features.iter().fold(canary, |all, network| format!("{all} {}", network.canary));
+        Ok(Run { loaded, fit, nfe, folder, teacher, held, solution, normaliser, fresh, canary, features, progress })
     }
 
     /// Every number of evaluations, each stage kept as soon as it is done.
     fn all(&self, nfes: &[usize]) -> Result<()> {
         let advance = |n| self.progress.advance(n);
         let network = network(&self.loaded.sampler, &advance);
-        let (side, len) = (self.loaded.sampler.size, self.loaded.sampler.len());
-        let target = |of: &Trajectories| Target::new(self.fit.objective, side, len, of.teacher.end().to_vec());
         let points = Points::of(&self.teacher.teacher);
-        let validation = Held { start: self.held.teacher.start().clone(), target: target(&self.held) };
-        let fitting = target(&self.teacher);
+        let target = |of: &Trajectories| self.target(of.teacher.end().to_vec());
+        let validation = Held { start: self.held.teacher.start().clone(), target: target(&self.held)? };
+        let fitting = target(&self.teacher)?;
         let problem = Problem {
             teacher: &self.teacher.teacher,
             points: &points,
@@ -158,10 +163,11 @@ impl Run {
             validation: &validation,
             network: &*network,
         };
-        let measured = self.solution.as_ref().map(|solution| Held {
-            start: self.measured_noise(solution).into(),
-            target: Target::new(self.fit.objective, side, len, solution.x.clone()),
+        let measured = self.solution.as_ref().map(|solution| {
+            let (start, target) = (self.measured_noise(solution).into(), self.target(solution.x.clone())?);
+            Ok::<_, Failure>(Held { start, target })
         });
+        let measured = measured.transpose()?;
         let mut rows = Vec::new();
         for &nfe in nfes {
             let before = self.loaded.sampler.predictor.evaluated();
@@ -202,6 +208,12 @@ impl Run {
         Ok(())
     }
 
+    fn target(&self, solution: Vec<f32>) -> Result<Target> {
+        let target = Target::new(self.fit.objective, self.loaded.sampler.size, self.loaded.sampler.len(), solution);
+        let with = |network: &Network| target.clone().with_features(&network.features);
+        Ok(self.features.as_ref().map(with).transpose()?.unwrap_or(target))
+    }
+
     fn write(&self, rows: &[Row], bands: &fewstep_fit::Bands, more: &str) -> Result<()> {
         files::write(&self.folder.join("fit.csv"), table::csv(rows, bands).as_bytes())?;
         files::write(&self.folder.join("fit.md"), (table::markdown(rows, &self.fit) + more).as_bytes())?;
@@ -228,8 +240,8 @@ impl Run {
             nfe,
             stage: OLSS.into(),
             note: "every state of x_T and all predictions, fitted to the teacher's".into(),
-            fit: Errors::of(problem.target, student.end()),
-            validation: Errors::of(&validation.target, &end),
+            fit: Errors::of(problem.target, student.end())?,
+            validation: Errors::of(&validation.target, &end)?,
             condition: 0.0,
             measured: None,
             chosen: false,
@@ -249,7 +261,7 @@ impl Run {
     /// On images of cells.
     fn measure(&self, held: &Held, plan: &Plan, network: &fewstep_fit::Epsilon) -> Result<table::Measured> {
         let student = Student::run(fewstep_fit::Levels::of_plan(plan), plan.steps.clone(), &held.start, None, network)?;
-        let error = Errors::of(&held.target, student.end());
+        let error = Errors::of(&held.target, student.end())?;
         Ok(table::Measured {
             error,
             by_band: held.target.by_band(student.end()),

@@ -91,4 +91,5 @@ fn pixels_are_rounded_half_to_even_and_interleaved() {
     let images = images_of(&x, 2).unwrap();
     // 0 becomes 127.5, which is even at 128.
     assert_eq!(images.pixels(), &[0, 128, 128, 0, 128, 129, 255, 128, 0, 255, 128, 255]);
+    assert_eq!(levels_of(&x, 2, |level| level)[..6], [0.0, 127.5, 128.0, 0.0, 127.5, 129.0]);
 }

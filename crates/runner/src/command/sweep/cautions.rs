@@ -27,7 +27,8 @@ impl Sweep {
         all.extend(self.weights());
         all.extend(self.clipped());
         all.extend(self.thresholds());
-        all.extend(self.fitted_on_a_metric());
+        all.extend(self.fitted_on_a_metric(Objective::Pooled, Features::Pixels));
+        all.extend(self.fitted_on_a_metric(Objective::Inception, Features::Inception));
         all.extend(self.short_steps());
         all.extend(self.unknown_statistics());
         all
@@ -84,16 +85,16 @@ impl Sweep {
         (!labels.is_empty()).then(|| format!("predicted images are thresholded by {}", in_words(labels)))
     }
 
-    /// `fd_pixel` is no judge of plans that were fitted to, or chosen by, what it looks at.
-    fn fitted_on_a_metric(&self) -> Option<String> {
-        let pixels = |metric: &&Metric| metric.features() == Some(Features::Pixels);
+    /// No metric is a judge of plans that were fitted to, or chosen by, what it looks at.
+    fn fitted_on_a_metric(&self, objective: Objective, features: Features) -> Option<String> {
+        let looks = |metric: &&Metric| metric.features() == Some(features);
         let metrics: BTreeSet<String> =
-            self.loaded.experiment.metrics.iter().filter(pixels).map(|metric| metric.name().into()).collect();
-        let pooled = |(_, entry): (&Cell, &MethodEntry)| match &entry.made {
-            Made::Planned(planned) => planned.objectives.contains(Objective::Pooled.name()).then(|| self.name(entry)),
+            self.loaded.experiment.metrics.iter().filter(looks).map(|metric| metric.name().into()).collect();
+        let fitted = |(_, entry): (&Cell, &MethodEntry)| match &entry.made {
+            Made::Planned(planned) => planned.objectives.contains(objective.name()).then(|| self.name(entry)),
             Made::Method { .. } => None,
         };
-        let labels: BTreeSet<String> = self.methods().filter_map(pooled).collect();
+        let labels: BTreeSet<String> = self.methods().filter_map(fitted).collect();
         let said = |metrics| {
             format!("fitted to or chosen by what {} looks at: {}", in_words(metrics), in_words(labels.clone()))
         };
