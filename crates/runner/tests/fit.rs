@@ -68,13 +68,36 @@ fn a_fit_to_inceptions_features_is_nearer_in_them() {
     succeed(cwd, &["sweep", "judged.toml", "--out", "judged", "--only", "nfe=3"]);
     let rows = rows(&cwd.join("judged/cells.csv"));
     let figure = |label: &str| {
-        let row = rows.iter().find(|row| row["method"] == label).expect(label);
+        let row = rows.iter().find(|row| row["label"] == label).expect(label);
         row["feature_rmse"].parse::<f64>().unwrap()
     };
     assert!(figure("inception") < figure("bands"), "{} {}", figure("inception"), figure("bands"));
     let table = fs::read_to_string(cwd.join("judged/table.md")).unwrap();
     assert!(table.contains("fitted to or chosen by what feature_rmse looks at: inception on own"), "{table}");
     assert!(!table.contains("looks at: bands"), "{table}");
+}
+
+/// On the schedule that a file in x cannot name, plans are written in y: and can be swept.
+#[test]
+fn plans_on_a_schedule_that_depends_on_the_size_are_in_y() {
+    let folder = folder();
+    let cwd = folder.path();
+    let text = MIXTURE.replace("size = 4", "size = 4\nschedule = \"simple-diffusion\"");
+    fs::write(cwd.join("sized.toml"), &text).unwrap();
+    let fit = ["fit", "sized.toml", "--nfe", "3", "--out", "fits"];
+    succeed(cwd, &fit);
+    let plan = fs::read(cwd.join("fits/fitted-3.json")).unwrap();
+    assert!(String::from_utf8_lossy(&plan).contains("\"variable\": \"y\""));
+    let method = "method = [{ name = \"deis\", order = 2 },";
+    let planned = format!("{method} {{ plan = \"fits/fitted-{{nfe}}.json\", label = \"best\" }},");
+    fs::write(cwd.join("swept.toml"), text.replace(method, &planned)).unwrap();
+    succeed(cwd, &["sweep", "swept.toml", "--out", "swept", "--only", "nfe=3"]);
+    let rows = rows(&cwd.join("swept/cells.csv"));
+    let figure = |label: &str| {
+        let row = rows.iter().find(|row| row["label"] == label).expect(label);
+        row["ode_rmse"].parse::<f64>().unwrap()
+    };
+    assert!(figure("best") < figure("DEIS-2"), "{} {}", figure("best"), figure("DEIS-2"));
 }
 
 /// The figures of a fit's table are those of a sweep with the plans that it wrote, and nearer to the solution than methods are.

@@ -33,6 +33,12 @@ pub struct Canary {
 }
 
 impl Canary {
+    /// Of all parts.
+    pub fn hash(&self) -> String {
+        let parts: Vec<String> = self.parts().into_iter().map(|(name, hash)| format!("{name} {hash}")).collect();
+        files::sha256(parts.join("\n").as_bytes())
+    }
+
     /// For provenance.
     pub fn parts(&self) -> BTreeMap<String, String> {
         let metrics = self.metrics.iter().map(|(metric, hash)| (metric.name().to_owned(), hash.clone()));

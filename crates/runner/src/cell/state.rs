@@ -321,9 +321,14 @@ impl Done {
         builds.join(" and ")
     }
 
-    /// Whether `metric` was measured as `key` says.
+    /// Whether `metric` was measured as `key` says, with what its error follows from: earlier versions left that out.
     pub fn has(&self, metric: Metric, key: &Key) -> bool {
-        self.measured.iter().any(|measurement| measurement.metric == metric && measurement.key == key.as_str())
+        let whole = |measurement: &Measurement| {
+            let known = measurement.metric == Metric::FdData || !measurement.per_image.is_empty();
+            known || measurement.value.is_none()
+        };
+        let current = |measurement: &&Measurement| measurement.metric == metric && measurement.key == key.as_str();
+        self.measured.iter().find(current).is_some_and(whole)
     }
 
     /// With `newer` in the place of what it measures again.

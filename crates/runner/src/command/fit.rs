@@ -247,9 +247,14 @@ impl Run {
             chosen: false,
             plan: plan.clone(),
         };
-        let file = PlanFile::of(&plan, &self.loaded.experiment.model.schedule_name);
+        let file = self.file(&plan);
         files::write(&path, format!("{file}\n").as_bytes())?;
         Ok(vec![row])
+    }
+
+    fn file(&self, plan: &Plan) -> PlanFile {
+        let model = &self.loaded.experiment.model;
+        PlanFile::on(plan, &model.schedule, &model.schedule_name)
     }
 
     /// x_T of the images of cells that have a solution.
@@ -303,7 +308,7 @@ impl Run {
     fn keep(&self, outcome: &Outcome, nfe: usize) -> Result<()> {
         let experiment = &self.loaded.experiment;
         let errors = |error: &Errors| [error.objective, error.rmse];
-        let file = PlanFile::of(&outcome.plan, &experiment.model.schedule_name);
+        let file = self.file(&outcome.plan);
         let provenance = Provenance {
             key: self.key(outcome.stage, nfe)?.as_str().to_owned(),
             sha256: hash(&file),

@@ -126,7 +126,13 @@ pub fn section(results: &Folder, metric: Metric, all: &[Series], floor: Option<&
             "\nWhat score normalisation changes, in percent, paired; in brackets what is not beyond its error",
         );
         text.push_str(if decisive(floor, metric) > 0.0 { ", or is less than the first row" } else { "" });
-        text.push_str(if floor.is_some() { ", – what does not lie above the first row:\n\n" } else { ":\n\n" });
+        text.push_str(match floor {
+            Some(_) if metric.is_of_data() => {
+                ". Blur can lower a distance to data below the first row's, so that lower is not nearer to the solution there:\n\n"
+            }
+            Some(_) => ", – what does not lie above the first row:\n\n",
+            None => ":\n\n",
+        });
         text.push_str(&changes);
     }
     if let Some(wins) = super::wins::table(results, &pairs, metric, &all_nfes(all)) {
@@ -263,9 +269,10 @@ fn wins(point: &Point, best: &Point, floor: Option<&Floor>, decisive: f64) -> bo
 }
 
 /// The change from `without` to `with` in percent of `without`, and whether it is beyond its error; none where one of them does not
-/// lie above the floor, so that it would be a change of nothing.
+/// lie above the floor, so that it would be a change of nothing. Of a distance to data the floor is no bound: it is the network's own.
 pub fn relative(with: &Point, without: &Point, floor: Option<&Floor>, metric: Metric) -> Option<(Difference, bool)> {
-    if floor.is_some_and(|floor| floor.covers(with.mean()) || floor.covers(without.mean())) {
+    let bound = floor.filter(|_| !metric.is_of_data());
+    if bound.is_some_and(|floor| floor.covers(with.mean()) || floor.covers(without.mean())) {
         return None;
     }
     let decided = with.less(without)?.is_beyond(decisive(floor, metric));

@@ -26,8 +26,12 @@ impl Wins {
         })
     }
 
-    /// Of the methods with these labels at `nfe`, over the seeds that both have; none where no image is in both.
+    /// Of the methods with these labels at `nfe`, over the seeds that both have; none where no image is in both, and none of a Fréchet distance, of
+    /// which images have influences and no distances of their own.
     pub fn between(folder: &Folder, metric: Metric, [first, second]: [&str; 2], nfe: u32) -> Option<Self> {
+        if metric.is_frechet() {
+            return None;
+        }
         let named = labels(&folder.records);
         let of = |label: &str| -> Vec<&Record> {
             let cells = folder.records.iter().zip(&named);

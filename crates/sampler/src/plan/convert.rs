@@ -3,7 +3,7 @@
 //! Where the new state of step k is s_k times the old one, x_{k+1} = a x_k + Σ b_j x_{k−1−j} + Σ c_j ε_{k−j} has the new factors
 //! a s_{k+1}/s_k, b_j s_{k+1}/s_{k−1−j} and c_j s_{k+1}; s is √ᾱ from y to x, and 1/√ᾱ from x to y.
 
-use super::{Levels, Plan, PlanFile, Step, check::MAX_NAME};
+use super::{Levels, Plan, PlanFile, Step, check::MAX_NAME, read::SIZED};
 use crate::{Error, Result, Schedule};
 
 /// How far above a schedule's largest noise level a plan may begin, relatively: rounding.
@@ -26,6 +26,12 @@ impl PlanFile {
             steps: plan.steps.clone(),
             provenance: None,
         }
+    }
+
+    /// Of a plan on `schedule`, which is called `name`: in x, or in y where no file in x can be on it.
+    pub fn on(plan: &Plan, schedule: &Schedule, name: &str) -> Self {
+        let file = PlanFile::of(plan, name);
+        if name == SIZED { file.in_y(schedule) } else { file }
     }
 
     /// The same plan in y; `schedule` is the one that the file names, and is not asked where the file is in y.

@@ -27,7 +27,7 @@ const FIELDS: [&str; 14] = [
     "steps",
 ];
 /// The schedule whose name does not say what it is.
-const SIZED: &str = "simple-diffusion";
+pub(super) const SIZED: &str = "simple-diffusion";
 const PROVENANCE: &str = "provenance";
 const STEP_FIELDS: [&str; 7] = ["a", "b", "c", "noise", "at", "input", "afs"];
 

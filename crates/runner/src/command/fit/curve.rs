@@ -66,8 +66,7 @@ impl Run {
             value: found.value,
         };
         for (&nfe, plan) in nfes.iter().zip(&found.plans) {
-            let file = PlanFile::of(plan, &self.loaded.experiment.model.schedule_name);
-            let file = PlanFile { method: "DEIS-2, fitted r".into(), ..file };
+            let file = PlanFile { method: "DEIS-2, fitted r".into(), ..self.file(plan) };
             provenance.sha256 = super::hash(&file);
             let text = serde_json::to_string(&provenance).map_err(Failure::run)?;
             let file = PlanFile { provenance: Some(text), ..file };

@@ -54,11 +54,13 @@ impl Sweep {
 
     fn few_images(&self) -> Vec<String> {
         let samples = self.loaded.experiment.samples;
+        // What two sets of the same noise have in common cancels.
+        let paired = |name: &str| self.loaded.experiment.metrics.iter().any(|m| m.name() == name && m.is_paired());
         let few = |(name, dimensions): (String, usize)| {
             let why = format!(
                 "{name}: {samples} images for {dimensions} dimensions, fewer than ten each, so that most of it is bias"
             );
-            (samples < 10 * dimensions).then_some(why)
+            (samples < 10 * dimensions && !paired(&name)).then_some(why)
         };
         self.loaded.dimensions().into_iter().filter_map(few).collect()
     }

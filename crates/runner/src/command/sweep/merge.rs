@@ -49,6 +49,12 @@ pub fn run(arguments: &cli::Merge) -> Result<()> {
             shards[0].0.display()
         )));
     }
+    if sweep.loaded.canary.hash() != first.code {
+        return Err(Failure::Request(format!(
+            "{}: sampled where the same program gives other last digits; expected to be merged on the same kind of processor",
+            shards[0].0.display()
+        )));
+    }
     sweep.lock = lock;
     sweep.kept.shards = folders;
     sweep.all(&selection)
@@ -68,7 +74,7 @@ fn complete<'a>(shards: &'a [(&Path, Description)]) -> Result<&'a Description> {
         if same != *first {
             let (folder, place) = (folder.display(), place.display());
             return Err(Failure::Request(format!(
-                "{folder}: not of the same sweep as {place}: another experiment, number of shards, device or build"
+                "{folder}: not of the same sweep as {place}: another experiment, number of shards, device, build or kind of processor"
             )));
         }
         if !shard.finished {

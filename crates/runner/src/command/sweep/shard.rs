@@ -73,6 +73,9 @@ pub struct Description {
     pub device_description: String,
     /// The program that sampled.
     pub build: String,
+    /// Of its canaries: what it computes on that processor, to the last digit.
+    #[serde(default)]
+    pub code: String,
     /// Whether it has all of its images of every cell.
     pub finished: bool,
 }
@@ -132,11 +135,13 @@ pub fn run(experiment: Experiment, arguments: &cli::Sweep, out: &Path, shard: Sh
         device: arguments.run.device.name().to_owned(),
         device_description: String::new(),
         build: BUILD.to_owned(),
+        code: String::new(),
         finished: false,
     };
     let how = How { device: arguments.run.device, fresh: arguments.run.fresh, reuse: !arguments.no_reuse, alone: true };
     let mut sweep = Sweep::prepare(experiment, how, folder.clone())?;
     description.device_description = sweep.loaded.device.clone();
+    description.code = sweep.loaded.canary.hash();
     description.write(&folder)?;
     sweep.shard(shard)?;
     description.finished = true;

@@ -8,7 +8,7 @@ pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Fl
     let samples = results.records[0].samples;
     let mut notes = Vec::new();
     let dimensions = results.provenance.dimensions.get(metric.name()).copied().unwrap_or(0) as u64;
-    if metric.is_frechet() && samples < 10 * dimensions {
+    if metric.is_frechet() && !metric.is_paired() && samples < 10 * dimensions {
         notes.push(format!(
             "{samples} images for {dimensions} dimensions, fewer than ten each: most of these numbers is bias, which depends on the number \
              of images. Compare within this table only{}.",
@@ -36,19 +36,40 @@ pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Fl
         notes.push(format!("Features of {extractor} (`docs/features.md`)."));
     }
     notes.extend(explanation(metric).map(str::to_owned));
+    if metric == Metric::FidPaired
+        && let Some(floor) = Floor::of(results, Metric::FeatureRmse)
+    {
+        notes.push(format!(
+            "The converged samples are not exact: by `feature_rmse`'s first row, {} from ones of twice the evaluations, they are at most the square \
+             of that, {}, from those; what differs by less says nothing.",
+            number(floor.value),
+            number(floor.value.powi(2))
+        ));
+    }
     let known = all.iter().any(|series| series.points.values().any(|point| point.error().is_some()));
     notes.push(match (known, metric.is_frechet()) {
         (false, true) => "One seed: the error of a Fréchet distance is not known, so that nothing is in bold.".into(),
         (false, false) => "No errors are known, so that nothing is in bold.".into(),
         (true, true) if all.iter().flat_map(|series| series.points.values()).any(Point::has_images) => "± standard error over the images, to first order, and so without the bias. Bold: the lowest, and all whose paired difference from it is not beyond twice its error; nothing that does not lie above the first row.".into(),
         (true, true) => "± standard error over the seeds. Bold: the lowest, and all whose paired difference from it is not beyond its error; nothing that does not lie above the first row.".into(),
-        (true, false) => "± standard error over the images. Bold: the lowest, and all whose paired difference from it is not beyond twice its error, or is less than the first row; nothing that does not lie above the first row, what the solution itself is uncertain by.".into(),
+        (true, false) => format!(
+            "± standard error over the {} images{}. Bold: the lowest, and all whose paired difference from it is not beyond twice its error, or is \
+             less than the first row; nothing that does not lie above the first row, what the solution itself is uncertain by.",
+            measured_images(results, metric).unwrap_or(samples),
+            if results.records.iter().any(|record| record.seed != results.records[0].seed) { " of each seed" } else { "" },
+        ),
     });
     let diverged = all.iter().any(|series| series.points.values().any(|point| !point.diverged.is_empty()));
     if diverged {
         notes.push("Diverged: samples that are not finite, from the named image and step on.".into());
     }
     notes
+}
+
+/// Images of a cell that a metric is measured on one by one: of the distance to the solution fewer than there are samples.
+fn measured_images(results: &Folder, metric: Metric) -> Option<u64> {
+    let of_cells = results.records.iter().filter(|record| !record.is_solution());
+    of_cells.filter_map(|record| Some(results.per_image.get(&(record.cell(), metric))?.len() as u64)).max()
 }
 
 /// By how much FID at this number of images is above its limit.
