@@ -101,6 +101,25 @@ fn no_method_of_the_same_history_is_nearer() {
     assert!(compared > 40, "{compared}");
 }
 
+/// What least squares on `columns` leaves of `target`: its length, by orthogonalising one column after another.
+fn left(columns: &[Vec<f64>], target: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let mut basis: Vec<Vec<f64>> = Vec::new();
+    let without = |vector: &[f64], basis: &[Vec<f64>]| {
+        basis.iter().fold(vector.to_vec(), |rest, unit| {
+            let along = dot(&rest, unit);
+            rest.iter().zip(unit).map(|(x, u)| x - along * u).collect()
+        })
+    };
+    for column in columns {
+        let rest = without(column, &basis);
+        let length = dot(&rest, &rest).sqrt();
+        basis.push(rest.iter().map(|x| x / length).collect());
+    }
+    let rest = without(target, &basis);
+    dot(&rest, &rest).sqrt()
+}
+
 /// Every path of three steps over ten points, one by one.
 #[test]
 fn the_shortest_path_is_the_shortest() {
@@ -128,7 +147,22 @@ fn the_shortest_path_is_the_shortest() {
     }
     let expected: Vec<f64> = [0, best.1[0], best.1[1], 10].map(|k| teacher.tau[k]).into();
     assert_eq!(found, expected);
-    // What it costs with fitted steps is less than any step's of the same path would without; and all points are a path too.
+    // With fitted steps, whose cost depends on the point before: normal equations of at most three unknowns, one by one.
+    let fitted = |before: Option<usize>, i: usize, j: usize| {
+        let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
+        let mut columns = vec![wide(&teacher.x[i]), wide(&teacher.epsilon[i])];
+        columns.extend(before.map(|before| wide(&teacher.epsilon[before])));
+        left(&columns, &wide(&teacher.x[j])) / (teacher.x[0].len() as f64).sqrt()
+    };
+    let sum = |i: usize, j: usize| fitted(None, 0, i) + fitted(Some(0), i, j) + fitted(Some(i), j, 10);
+    let pairs = (1..10).flat_map(|i| (i + 1..10).map(move |j| (i, j)));
+    let least = pairs.map(|(i, j)| sum(i, j)).fold(f64::INFINITY, f64::min);
+    let found = points.shortest(Cost::Fitted, &rule(2, Constraint::Free), 3).unwrap();
+    let at = |k: usize| teacher.tau.iter().position(|&tau| tau == found[k]).unwrap();
+    assert_eq!((found.len(), at(0), at(3)), (4, 0, 10));
+    let own = sum(at(1), at(2));
+    assert!(own <= least * (1.0 + 1e-3), "{own} {least}");
+    // All points are a path too.
     assert_eq!(points.shortest(Cost::Fitted, &rule(2, Constraint::Free), 10).unwrap(), teacher.tau);
     assert!(
         points.shortest(Cost::Fitted, &rule(2, Constraint::Free), 11).unwrap_err().to_string().contains("10 points")

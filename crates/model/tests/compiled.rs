@@ -119,10 +119,10 @@ fn the_carried_networks_whatever_the_batch_and_the_threads() {
     for name in ["cifar10-small", "cifar10-tiny"] {
         let unet = unet(&here().join(format!("../../models/{name}.safetensors")), None);
         let compiled = CompiledUNet::new(&unet, Level::best());
-        // Two whole groups and a part of one.
-        let x: Vec<f32> = (0..19 * 3072).map(|i| ((i * 7919 % 1999) as f32 / 1000.0 - 1.0) * 1.5).collect();
+        // Two whole groups of 32 and a part of one.
+        let x: Vec<f32> = (0..67 * 3072).map(|i| ((i * 7919 % 1999) as f32 / 1000.0 - 1.0) * 1.5).collect();
         let timestep = 431.1;
-        let tensor = Tensor::<4>::from_data(TensorData::new(x.clone(), [19, 3, 32, 32]), &Device::flex());
+        let tensor = Tensor::<4>::from_data(TensorData::new(x.clone(), [67, 3, 32, 32]), &Device::flex());
         let plain = unet.forward(tensor, Tensor::from_floats([timestep], &Device::flex()));
         let plain: Vec<f32> = plain.into_data().try_to_vec().unwrap();
         let whole = compiled.forward(&x, [32, 32], timestep);

@@ -1,6 +1,6 @@
 //! Why a command failed, and whose turn it is.
 
-use std::{fmt, path::Path, process::ExitCode};
+use std::{fmt, io::ErrorKind, path::Path, process::ExitCode};
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Failure>;
@@ -40,7 +40,14 @@ impl Failure {
 
     /// For `map_err`: a file that could not be read or written.
     pub fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        move |error| Failure::Request(format!("{}: {error}", path.display()))
+        move |error| {
+            let message = format!("{}: {error}", path.display());
+            // A full disk is no fault of the request, and the same one may do later.
+            match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Failure::Run(message),
+                _ => Failure::Request(message),
+            }
+        }
     }
 
     /// The exit status.

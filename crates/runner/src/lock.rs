@@ -21,6 +21,15 @@ pub fn of(folder: &Path) -> PathBuf {
     folder.join(".lock")
 }
 
+/// The lock of a folder that is about to be written, once nobody else writes there; it is said that another does.
+///
+/// # Errors
+/// As [`Lock::wait`].
+pub fn writing(folder: &Path) -> Result<Lock> {
+    let wait = |holder: &str| eprintln!("{}: {holder} writes there; waiting for its end", folder.display());
+    Lock::wait(&of(folder), wait)
+}
+
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {

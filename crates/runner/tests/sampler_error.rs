@@ -81,7 +81,7 @@ fn converged_samples_are_made_again_for_what_they_depend_on_alone() {
 
 /// All that a solution is asked of by `ode_rmse`, and by the converged samples of several seeds.
 #[test]
-fn every_seed_has_its_own_converged_samples_and_errors_are_over_seeds() {
+fn every_seed_has_its_own_converged_samples() {
     let folder = gaussian_folder();
     let cwd = folder.path();
     fs::write(cwd.join("x.toml"), text().replace("seed = 3", "seeds = [3, 5]").replace("nfe = 200\n", "")).unwrap();
@@ -151,6 +151,18 @@ fn fid_is_called_as_pytorch_fid_is() {
     ] {
         let text = cached(cwd, &[&["fid"], arguments].concat());
         assert!(number(&text).abs() < 1e-6, "{arguments:?}: {text}");
+    }
+    // Another set, which holds what the first does and its last image twice more: far from it, whichever comes first and however it is read.
+    fs::create_dir(cwd.join("b")).unwrap();
+    for (from, to) in [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (5, 6), (5, 7)] {
+        let name = |k: usize| format!("{k}.{}", ["png", "bmp", "png", "ppm", "tiff", "png", "png", "png"][k]);
+        fs::copy(cwd.join("a").join(name(from)), cwd.join("b").join(name(to))).unwrap();
+    }
+    let far = number(&cached(cwd, &["fid", "a", "b"]));
+    assert!(far > 1.0, "{far}");
+    for arguments in [["b", "a"], ["b", "s.npz"], ["s.npz", "b"]] {
+        let found = number(&cached(cwd, &["fid", arguments[0], arguments[1]]));
+        assert!((found / far - 1.0).abs() < 1e-6, "{arguments:?}: {found}, expected {far}");
     }
     let more = ["fid", "a", "a", "--kid", "--kid-subsets", "2", "--kid-subset-size", "6", "--prdc", "--nearest", "2"];
     let text = cached(cwd, &more);

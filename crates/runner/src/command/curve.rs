@@ -6,7 +6,7 @@ use crate::{
     cli,
     experiment::{Experiment, NormaliserSource},
     failure::{Failure, Result},
-    files,
+    files, lock,
 };
 
 /// Collects the curve, or takes what a sweep of the same network kept, and writes it with its figure.
@@ -23,6 +23,10 @@ pub fn run(arguments: &cli::Curve) -> Result<()> {
     let loaded = Loaded::network(experiment, arguments.device)?;
     // Only a folder that is written to anyway keeps what was collected.
     let own = arguments.out.is_none();
+    if own {
+        std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    }
+    let _lock = own.then(|| lock::writing(&folder)).transpose()?;
     let Some(found) = normaliser(&loaded, &folder.join("cells"), own, false)? else { return Ok(()) };
     files::write(&out, found.csv.as_bytes())?;
     score_curve(&loaded, &found.normaliser, &out.with_extension(""))?;

@@ -18,8 +18,7 @@ use crate::{
     cli,
     experiment::{Experiment, FitSpec},
     failure::{Failure, Result},
-    files, interrupt,
-    lock::{self, Lock},
+    files, interrupt, lock,
     progress::Progress,
     results::BUILD,
 };
@@ -50,8 +49,7 @@ pub fn run(arguments: &cli::Fit) -> Result<()> {
     let nfes = numbers(&arguments.nfe)?;
     std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     interrupt::listen()?;
-    let wait = |holder: &str| eprintln!("{}: {holder} fits there; waiting for its end", folder.display());
-    let _lock = Lock::wait(&lock::of(&folder), wait)?;
+    let _lock = lock::writing(&folder)?;
     let run = Run::prepare(experiment, fit, folder, &nfes, arguments)?;
     run.all(&nfes)
 }

@@ -8,7 +8,7 @@ use super::{folders::PUBLISHED, score_curve::NORMALISER};
 use crate::{
     cli,
     failure::{Failure, Result},
-    files, report,
+    files, lock, report,
     results::{Folder, NORMALISER_ASSET, Provenance, count},
 };
 
@@ -26,6 +26,7 @@ pub fn run(arguments: &cli::Publish) -> Result<()> {
         return refuse("is what is published".into());
     }
     replaceable(run, &to)?;
+    let _lock = lock::writing(run)?;
     if let Some(reason) = unfit(run)?
         && !arguments.force
     {

@@ -1,9 +1,12 @@
 //! `fewstep report`: tables, charts and the page of a results folder again.
 
-use crate::{cli, failure::Result, report, results::Folder};
+use crate::{cli, failure::Result, lock, report, results::Folder};
 
 /// Reads the cells and draws them.
 pub fn run(arguments: &cli::Report) -> Result<()> {
+    // Of no folder that is none: nothing is made there.
+    Folder::read(&arguments.results)?;
+    let _lock = lock::writing(&arguments.results)?;
     report::write(&arguments.results, &Folder::read(&arguments.results)?)?;
     Ok(())
 }

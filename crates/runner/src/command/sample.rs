@@ -11,6 +11,7 @@ use crate::{
     npz,
     progress::Progress,
     report::mosaic,
+    source::{MEMORY, too_large},
 };
 
 /// Images where nothing is said.
@@ -35,6 +36,14 @@ pub fn run(arguments: &cli::Sample) -> Result<()> {
     let samples = arguments.samples.unwrap_or(given.as_ref().map_or(SAMPLES, |_| most));
     if !(1..=most).contains(&samples) {
         return Err(Failure::Request(format!("--samples is {samples}; expected 1 to {most}")));
+    }
+    if !numbers {
+        mosaic::fits(samples, size)?;
+    }
+    if let Some(reason) = too_large(&[samples, 8, CHANNELS, size, size], MEMORY) {
+        return Err(Failure::Request(format!(
+            "--samples is {samples}: so many of {size}x{size}, with their noise, {reason}"
+        )));
     }
     if !entry.normalises() {
         experiment.normaliser = None;

@@ -7,6 +7,7 @@ use toml::Spanned;
 use super::{CHANNELS, ModelKind, ModelSpec};
 use crate::{
     failure::Result,
+    results::Features,
     source::{MEMORY, Source},
 };
 
@@ -16,6 +17,9 @@ const SOLUTION: u64 = 4 << 30;
 pub const IDEAL: usize = 2;
 /// Bytes of a number in single precision.
 const SINGLE: usize = 4;
+/// Features of an image: pooled pixels; Inception's, of which transformers have no more.
+const PIXELS: usize = 192;
+const INCEPTION: usize = 2048;
 
 /// Numbers of an image.
 fn numbers(size: usize) -> usize {
@@ -45,6 +49,13 @@ impl Source<'_> {
     pub(super) fn converged_fit(&self, span: Range<usize>, metric: &str, samples: usize, size: usize) -> Result<()> {
         let what = format!("metric '{metric}' needs converged samples; {samples} images of {size}x{size}");
         self.memory(span, what, &[samples, SINGLE, numbers(size)], SOLUTION)
+    }
+
+    /// Features of all images of a cell, from which the error of a distance follows.
+    pub(super) fn features_fit(&self, span: Range<usize>, metric: &str, samples: usize, of: Features) -> Result<()> {
+        let what = format!("metric '{metric}' keeps the features of {samples} images, which");
+        let dim = if of == Features::Pixels { PIXELS } else { INCEPTION };
+        self.memory(span, what, &[samples, SINGLE, dim], MEMORY)
     }
 
     /// Means and variances of a mixture.

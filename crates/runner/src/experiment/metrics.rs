@@ -94,6 +94,9 @@ impl Source<'_> {
             if let Some(missing) = missing {
                 return Err(self.error(span.clone(), format!("metric '{}' needs {missing}", metric.name())));
             }
+            if let Some(features) = metric.features() {
+                self.features_fit(span.clone(), metric.name(), *samples, features)?;
+            }
             if metric.noise() == Some(Noise::Same) {
                 self.converged_fit(span.clone(), metric.name(), *samples, model.size)?;
             }

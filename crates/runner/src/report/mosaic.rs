@@ -42,10 +42,24 @@ pub struct Tile {
     pub picture: Option<PathBuf>,
 }
 
+/// Columns and rows of so many images.
+fn arranged(count: usize) -> (usize, usize) {
+    let columns = if count <= TILE_IMAGES { TILE_COLUMNS } else { (count as f64).sqrt().ceil() as usize };
+    (columns, count.div_ceil(columns))
+}
+
+/// Whether [`write()`] can write so many images of this size.
+///
+/// # Errors
+/// Where they are too many pixels.
+pub fn fits(count: usize, side: usize) -> Result<()> {
+    let (columns, rows) = arranged(count);
+    size(columns.checked_mul(side), rows.checked_mul(side)).map(|_| ())
+}
+
 /// Writes images as a PNG with about as many columns as rows; the four of a grid cell two by two.
 pub fn write(path: &Path, images: &Images) -> Result<()> {
-    let columns = if images.len() <= TILE_IMAGES { TILE_COLUMNS } else { (images.len() as f64).sqrt().ceil() as usize };
-    let rows = images.len().div_ceil(columns);
+    let (columns, rows) = arranged(images.len());
     let (height, width) = (images.height(), images.width());
     let size = size(columns.checked_mul(width), rows.checked_mul(height))?;
     let mut pixels = vec![255; size.0 * size.1 * 3];
@@ -58,12 +72,19 @@ pub fn write(path: &Path, images: &Images) -> Result<()> {
     chart::write_png(path, (size.0 as u32, size.1 as u32), pixels)
 }
 
-/// Writes the grid, its rows and columns in the order in which `tiles` has them first.
+/// Writes the grid, its rows and columns in the order in which `tiles` has them first. Where they are too many for a picture there is none, and it
+/// is said: tables are written all the same.
 pub fn grid(path: &Path, tiles: &[Tile]) -> Result<()> {
     chart::fonts()?;
     let pictures = tiles.iter().map(|tile| tile.picture.as_deref().map(open).transpose());
     let pictures: Vec<Option<image::RgbImage>> = pictures.collect::<Result<_>>()?;
-    let grid = Grid::of(tiles, &pictures)?;
+    let grid = match Grid::of(tiles, &pictures) {
+        Ok(grid) => grid,
+        Err(why) => {
+            eprintln!("no {}: {why}", path.display());
+            return files::remove(path);
+        }
+    };
     let mut pixels = vec![255; grid.size.0 * grid.size.1 * 3];
     grid.labels(&mut pixels, tiles)?;
     for (tile, picture) in tiles.iter().zip(&pictures) {
