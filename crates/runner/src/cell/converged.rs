@@ -157,7 +157,8 @@ fn gather(
     let widths = Widths { spaces: vec![space.extractor.dim()], ..Widths::default() };
     let mut parts = kept.parts(key(loaded, space, noise, seed)?, widths);
     let known = |images| progress.skip(work(space.features, noise, &spec, images));
-    parts.each(sampler, images, known, work_of, |part| {
+    let evaluations = if noise == Noise::Other { spec.floor.unwrap_or(0) } else { 0 };
+    parts.each(sampler, (images, evaluations), known, work_of, |part| {
         part.rows.features.iter().try_for_each(|(features, _)| take(features))
     })?;
     Ok(parts)
@@ -169,7 +170,7 @@ fn checked(loaded: &Loaded, space: &Space, seed: u64, same: Option<&Solution>, r
     let Some(nfe) = spec(loaded)?.floor else { return Ok(vec![0.0; count]) };
     let (finer, mut check) = (solution::plan(loaded, 2 * nfe)?, Vec::with_capacity(count));
     let run = |range: Range<usize>| features(loaded, space, &loaded.sampler.run(&finer, seed, range, |_, _| {})?);
-    loaded.sampler.batches(count, run, |range, finer| {
+    loaded.sampler.batches((count, 2 * nfe), run, |range, finer| {
         let pairs = rows[range.start * dim..].chunks(dim).zip(finer.chunks(dim));
         check.extend(pairs.map(|(a, b)| squared_distance(a, b)));
         Ok(())

@@ -63,7 +63,7 @@ fn each(
     mut take: impl FnMut(usize, f32),
 ) -> Result<()> {
     sampler.batches(
-        spec.samples,
+        (spec.samples, spec.nfe),
         |range| {
             let mut means = Vec::with_capacity(spec.nfe);
             let start = sampler.normaliser_noise(spec.seed, range.clone());

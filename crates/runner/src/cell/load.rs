@@ -60,13 +60,14 @@ impl Loaded {
     pub fn network(experiment: Experiment, device: DeviceName) -> Result<Self> {
         let Opened { device: on, description } = device::open(device)?;
         let mut assets = BTreeMap::from([("schedule".to_owned(), experiment.model.schedule_name.clone())]);
-        let sampler = Sampler {
+        let mut sampler = Sampler {
             predictor: network::load(&experiment.model, &on, device == DeviceName::Cpu, &mut assets)?,
             schedule: experiment.model.schedule.clone(),
             device: on,
             cpu: device.is_cpu(),
             size: experiment.model.size,
             batch: experiment.batch,
+            rate: f64::INFINITY,
             reuse: None,
         };
         for entry in &experiment.methods {
@@ -76,6 +77,10 @@ impl Loaded {
         }
         let start = Instant::now();
         let mut canary = Canary { sampling: canary::sampling(&sampler)?, ..Canary::default() };
+        let evaluated = sampler.predictor.evaluated();
+        if evaluated > 0 {
+            sampler.rate = evaluated as f64 / start.elapsed().as_secs_f64().max(1e-9);
+        }
         if experiment.methods.iter().any(MethodEntry::goes_beyond_methods) {
             canary.extended = canary::extended(&sampler)?;
         }

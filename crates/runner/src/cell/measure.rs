@@ -163,7 +163,7 @@ impl Making<'_> {
             let pictured = eight_bit.iter().take(PICTURED.saturating_sub(images.start)).flatten().copied().collect();
             Ok(Part { images, rows, pictured, evaluated, seconds })
         };
-        parts.each(&self.loaded.sampler, images, known, work, take)
+        parts.each(&self.loaded.sampler, (images, evaluations as usize), known, work, take)
     }
 
     /// x_0 of images `range`, finite, and evaluations of an image.

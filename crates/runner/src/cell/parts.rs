@@ -100,7 +100,7 @@ impl Parts {
         kept.join(FOLDER)
     }
 
-    /// Gives `take` what the images of a range gave, in their order: what is kept, of which `known` hears how many images it is of, and
+    /// Gives `take` what the images of a range, each of so many evaluations, gave, in their order: what is kept, of which `known` hears how many images it is of, and
     /// the rest by `work`, kept by now and then. How many evaluations of an image they took: by the network's own count, and of what
     /// is kept by that of the runs.
     ///
@@ -109,13 +109,13 @@ impl Parts {
     pub fn each(
         &mut self,
         sampler: &Sampler,
-        images: Range<usize>,
+        (images, evaluations): (Range<usize>, usize),
         known: impl Fn(usize),
         work: impl Fn(Range<usize>) -> Result<Part> + Sync,
         take: impl FnMut(&Part) -> Result<()>,
     ) -> Result<u64> {
         let before = sampler.asked();
-        let make = |images, sink: Sink| sampler.batches_of(images, &work, |_, part| sink(part));
+        let make = |images, sink: Sink| sampler.batches_of((images, evaluations), &work, |_, part| sink(part));
         Ok(self.all(images, known, make, take)? + sampler.asked() - before)
     }
 

@@ -28,9 +28,14 @@ pub struct Sampler {
     pub size: usize,
     /// Images that go through the model together.
     pub batch: usize,
+    /// Evaluations of an image that a core makes in a second, roughly; infinite where it was not looked at.
+    pub rate: f64,
     /// What cells need not evaluate again; without it each evaluates all of its own.
     pub reuse: Option<Reuse>,
 }
+
+/// Seconds that a batch may take on a core: what is kept when a run is ended, and what a kill loses, is of whole batches.
+const SECONDS: f64 = 30.0;
 
 impl Sampler {
     /// Numbers of one image.
@@ -91,7 +96,7 @@ impl Sampler {
             progress(n);
             Ok(epsilon)
         };
-        self.batches(x.len() / len, work, |_, part| {
+        self.batches((x.len() / len, 1), work, |_, part| {
             all.extend(part);
             Ok(())
         })?;
@@ -237,24 +242,26 @@ impl Sampler {
         }
     }
 
-    /// Images of a batch that give every core as many, or some would wait for the last: of 8 images on two cores, 4 and 4. On the
-    /// CPU an image's bits do not depend on its batch; elsewhere they may, and the key has the batch that was asked for.
-    fn share(&self, samples: usize) -> usize {
-        let count = samples.div_ceil(self.batch).next_multiple_of(self.workers());
+    /// Images of a batch that give every core as many, or some would wait for the last: of 8 images on two cores, 4 and 4; and no more than
+    /// a core evaluates so often in half a minute. On the CPU an image's bits do not depend on its batch; elsewhere they may, and the
+    /// key has the batch that was asked for.
+    fn share(&self, samples: usize, evaluations: usize) -> usize {
+        let most = (SECONDS * self.rate / evaluations.max(1) as f64) as usize;
+        let count = samples.div_ceil(self.batch.min(most.max(1))).next_multiple_of(self.workers());
         samples.div_ceil(count.max(1)).max(1)
     }
 
-    /// Runs `work` on every batch of `samples` images, and `take` on its results in the images' order.
+    /// Runs `work` on every batch of `samples` images, each of so many evaluations, and `take` on its results in the images' order.
     ///
     /// # Errors
     /// The first in that order; [`Failure::Interrupted`] after the batches in hand.
     pub fn batches<R: Send>(
         &self,
-        samples: usize,
+        (samples, evaluations): (usize, usize),
         work: impl Fn(Range<usize>) -> Result<R> + Sync,
         take: impl FnMut(Range<usize>, R) -> Result<()>,
     ) -> Result<()> {
-        self.batches_of(0..samples, work, take)
+        self.batches_of((0..samples, evaluations), work, take)
     }
 
     /// The same, of the images of a range alone.
@@ -263,11 +270,11 @@ impl Sampler {
     /// As [`Sampler::batches`].
     pub fn batches_of<R: Send>(
         &self,
-        images: Range<usize>,
+        (images, evaluations): (Range<usize>, usize),
         work: impl Fn(Range<usize>) -> Result<R> + Sync,
         mut take: impl FnMut(Range<usize>, R) -> Result<()>,
     ) -> Result<()> {
-        let batch = if self.cpu { self.share(images.len()) } else { self.batch };
+        let batch = if self.cpu { self.share(images.len(), evaluations) } else { self.batch };
         let end = images.end;
         let ranges = images.step_by(batch).map(|start| start..(start + batch).min(end));
         if self.cpu {

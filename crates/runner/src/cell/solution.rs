@@ -129,7 +129,7 @@ impl Solution {
             let n = range.len() as u64;
             loaded.sampler.run(&finer, seed, range, |_, _| progress.advance(n))
         };
-        loaded.sampler.batches(spec.checked(), run, |range, part| {
+        loaded.sampler.batches((spec.checked(), 2 * nfe), run, |range, part| {
             let coarser = solution.of(&range, len).chunks(len);
             let check: Vec<f64> = coarser.zip(part.chunks(len)).map(|(x, y)| squared_error(x, y)).collect();
             solution.check.extend(check);
@@ -186,7 +186,7 @@ impl Solution {
             (images.start, images.len().max(1), Vec::with_capacity(images.len() * sampler.len()));
         let evaluated = parts.each(
             sampler,
-            images,
+            (images, nfe),
             |known| progress.skip((known * nfe) as u64),
             work,
             |part| {
@@ -201,7 +201,7 @@ impl Solution {
     fn exact(loaded: &Loaded, spec: &SolutionSpec, seed: u64, images: Range<usize>) -> Result<Self> {
         let (first, mut x) = (images.start, Vec::new());
         loaded.sampler.batches_of(
-            images,
+            (images, 1),
             |range| exact(loaded, seed, range),
             |_, part| {
                 x.extend(part);

@@ -71,7 +71,7 @@ pub fn run(arguments: &cli::Sample) -> Result<()> {
         let x = sampler.run_from(&plan, seed, start.clone(), range, |_, _| progress.advance(n))?;
         Ok((crate::cell::values(start)?, x))
     };
-    sampler.batches(samples, work, |_, (start, part)| {
+    sampler.batches((samples, plan.nfe), work, |_, (start, part)| {
         noise.extend(start);
         x.extend(part);
         Ok(())

@@ -198,11 +198,12 @@ impl Run {
             cpu: self.cpu,
             size: self.training.size,
             batch: PART,
+            rate: f64::INFINITY,
             reuse: None,
         };
         let mut x = Vec::new();
         let run = |range| sampler.run(&plan, self.training.spec.seed, range, |_, _| {});
-        sampler.batches(samples, run, |_, part| {
+        sampler.batches((samples, plan.nfe), run, |_, part| {
             x.extend(part);
             Ok(())
         })?;

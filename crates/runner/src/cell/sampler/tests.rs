@@ -10,7 +10,7 @@ fn sampler(reuse: Option<Reuse>) -> Sampler {
     let numbers = |value| vec![value; CHANNELS * size * size];
     let component = Component { weight: 1.0, mean: numbers(-0.1), variance: numbers(0.25) };
     let predictor = Box::new(Mixture::new(vec![component], [CHANNELS, size, size], levels).unwrap());
-    Sampler { predictor, schedule, device: Device::flex(), cpu: true, size, batch: 8, reuse }
+    Sampler { predictor, schedule, device: Device::flex(), cpu: true, size, batch: 8, rate: f64::INFINITY, reuse }
 }
 
 fn plan(sampler: &Sampler, method: Method, grid: &Grid, threshold: Threshold) -> Plan {
@@ -23,7 +23,7 @@ fn samples(sampler: &Sampler, plan: &Plan, seed: u64, count: usize) -> Vec<f32> 
         x.extend(part);
         Ok(())
     };
-    sampler.batches(count, |range| sampler.run(plan, seed, range, |_, _| {}), take).unwrap();
+    sampler.batches((count, plan.nfe), |range| sampler.run(plan, seed, range, |_, _| {}), take).unwrap();
     x
 }
 
@@ -37,11 +37,21 @@ fn every_worker_has_as_many_images() {
             sizes.push(range.len());
             Ok(())
         };
-        sampler.batches(samples, |_| Ok(()), take).unwrap();
+        sampler.batches((samples, 5), |_| Ok(()), take).unwrap();
         assert_eq!(sizes.iter().sum::<usize>(), samples);
         assert!(sizes.iter().all(|size| *size <= batch), "{sizes:?}");
         let rounds = samples.div_ceil(batch * workers);
         assert!(sizes.len() <= rounds * workers && sizes[0] == samples.div_ceil(rounds * workers), "{sizes:?}");
+    }
+}
+
+#[test]
+fn no_batch_takes_longer_than_a_run_may_lose() {
+    // Ten evaluations a second.
+    let sampler = Sampler { batch: 64, rate: 10.0, ..sampler(None) };
+    for (evaluations, most) in [(1, 64), (10, 30), (100, 3), (500, 1)] {
+        let share = sampler.share(1000 * sampler.workers(), evaluations);
+        assert!(share <= most && 2 * share >= most, "{share} images of {evaluations}");
     }
 }
 
