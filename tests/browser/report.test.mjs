@@ -42,7 +42,7 @@ const names = async (page) => (await texts(page, "#values tr[data-method] th")).
 /** A method's leading figure in a column of the table. */
 const numbers = async (page, column) => (await texts(page, `#values tr[data-method] td:nth-child(${column + 2})`)).map(parseFloat);
 
-for (const name of ["quick", "solvers", "cross", "gaussian", "cifar10-small"]) {
+for (const name of ["quick", "solvers", "cross", "gaussian", "cifar10-small", "fid-solution"]) {
   for (const [width, viewport] of [["wide", WIDE], ["phone", PHONE]]) {
     test(`${name} opens ${width}, within the screen, without an error`, () => opened(name, viewport, async (page) => {
       assert.equal(await page.evaluate("document.documentElement.scrollWidth"), viewport.width);
@@ -118,6 +118,8 @@ test("a figure tells its row, and the chart's nearest point does", () => opened(
   assert.match(rows.build, /^[0-9a-f]{40}$/);
   assert.ok(Math.abs(Number(rows.ode_rmse) - 0.1651) < 5e-5);
   assert.match(await dialog.innerText(), /model\s+[0-9a-f]{64}/);
+  const command = await dialog.locator("pre").innerText();
+  assert.ok(command.includes("--only 'method=deis,order=2,grid=quadratic,coefficients=exact,threshold=none,nfe=5,seed=0'"), command);
   await page.keyboard.press("Escape");
   assert.ok(!(await dialog.isVisible()));
   // By keyboard: the second point of the first line.

@@ -32,8 +32,11 @@ function showProvenance(title, text, cells) {
   const first = shown[0];
   const build = String(cell("build", first) ?? "");
   const commit = /^[0-9a-f]{7,}$/.test(build) ? `git checkout ${build.slice(0, 12)}\n` : "";
-  const only = `--only method=${cell("method", first)},nfe=${cell("nfe", first)}`;
-  const again = `${commit}cargo run --release -- sweep experiments/${D.experiment}.toml ${only} --out out/again`;
+  // All that tells a cell from the others, quoted: labels have spaces.
+  const keys = ["method", "order", "grid", "coefficients", "threshold", "nfe", "seed"];
+  const known = keys.map((key) => [key, cell(key, first)]).filter(([, value]) => value !== null && value !== "");
+  const selection = `'${known.map(([key, value]) => `${key}=${value}`).join(",").replaceAll("'", "'\\''")}'`;
+  const again = `${commit}cargo run --release -- sweep experiments/${D.experiment}.toml --only ${selection} --out out/again`;
   const own = cell("solver", first) !== "solution";
   dialog.replaceChildren(
     h("form", { method: "dialog" }, h("button", { class: "close", "aria-label": "Close" }, "×")),

@@ -3,7 +3,12 @@
 use std::path::Path;
 
 use super::targets::{ARRAY, LEAVES, TEXT, Target, text};
-use crate::{command, experiment::Experiment, npz, report, results::published};
+use crate::{
+    command,
+    experiment::Experiment,
+    npz, report,
+    results::{Folder, published},
+};
 
 /// All targets.
 pub fn all() -> impl Iterator<Item = &'static Target> {
@@ -15,7 +20,7 @@ pub fn named(name: &str) -> Option<&'static Target> {
     all().find(|target| target.name == name)
 }
 
-static OWN: [Target; 4] = [
+static OWN: [Target; 7] = [
     // A mixture's means and variances may take as much as thousands of numbers for each that is written.
     Target {
         name: "experiment",
@@ -39,7 +44,50 @@ static OWN: [Target; 4] = [
         seeds: &[],
         read: |path| npz::read(path, [3, 2, 2]).map(drop).map_err(text),
     },
+    // A folder of results that somebody sent: each of its files beside good ones.
+    Target {
+        name: "cells",
+        file: "cells.csv",
+        memory: FOLDER,
+        seeds: &["results/plan-by-hand/cells.csv", "results/mixture/cells.csv"],
+        read: results,
+    },
+    Target {
+        name: "provenance",
+        file: "provenance.toml",
+        memory: FOLDER,
+        seeds: &["results/plan-by-hand/provenance.toml"],
+        read: results,
+    },
+    Target {
+        name: "images-parquet",
+        file: "images.parquet",
+        memory: FOLDER,
+        seeds: &["results/plan-by-hand/images.parquet"],
+        read: results,
+    },
 ];
+
+/// Tables of results, of which a page is made.
+const FOLDER: (usize, usize) = (300 << 20, 1 << 14);
+/// Good files of a folder, for the one that is not.
+const GOOD: [(&str, &[u8]); 2] = [
+    ("cells.csv", include_bytes!("../../../../results/plan-by-hand/cells.csv")),
+    ("images.parquet", include_bytes!("../../../../results/plan-by-hand/images.parquet")),
+];
+
+/// Tables and a page of what was read.
+fn results(path: &Path) -> Result<(), String> {
+    let folder = path.parent().unwrap_or(path);
+    for (name, bytes) in GOOD {
+        if !path.ends_with(name) {
+            std::fs::write(folder.join(name), bytes).map_err(text)?;
+        }
+    }
+    let read = Folder::read(folder).map_err(text)?;
+    assert!(!report::page::html(folder, &read).map_err(text)?.is_empty());
+    Ok(())
+}
 
 fn experiment(path: &Path) -> Result<(), String> {
     let experiment = Experiment::read(path).map_err(text)?;

@@ -1,12 +1,15 @@
 //! Texts whose tables and figures are made of cells: what stands between `<!-- kind: key=value | … -->` and `<!-- end -->`.
 //!
 //! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent), `wins` (on how many images it is closer), `grids` (every
-//! solver on its best grid), `times` (how many times the value of the method `over` each is at; of `grids` too where `over` is there), and within a sentence `value` (one
+//! solver on its best grid), `metrics` (rows methods, columns the `metrics` with commas between, at one `nfe`), `times` (how many times the value of the method `over` each is at; of `grids` too where `over` is there), and within a sentence `value` (one
 //! figure) and `change` (one change, of the method under score normalisation; in brackets where it is not beyond its error). Keys:
 //! `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table with semicolons
 //! between; `method` of a value or a change. And `csv`, columns of any file: `file`, below `results/`, and `columns` with commas between.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::Path,
+};
 
 use super::{
     csv_table::csv_table,
@@ -20,7 +23,7 @@ use crate::{
 const OPEN: &str = "<!-- ";
 const CLOSE: &str = " -->";
 const END: &str = "<!-- end -->";
-const KINDS: [&str; 8] = ["table", "changes", "wins", "grids", "times", "value", "change", "csv"];
+const KINDS: [&str; 9] = ["table", "changes", "wins", "grids", "metrics", "times", "value", "change", "csv"];
 
 /// `text` with every block written anew; `results` holds the folders.
 ///
@@ -68,11 +71,18 @@ fn content(open: &str, results: &Path, folders: &mut BTreeMap<String, Folder>) -
         return Ok(format!("\n{}", csv_table(&results.join(file), &columns)?));
     }
     let name = take("results").ok_or_else(|| Failure::request("expected results=NAME"))?;
-    let metric = take("metric").and_then(|name| Metric::named(&name));
-    let metric = metric.ok_or_else(|| Failure::request("expected metric= and its name"))?;
     let list = |text: Option<String>, between: char| {
         text.map(|text| text.split(between).map(|part| part.trim().to_owned()).collect::<Vec<_>>())
     };
+    if kind == "metrics" {
+        let named = |names: Vec<String>| names.iter().map(|name| Metric::named(name)).collect::<Option<Vec<_>>>();
+        let (metrics, nfe) = (list(take("metrics"), ',').and_then(named), take("nfe").and_then(|nfe| nfe.parse().ok()));
+        let asked = metrics.zip(nfe).filter(|_| keys.is_empty());
+        let (metrics, nfe) = asked.ok_or_else(|| Failure::request("expected results=, metrics= and one nfe="))?;
+        return Ok(format!("\n{}", table::metrics(read(folders, results, &name)?, &metrics, nfe)?));
+    }
+    let metric = take("metric").and_then(|name| Metric::named(&name));
+    let metric = metric.ok_or_else(|| Failure::request("expected metric= and its name"))?;
     let nfes = list(take("nfe"), ',')
         .map(|all| all.iter().map(|nfe| nfe.parse::<u32>()).collect::<std::result::Result<Vec<_>, _>>());
     let nfes = nfes.transpose().map_err(|error| Failure::Request(format!("nfe: {error}")))?;
@@ -86,10 +96,15 @@ fn content(open: &str, results: &Path, folders: &mut BTreeMap<String, Folder>) -
             "no key '{key}'; expected results, metric, nfe, over, methods or method"
         )));
     }
-    if !folders.contains_key(&name) {
-        folders.insert(name.clone(), Folder::read(&results.join(&name))?);
-    }
-    block(kind, &folders[&name], metric, nfes, methods, over)
+    block(kind, read(folders, results, &name)?, metric, nfes, methods, over)
+}
+
+/// A folder, read once.
+fn read<'a>(folders: &'a mut BTreeMap<String, Folder>, results: &Path, name: &str) -> Result<&'a Folder> {
+    Ok(match folders.entry(name.to_owned()) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(place) => place.insert(Folder::read(&results.join(name))?),
+    })
 }
 
 fn block(
@@ -187,6 +202,12 @@ mod tests {
         let gone = error("<!-- table: results=quick | metric=fid --><!-- end -->");
         assert!(gone.starts_with("t.md:1: nowhere/quick/cells.csv"), "{gone}");
         assert!(error("<!-- table: results=q | metric=mse --><!-- end -->").contains("expected metric="));
+        for wrong in
+            ["metrics=fid; mse | nfe=5", "metrics=fid", "metrics=fid | nfe=5,6", "metrics=fid | nfe=5 | method=a"]
+        {
+            let said = error(&format!("<!-- metrics: results=q | {wrong} --><!-- end -->"));
+            assert!(said.contains("expected results=, metrics= and one nfe="), "{said}");
+        }
         assert_eq!(rewrite("no block", Path::new("t.md"), Path::new("x")).unwrap(), "no block");
     }
 }

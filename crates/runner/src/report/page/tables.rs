@@ -138,10 +138,13 @@ pub struct Heat {
     methods: Vec<Vec<Option<usize>>>,
 }
 
-/// Of every metric that was measured; the distance to the solution first, which says most of samplers.
+/// What says most of samplers: their own error in the features that they are judged by, then the distance to the solution.
+const FIRST: [Metric; 3] = [Metric::FidPaired, Metric::FidSolution, Metric::OdeRmse];
+
+/// Of every metric that was measured, those first.
 pub fn all(results: &Folder, groups: &[Group]) -> Vec<Table> {
-    let others = Metric::ALL.into_iter().filter(|metric| *metric != Metric::OdeRmse);
-    [Metric::OdeRmse].into_iter().chain(others).filter_map(|metric| table_of(results, groups, metric)).collect()
+    let others = Metric::ALL.into_iter().filter(|metric| !FIRST.contains(metric));
+    FIRST.into_iter().chain(others).filter_map(|metric| table_of(results, groups, metric)).collect()
 }
 
 fn table_of(results: &Folder, groups: &[Group], metric: Metric) -> Option<Table> {
