@@ -123,11 +123,11 @@ pub fn joint(
                 Some(student) => Some(student),
                 None => moved(-DIFFERENCE)?,
             };
-            let column = student.map(|(student, by)| {
+            let column = |(student, by): (Student, f64)| -> Result<Vec<f32>> {
                 let moved = target.residual(student.end())?;
-                Ok(moved.iter().zip(&residual).map(|(x, y)| (x - y) / by as f32).collect::<Vec<f32>>())
-            });
-            let column = column.transpose()?;
+                Ok(moved.iter().zip(&residual).map(|(x, y)| (x - y) / by as f32).collect())
+            };
+            let column = student.map(column).transpose()?;
             // What cannot move, or diverges when it does, stays.
             let column = column.filter(|column| column.iter().all(|value| value.is_finite()));
             columns.push(column.unwrap_or_else(|| vec![0.0; residual.len()]));
@@ -142,8 +142,9 @@ pub fn joint(
         for _ in 0..TRIALS {
             let (step, _) = symmetric(&normal, &right, damping)?;
             let other: Vec<f64> = p.iter().zip(&step).map(|(p, step)| p + step).collect();
-            let valued = |student: Student| Ok(Valued { value: target.value(student.end())?, student });
-            let tried: Option<Valued> = run(&other)?.map(valued).transpose()?;
+            let valued =
+                |student: Student| -> Result<Valued> { Ok(Valued { value: target.value(student.end())?, student }) };
+            let tried = run(&other)?.map(valued).transpose()?;
             if let Some(tried) = tried.filter(|tried| tried.value < best.value) {
                 better = Some(tried);
                 damping = (damping / 10.0).max(1e-9);

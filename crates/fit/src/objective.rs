@@ -153,6 +153,12 @@ pub struct Target {
     features: Option<(Arc<Features>, Vec<f32>)>,
 }
 
+impl std::fmt::Debug for Target {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Target").field("objective", &self.objective).finish_non_exhaustive()
+    }
+}
+
 impl Target {
     /// Of solutions of square images, `len` numbers each.
     pub fn new(objective: Objective, side: usize, len: usize, solution: Vec<f32>) -> Self {
