@@ -351,3 +351,23 @@ impl Done {
         (measured.len() == wanted.len()).then(|| Done { measured, ..self.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::key;
+
+    /// Earlier versions kept Fréchet distances without what their errors follow from.
+    #[test]
+    fn what_has_no_error_is_measured_again() {
+        let key = key::frechet_to_data("by hand").unwrap();
+        let has = |metric, value, per_image: &[f64]| {
+            let wanted = Wanted { metric, key: key.clone() };
+            let measured = vec![Measurement { value, per_image: per_image.to_vec(), ..wanted.blank() }];
+            Done { measured, ..Done::default() }.has(metric, &key)
+        };
+        assert!(!has(Metric::Fid, Some(3.0), &[]) && has(Metric::Fid, Some(3.0), &[0.5, -0.5]));
+        // Of what diverged nothing is known, and of moments alone no image's part.
+        assert!(has(Metric::Fid, None, &[]) && has(Metric::FdData, Some(3.0), &[]));
+    }
+}

@@ -350,6 +350,30 @@ mod tests {
         assert_eq!(bold(&unknown), 0);
     }
 
+    /// Of a distance to data the floor is the network's own, below which blur can lie: what changes there is shown. Of a Fréchet distance images
+    /// have influences, which are no distances to win by.
+    #[test]
+    fn changes_of_a_distance_to_data_are_shown_below_the_floor() {
+        let mut folder = results([0.9, 1.08, 0.72, 0.9], 1e-6);
+        for (record, (normalised, fid)) in folder.records.iter_mut().zip([(false, 3.0), (true, 2.0), (false, 5.0)]) {
+            let own = record.cell();
+            (record.ode_rmse, record.fid, record.normalised) = (None, Some(fid), normalised);
+            folder.per_image.remove(&(own, Metric::OdeRmse));
+            folder.per_image.insert((record.cell(), Metric::Fid), vec![0.1, -0.1, 0.2, -0.2]);
+        }
+        let all = series(&folder.records, &folder.per_image, Metric::Fid);
+        let floor = Some(Floor { value: 4.0, error: None, label: String::new() });
+        let point = |k: usize| &all[k].points[&5];
+        let (change, _) = relative(point(1), point(0), floor.as_ref(), Metric::Fid).unwrap();
+        assert!((change.mean + 100.0 / 3.0).abs() < 1e-9, "{change:?}");
+        assert!(relative(point(1), point(0), floor.as_ref(), Metric::FidSolution).is_none());
+        let labels = [&*all[1].label, &*all[0].label];
+        assert_eq!(crate::results::Wins::between(&folder, Metric::Fid, labels, 5), None);
+        let squares = results([0.9, 1.08, 0.72, 0.9], 1e-6);
+        let wins = crate::results::Wins::between(&squares, Metric::OdeRmse, ["deis", "ddim"], 5).unwrap();
+        assert_eq!((wins.won, wins.lost), (4, 0));
+    }
+
     #[test]
     fn what_diverged_is_shown_as_diverged() {
         let mut folder = results([0.9, 1.08, 0.72, 0.9], 1e-6);
