@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a fit to models/cifar10-small at 5 NFE comes to when it is asked for otherwise: the plans of ../../fit-choices.toml, and each fit's table in
-# results/fit/. Needs `fewstep fetch inception`; fits that are done in out/fits are not begun again. TIME on two cores.
+# results/fit/. Needs `fewstep fetch inception`; fits that are done in out/fits are not begun again. Half an hour on two cores, of which ten minutes for `inception`.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 cargo build --release --workspace --bins

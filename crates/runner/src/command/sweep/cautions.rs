@@ -97,8 +97,9 @@ impl Sweep {
             Made::Method { .. } => None,
         };
         let labels: BTreeSet<String> = self.methods().filter_map(fitted).collect();
-        let said = |metrics| {
-            format!("fitted to or chosen by what {} looks at: {}", in_words(metrics), in_words(labels.clone()))
+        let said = |metrics: BTreeSet<String>| {
+            let look = if metrics.len() > 1 { "look" } else { "looks" };
+            format!("fitted to or chosen by what {} {look} at: {}", in_words(metrics), in_words(labels.clone()))
         };
         (!labels.is_empty() && !metrics.is_empty()).then(|| said(metrics))
     }
