@@ -173,7 +173,8 @@ impl Problem<'_> {
         let on = |grid: &Grid| Ok::<_, Error>(Levels::of_states(grid.times(nfe, self.schedule())?));
         let mut best = self.fitted(on(&spec.grid)?, &spec.rule, None)?;
         let (mut note, mut last) = (spec.grid.name(), 0.0);
-        let columns = (unknowns + 1).saturating_mul(numbers);
+        let residual = numbers.max(self.teacher.images() * self.target.width());
+        let columns = (unknowns + 1).saturating_mul(residual);
         if spec.stages.contains(&Stage::Joint) && columns > MOST {
             return Err(Error::Request(format!(
                 "the joint stage of {nfe} evaluations has {unknowns} unknowns, which with {} images are {columns} numbers; expected at most {MOST}",

@@ -24,6 +24,11 @@ pub trait Predictor: Send + Sync {
     /// Images evaluated so far: what NFE is counted from.
     fn evaluated(&self) -> u64;
 
+    /// Images that cost about as much as one: smaller batches are no shorter.
+    fn group(&self) -> usize {
+        1
+    }
+
     /// The exact solution at τ = 0 of the probability-flow ODE from x at τ = 1, where there is a formula for it.
     fn solution(&self, _x: Tensor<4>) -> Option<Tensor<4>> {
         None

@@ -102,6 +102,10 @@ fn level(value: u8) -> f32 {
 }
 
 impl Predictor for Ideal {
+    fn group(&self) -> usize {
+        GROUP
+    }
+
     fn epsilon(&self, x: Tensor<4>, tau: f64) -> Tensor<4> {
         let shape = x.dims();
         let images = shape[0];

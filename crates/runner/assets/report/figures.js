@@ -66,7 +66,7 @@ function drawChanges() {
     return h("td", {}, figure(text, entry.cells, title));
   }));
   const head = h("tr", {}, h("th", { scope: "col" }, "method"), nfes.map((nfe) => h("th", { scope: "col" }, String(nfe))));
-  const about = caption(`Change of ${name} by score normalisation in percent, paired, ± standard error; in brackets what is not beyond its error, or is less than the solution's; – what does not lie above the solution's own.`);
+  const about = caption(`Change of ${name} by score normalisation in percent, paired, ± standard error; in brackets what is not beyond its error, or is less than the solution's; –, except of distances to data, what does not lie above the solution's own.`);
   const table = h("div", { class: "scroll", tabindex: "0" }, h("table", { class: "values" }, about, h("thead", {}, head), h("tbody", {}, changes.map(row))));
   const fold = h("details", { class: "data", open: changes.length <= 12 }, h("summary", {}, changes.length === 1 ? "The figures as a table" : `All ${changes.length} pairs as a table`), table);
   document.getElementById("changes-table").replaceChildren(fold);

@@ -348,7 +348,8 @@ impl Done {
     /// Its measurements that are wanted, for another cell of the same samples; none where one is lacking.
     pub fn share(&self, wanted: &[Wanted]) -> Option<Done> {
         let measured: Vec<Measurement> = self.current(wanted).cloned().collect();
-        (measured.len() == wanted.len()).then(|| Done { measured, ..self.clone() })
+        let whole = wanted.iter().all(|wanted| self.has(wanted.metric, &wanted.key));
+        whole.then(|| Done { measured, ..self.clone() })
     }
 }
 
@@ -364,7 +365,11 @@ mod tests {
         let has = |metric, value, per_image: &[f64]| {
             let wanted = Wanted { metric, key: key.clone() };
             let measured = vec![Measurement { value, per_image: per_image.to_vec(), ..wanted.blank() }];
-            Done { measured, ..Done::default() }.has(metric, &key)
+            let done = Done { measured, ..Done::default() };
+            // Nor is it taken for another cell of the same samples.
+            let wanted = [Wanted { metric, key: key.clone() }];
+            assert_eq!(done.share(&wanted).is_some(), done.has(metric, &key));
+            done.has(metric, &key)
         };
         assert!(!has(Metric::Fid, Some(3.0), &[]) && has(Metric::Fid, Some(3.0), &[0.5, -0.5]));
         // Of what diverged nothing is known, and of moments alone no image's part.

@@ -295,6 +295,10 @@ impl Run {
             return None;
         }
         let file = PlanFile::read(&self.path(nfe, stage.name())).ok()?;
+        // What came back from y is not the plan to the last bit: such a fit begins again, for the same bytes.
+        if matches!(file.levels, fewstep_sampler::Levels::Y { .. }) {
+            return None;
+        }
         let provenance: Provenance = serde_json::from_str(file.provenance.as_ref()?).ok()?;
         let file = PlanFile { provenance: None, ..file };
         let own = provenance.key == self.key(stage, nfe).ok()?.as_str() && provenance.sha256 == hash(&file);

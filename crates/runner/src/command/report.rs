@@ -7,6 +7,8 @@ pub fn run(arguments: &cli::Report) -> Result<()> {
     // Of no folder that is none: nothing is made there.
     Folder::read(&arguments.results)?;
     let _lock = lock::writing(&arguments.results)?;
+    // Of a sweep with --join, which does not wait for the other.
+    let _tables = super::sweep::hold_tables(&arguments.results)?;
     report::write(&arguments.results, &Folder::read(&arguments.results)?)?;
     Ok(())
 }

@@ -32,6 +32,7 @@ use crate::{
 };
 pub use merge::run as merge;
 pub use shard::Shard;
+pub(super) use written::hold_tables;
 use written::reference;
 
 /// Runs the experiment, or a part of the images of all its cells.

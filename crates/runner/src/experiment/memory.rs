@@ -53,9 +53,11 @@ impl Source<'_> {
 
     /// Features of all images of a cell, from which the error of a distance follows.
     pub(super) fn features_fit(&self, span: Range<usize>, metric: &str, samples: usize, of: Features) -> Result<()> {
-        let what = format!("metric '{metric}' keeps the features of {samples} images, which");
+        let what =
+            format!("metric '{metric}' keeps the features of {samples} images and of their converged samples, which");
         let dim = if of == Features::Pixels { PIXELS } else { INCEPTION };
-        self.memory(span, what, &[samples, SINGLE, dim], MEMORY)
+        // Those of converged samples, of the same and of other noise, beside a cell's own.
+        self.memory(span, what, &[samples, 3 * SINGLE, dim], MEMORY)
     }
 
     /// Means and variances of a mixture.

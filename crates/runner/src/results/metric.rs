@@ -150,9 +150,9 @@ impl Metric {
         !matches!(self, Metric::OdeRmse | Metric::FeatureRmse)
     }
 
-    /// Whether it is a distance to data, of which the network's own error is the greater part.
+    /// Whether it is a distance to data that has the network's own error in it.
     pub fn is_of_data(self) -> bool {
-        matches!(self, Metric::Fid | Metric::FidInfinity | Metric::FdPixel | Metric::FdVit | Metric::FdData)
+        matches!(self, Metric::Fid | Metric::FidInfinity | Metric::FdPixel | Metric::FdVit)
     }
 
     /// The features that it is measured in, of 8-bit images; none where it is measured of samples as the sampler left them.

@@ -24,6 +24,9 @@ struct Provenance {
     fitted_to: String,
     fewstep_build: String,
     method: String,
+    /// By which a sweep knows what the plans were fitted to.
+    #[serde(default)]
+    objective: String,
     /// ln of the objective, mean over the numbers of evaluations: without a normaliser, with the paper's, with the fitted one.
     value: [f64; 3],
 }
@@ -63,6 +66,7 @@ impl Run {
             fitted_to: self.loaded.sampler.predictor.identity(),
             fewstep_build: BUILD.into(),
             method: method.label(),
+            objective: self.fit.objective.name().into(),
             value: found.value,
         };
         for (&nfe, plan) in nfes.iter().zip(&found.plans) {

@@ -27,9 +27,21 @@ impl Network {
         let network = inception(&loaded.sampler.device, device, loaded.experiment.protocol)?;
         let identity = serde_json::to_string(&network.identity()).map_err(Failure::run)?;
         let size = loaded.sampler.size;
+        let (batch, len) = (loaded.sampler.batch, loaded.sampler.len());
         let features = move |x: &[f32]| {
-            let levels = levels_of(x, size, |level| level);
-            network.features_of_values(&levels, [size; 2]).map_err(|error| Error::Network(error.to_string()))
+            let of = |part: &[f32]| {
+                let levels = levels_of(part, size, |level| level);
+                network.features_of_values(&levels, [size; 2]).map_err(|error| Error::Network(error.to_string()))
+            };
+            let mut all = x.chunks(batch * len).map(of).collect::<fewstep_fit::Result<Vec<_>>>()?.concat();
+            // Levels end at 0 and 255: what is infinite would look as if it were an image.
+            let dim = network.dim();
+            for (features, x) in all.chunks_mut(dim).zip(x.chunks(len)) {
+                if x.iter().any(|value| !value.is_finite()) {
+                    features.fill(f32::NAN);
+                }
+            }
+            Ok(all)
         };
         let wave: Vec<f32> = (0..loaded.sampler.len()).map(|i| (0.37 * i as f32).sin()).collect();
         let bytes: Vec<u8> = features(&wave)?.iter().flat_map(|value| value.to_le_bytes()).collect();

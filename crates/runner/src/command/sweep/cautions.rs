@@ -54,13 +54,14 @@ impl Sweep {
 
     fn few_images(&self) -> Vec<String> {
         let samples = self.loaded.experiment.samples;
-        // What two sets of the same noise have in common cancels.
         let paired = |name: &str| self.loaded.experiment.metrics.iter().any(|m| m.name() == name && m.is_paired());
         let few = |(name, dimensions): (String, usize)| {
+            // Near the solution what two sets of the same noise have in common cancels.
+            let most = if paired(&name) { "far from the solution much" } else { "most" };
             let why = format!(
-                "{name}: {samples} images for {dimensions} dimensions, fewer than ten each, so that most of it is bias"
+                "{name}: {samples} images for {dimensions} dimensions, fewer than ten each, so that {most} of it is bias"
             );
-            (samples < 10 * dimensions && !paired(&name)).then_some(why)
+            (samples < 10 * dimensions).then_some(why)
         };
         self.loaded.dimensions().into_iter().filter_map(few).collect()
     }

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{super::folders::published_folder, Sweep};
+use super::{super::folders::published_folder, KEPT, Sweep};
 use crate::{
     cell::{Cell, Loaded, Parts},
     failure::{Failure, Result},
@@ -48,7 +48,7 @@ impl Sweep {
     }
 
     fn tables(&self) -> Result<Lock> {
-        Lock::wait(&self.kept.folder.join("tables.lock"), |_| {})
+        Lock::wait(&self.kept.folder.join(TABLES), |_| {})
     }
 
     /// After a cell: not so often that writing tables of many cells takes more than a twentieth of the time.
@@ -106,6 +106,15 @@ impl Sweep {
             None => Ok(()),
         }
     }
+}
+
+/// What is held in the folder of kept cells while its tables are written.
+const TABLES: &str = "tables.lock";
+
+/// That of a results folder, where cells are kept in it.
+pub(in crate::command) fn hold_tables(folder: &Path) -> Result<Option<Lock>> {
+    let kept = folder.join(KEPT);
+    kept.is_dir().then(|| Lock::wait(&kept.join(TABLES), |_| {})).transpose()
 }
 
 /// What is published of an experiment, to compare with, read before a run writes anything; nothing where the run writes there.

@@ -95,7 +95,12 @@ impl Asked<'_> {
         let start =
             words(format!("At {nfe} NFE {label} has the lowest {} of {} methods, ", self.metric.name(), others + 1));
         if floor.as_ref().is_some_and(|floor| best.mean() <= floor.value) {
-            let end = ", which is not above what the solution itself is at: this metric tells nobody apart there.";
+            let end = match self.metric.is_of_data() {
+                true => {
+                    ", which is not above what converged samples themselves are at: the lowest is not the nearest to the solution."
+                }
+                false => ", which is not above what the solution itself is at: this metric tells nobody apart there.",
+            };
             return Some(vec![start, value, words(end)]);
         }
         if best.error().is_none() {

@@ -31,7 +31,13 @@ pub fn metrics(folder: &Folder, metrics: &[Metric], nfe: u32) -> Result<String> 
         _ = write!(text, " {} |", floor.as_ref().map_or("–".into(), shown));
     }
     text.push('\n');
-    let labels = all.first().into_iter().flatten().filter(|one| one.points.contains_key(&nfe)).map(|one| &one.label);
+    // A stochastic method has distances to data alone.
+    let mut labels: Vec<&String> = Vec::new();
+    for one in all.iter().flatten().filter(|one| one.points.contains_key(&nfe)) {
+        if !labels.contains(&&one.label) {
+            labels.push(&one.label);
+        }
+    }
     for label in labels {
         _ = write!(text, "| {label} |");
         for ((series, floor), &metric) in all.iter().zip(&floors).zip(metrics) {

@@ -1,6 +1,6 @@
 //! What must be known to read a table.
 
-use super::{Floor, number};
+use super::{Floor, number, plus_minus};
 use crate::results::{Features, Folder, Metric, Point, Series, VIT_ASSET};
 
 /// What must be known to read a metric's table.
@@ -8,10 +8,10 @@ pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Fl
     let samples = results.records[0].samples;
     let mut notes = Vec::new();
     let dimensions = results.provenance.dimensions.get(metric.name()).copied().unwrap_or(0) as u64;
-    if metric.is_frechet() && !metric.is_paired() && samples < 10 * dimensions {
+    if metric.is_frechet() && samples < 10 * dimensions {
         notes.push(format!(
-            "{samples} images for {dimensions} dimensions, fewer than ten each: most of these numbers is bias, which depends on the number \
-             of images. Compare within this table only{}.",
+            "{samples} images for {dimensions} dimensions, fewer than ten each: {}, which depends on the number of images. Compare within this table only{}.",
+            if metric.is_paired() { "far from the solution much of these numbers can be bias" } else { "most of these numbers is bias" },
             if floor.is_some() { ", and with its first row" } else { "" }
         ));
     }
@@ -40,10 +40,10 @@ pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Fl
         && let Some(floor) = Floor::of(results, Metric::FeatureRmse)
     {
         notes.push(format!(
-            "The converged samples are not exact: by `feature_rmse`'s first row, {} from ones of twice the evaluations, they are at most the square \
-             of that, {}, from those; what differs by less says nothing.",
+            "The converged samples are not exact: ones of twice the evaluations are {}{} from them (`feature_rmse`, first row), by which the *roots* of \
+             these numbers may be off, 3 ± that where a number is 9.",
             number(floor.value),
-            number(floor.value.powi(2))
+            plus_minus(floor.error)
         ));
     }
     let known = all.iter().any(|series| series.points.values().any(|point| point.error().is_some()));
@@ -89,12 +89,12 @@ fn explanation(metric: Metric) -> Option<&'static str> {
              images whatever the network is worth. The first row is what two such sets of converged samples are apart.",
         ),
         Metric::FidPaired => Some(
-            "Against converged samples of the same noise: 0 for a solver without error at any number of images. Noise that both have in common \
-             cancels, so that these are below `fid_solution`, and no first row is to be taken off.",
+            "Against converged samples of the same noise: 0 for a solver without error at any number of images. Near the solution what both have in \
+             common cancels, so that these are far below `fid_solution` there; no first row is to be taken off.",
         ),
         Metric::FdVitPaired => Some(
-            "Against converged samples of the same noise: 0 for a solver without error at any number of images. Noise that both have in common \
-             cancels, so that these are below `fd_vit_solution`, and no first row is to be taken off.",
+            "Against converged samples of the same noise: 0 for a solver without error at any number of images. Near the solution what both have in \
+             common cancels, so that these are far below `fd_vit_solution` there; no first row is to be taken off.",
         ),
         Metric::FeatureRmse => Some(
             "L2 distance of 2048 features, root mean square over images. Its square is the cost of moving each image's features to its converged \
