@@ -40,7 +40,7 @@ pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Fl
         && let Some(floor) = Floor::of(results, Metric::FeatureRmse)
     {
         notes.push(format!(
-            "The converged samples are not exact: ones of twice the evaluations are {}{} from them (`feature_rmse`, first row), by which the *roots* of \
+            "The converged samples are not exact: ones of twice the evaluations are {}{} from them (`feature_rmse`, first row), by which the roots of \
              these numbers may be off, 3 ± that where a number is 9.",
             number(floor.value),
             plus_minus(floor.error)
