@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a fit to models/cifar10-small at 5 NFE comes to when it is asked for otherwise: the plans of ../../fit-choices.toml, and each fit's table in
-# results/fit/. Needs `fewstep fetch inception`; fits that are done in out/fits are not begun again. 40 minutes on two cores, of which ten for `inception`.
+# What a fit to models/cifar10-small at 5 NFE comes to when it is asked for otherwise: plans, of which ../../fit-choices.toml sweeps some, and each
+# fit's table in results/fit/. Needs `fewstep fetch inception`; fits that are done in out/fits are not begun again. 40 minutes on two cores, of which ten for `inception`.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 cargo build --release --workspace --bins
