@@ -1,8 +1,14 @@
 //! Collecting the normaliser: mean over pixels and images of |ε(x_τ, τ)| along a run with many evaluations.
 
+use std::ops::Range;
+
 use fewstep_sampler::{Method, Normaliser, Plan, Request};
 
-use super::sampler::{Sampler, values};
+use super::{
+    figures::Rows,
+    parts::{Part, Parts},
+    sampler::{Sampler, values},
+};
 use crate::{
     experiment::CollectSpec,
     failure::{Failure, Result},
@@ -18,14 +24,28 @@ pub fn plan(sampler: &Sampler, spec: &CollectSpec) -> Result<Plan> {
     Ok(long_run().plan(&Request::new(&sampler.schedule, &spec.grid, spec.nfe))?)
 }
 
-/// Runs `plan` as `spec` says and averages; `progress` hears of every evaluated image.
+/// Runs `plan` as `spec` says and averages; `progress` hears of every evaluated image, `known` of every evaluation that `parts` had. The
+/// parts' images have [`Widths::x`](super::parts::Widths::x) numbers, as many as the plan has evaluations.
 pub fn collect(
     sampler: &Sampler,
     spec: &CollectSpec,
     plan: &Plan,
+    parts: Option<&mut Parts>,
     progress: impl Fn(u64) + Sync,
+    known: impl Fn(u64),
 ) -> Result<Normaliser> {
-    let means = means(sampler, spec, plan, progress)?;
+    let means = sums(spec, |take| match parts {
+        Some(parts) => {
+            let known = |images| known((images * spec.nfe) as u64);
+            let work = |images| part(sampler, spec, plan, &progress, images);
+            parts.each(sampler, (0..spec.samples, spec.nfe), known, work, |part| {
+                take(&part.rows.x);
+                Ok(())
+            })?;
+            Ok(())
+        }
+        None => each(sampler, spec, plan, &progress, take),
+    })?;
     if let Some(step) = means.iter().position(|mean| !mean.is_finite()) {
         return Err(Failure::run(format!("normaliser: mean |ε| at τ = {} is {}", plan.tau[step], means[step])));
     }
@@ -35,11 +55,7 @@ pub fn collect(
 
 /// mean |ε| at every evaluation of `plan`.
 pub fn means(sampler: &Sampler, spec: &CollectSpec, plan: &Plan, progress: impl Fn(u64) + Sync) -> Result<Vec<f64>> {
-    let mut sums = vec![0.0; spec.nfe];
-    // Image by image, so that the batch size does not change the last bits.
-    each(sampler, spec, plan, progress, |step, mean| sums[step] += f64::from(mean))?;
-    sums.iter_mut().for_each(|sum| *sum /= spec.samples as f64);
-    Ok(sums)
+    sums(spec, |take| each(sampler, spec, plan, &progress, take))
 }
 
 /// mean |ε| of every image at every evaluation of `plan`: a list of images for each evaluation.
@@ -50,35 +66,64 @@ pub fn by_image(
     progress: impl Fn(u64) + Sync,
 ) -> Result<Vec<Vec<f64>>> {
     let mut means = vec![Vec::with_capacity(spec.samples); spec.nfe];
-    each(sampler, spec, plan, progress, |step, mean| means[step].push(f64::from(mean)))?;
+    each(sampler, spec, plan, &progress, &mut |images| {
+        for image in images.chunks(spec.nfe) {
+            means.iter_mut().zip(image).for_each(|(means, &mean)| means.push(f64::from(mean)));
+        }
+    })?;
     Ok(means)
 }
 
-/// Gives `take` the number of every evaluation and an image's mean |ε| there, the images of an evaluation in their order.
+/// Takes mean |ε| of images, `[images, evaluations]`.
+type Take<'a> = &'a mut dyn FnMut(&[f32]);
+
+/// The mean over images of what `run` gives.
+fn sums(spec: &CollectSpec, run: impl FnOnce(Take) -> Result<()>) -> Result<Vec<f64>> {
+    let mut sums = vec![0.0; spec.nfe];
+    // Image by image, so that the batch size does not change the last bits.
+    run(&mut |images| {
+        for image in images.chunks(spec.nfe) {
+            sums.iter_mut().zip(image).for_each(|(sum, &mean)| *sum += f64::from(mean));
+        }
+    })?;
+    sums.iter_mut().for_each(|sum| *sum /= spec.samples as f64);
+    Ok(sums)
+}
+
+/// Gives `take` the images in their order.
 fn each(
     sampler: &Sampler,
     spec: &CollectSpec,
     plan: &Plan,
-    progress: impl Fn(u64) + Sync,
-    mut take: impl FnMut(usize, f32),
+    progress: &(impl Fn(u64) + Sync),
+    take: Take,
 ) -> Result<()> {
-    sampler.batches(
-        (spec.samples, spec.nfe),
-        |range| {
-            let mut means = Vec::with_capacity(spec.nfe);
-            let start = sampler.normaliser_noise(spec.seed, range.clone());
-            sampler.end(plan, spec.seed, start, range.clone(), |_, epsilon| {
-                let n = range.len();
-                means.push(epsilon.clone().abs().reshape([n, sampler.len()]).mean_dim(1));
-                progress(n as u64);
-            })?;
-            means.into_iter().map(values).collect::<Result<Vec<Vec<f32>>>>()
-        },
-        |_, means| {
-            for (step, means) in means.iter().enumerate() {
-                means.iter().for_each(|&mean| take(step, mean));
-            }
-            Ok(())
-        },
-    )
+    let work = |images| part(sampler, spec, plan, progress, images);
+    sampler.batches((spec.samples, spec.nfe), work, |_, part| {
+        take(&part.rows.x);
+        Ok(())
+    })
 }
+
+/// mean |ε| of some of the images at every evaluation.
+fn part(
+    sampler: &Sampler,
+    spec: &CollectSpec,
+    plan: &Plan,
+    progress: &(impl Fn(u64) + Sync),
+    images: Range<usize>,
+) -> Result<Part> {
+    let mut means = Vec::with_capacity(spec.nfe);
+    let (n, start) = (images.len(), sampler.normaliser_noise(spec.seed, images.clone()));
+    sampler.end(plan, spec.seed, start, images.clone(), |_, epsilon| {
+        means.push(epsilon.clone().abs().reshape([n, sampler.len()]).mean_dim(1));
+        progress(n as u64);
+    })?;
+    let means = means.into_iter().map(values).collect::<Result<Vec<Vec<f32>>>>()?;
+    let x = (0..n).flat_map(|image| means.iter().map(move |means| means[image])).collect();
+    let evaluated = spec.nfe as u64;
+    Ok(Part { images, rows: Rows { x, ..Rows::default() }, evaluated, ..Part::default() })
+}
+
+#[cfg(test)]
+mod tests;

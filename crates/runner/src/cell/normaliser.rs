@@ -8,10 +8,11 @@ use super::{
     curve::{self, long_run},
     key::{self, Key},
     load::Loaded,
+    parts::{Parts, Widths},
 };
 use crate::{
     experiment::{CollectSpec, NormaliserSource},
-    failure::Result,
+    failure::{Failure, Result},
     files,
     progress::Progress,
 };
@@ -53,11 +54,26 @@ fn collected(loaded: &Loaded, spec: &CollectSpec, kept: &Path, keep: bool, fresh
     }
     let progress = Progress::new((spec.nfe * spec.samples) as u64, "evaluations");
     progress.say("normaliser");
-    let normaliser = curve::collect(&loaded.sampler, spec, &plan, |n| progress.advance(n))?;
+    // Of a large network it takes hours: a kill costs a minute of them.
+    let widths = Widths { x: spec.nfe, ..Widths::default() };
+    let mut parts = keep.then(|| Parts::new(key.clone(), kept, &[], widths));
+    if let Some(parts) = parts.as_ref().filter(|_| fresh) {
+        parts.remove()?;
+    }
+    let (advance, known) = (|n| progress.advance(n), |n| progress.skip(n));
+    let collected = curve::collect(&loaded.sampler, spec, &plan, parts.as_mut(), advance, known);
     progress.end();
+    if let (Err(Failure::Diverged { .. }), Some(parts)) = (&collected, &parts) {
+        // It is found again, and said with its step.
+        parts.remove()?;
+    }
+    let normaliser = collected?;
     let csv = normaliser.to_csv(&comments(loaded, spec, &key));
-    if keep {
+    if let Some(parts) = parts {
         files::write(&path, sealed(&csv).as_bytes())?;
+        parts.remove()?;
+        // Where nothing else is in it.
+        let _ = std::fs::remove_dir(Parts::folder(kept));
     }
     Ok(Found { normaliser, csv })
 }

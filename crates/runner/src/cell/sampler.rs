@@ -322,4 +322,4 @@ pub fn levels_of<V>(x: &[f32], size: usize, of: impl Fn(f32) -> V) -> Vec<V> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -6,7 +6,7 @@ use crate::{
     cli,
     experiment::{Experiment, NormaliserSource},
     failure::{Failure, Result},
-    files, lock,
+    files, interrupt, lock,
 };
 
 /// Collects the curve, or takes what a sweep of the same network kept, and writes it with its figure.
@@ -27,6 +27,7 @@ pub fn run(arguments: &cli::Curve) -> Result<()> {
         std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     }
     let _lock = own.then(|| lock::writing(&folder)).transpose()?;
+    interrupt::listen()?;
     let Some(found) = normaliser(&loaded, &folder.join("cells"), own, false)? else { return Ok(()) };
     files::write(&out, found.csv.as_bytes())?;
     score_curve(&loaded, &found.normaliser, &out.with_extension(""))?;

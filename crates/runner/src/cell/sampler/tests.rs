@@ -4,7 +4,7 @@ use fewstep_sampler::{Grid, Method, Request, Threshold};
 use super::*;
 
 /// On Gaussian pixels, 4 by 4.
-fn sampler(reuse: Option<Reuse>) -> Sampler {
+pub fn sampler(reuse: Option<Reuse>) -> Sampler {
     let (schedule, size) = (Schedule::linear(), 4);
     let levels = Levels { count: schedule.levels(), alpha_bar: Box::new(|tau| Schedule::linear().alpha_bar(tau)) };
     let numbers = |value| vec![value; CHANNELS * size * size];
