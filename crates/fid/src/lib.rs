@@ -13,6 +13,7 @@
 
 mod band;
 mod bidiagonal;
+mod bootstrap;
 mod compiled;
 mod crop;
 mod decode;
@@ -38,6 +39,7 @@ mod statistics;
 mod tiff;
 mod vit;
 
+pub use bootstrap::{Bootstrap, Resamples, frechet_bootstrap};
 pub use decode::decode_image;
 pub use error::{Error, Result};
 pub use extractor::{Extractor, Identity, Pixel8};

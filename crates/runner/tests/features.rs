@@ -134,6 +134,39 @@ fn other_weights_measure_their_own_metrics_again() {
     assert_same(&cwd.join("out"), &cwd.join("fresh"), "other heads");
 }
 
+/// What the distance of a set of images is uncertain by, in three ways, and the same whatever the batch.
+#[test]
+fn fid_says_what_it_is_uncertain_by() {
+    let folder = inputs();
+    let cwd = folder.path();
+    fs::write(cwd.join("others.npz"), npz("arr_0", "|u1", &[40, 16, 16, 3], &common::pixels(40 * 768 + 7)[7..]))
+        .unwrap();
+    let asked = ["fid", "others.npz", "vit.safetensors", "--features", "net/model.safetensors"];
+    let more = ["--error", "--bootstrap", "30", "--limit"];
+    let json = |rest: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&succeed(cwd, &[&asked[..], &more, &["--json"], rest].concat())).unwrap()
+    };
+    let all = json(&[]);
+    let of = |path: &str| all.pointer(path).and_then(serde_json::Value::as_f64).expect(path);
+    let (distance, error, spread) = (of("/fd"), of("/error"), of("/bootstrap/std"));
+    // Two estimates of one error, by 40 images of 32 features and by 30 resamples.
+    assert!(error > 0.0 && (0.4..2.5).contains(&(spread / error)), "{error} {spread}");
+    assert!(of("/bootstrap/interval95/0") < distance && distance < of("/bootstrap/interval95/1"), "{all}");
+    // A resample repeats images, which adds bias; the limit takes it off.
+    assert!(of("/bootstrap/mean") > distance && of("/limit/value") < distance && of("/limit/fit") > 0.0, "{all}");
+    assert_eq!((of("/bootstrap/resamples"), of("/bootstrap/seed")), (30.0, 0.0));
+    assert_eq!(json(&["--batch-size", "3"]), all);
+    let other = json(&["--seed", "1"]);
+    assert!(other["bootstrap"]["std"] != all["bootstrap"]["std"] && other["error"] == all["error"], "{other}");
+    let text = succeed(cwd, &[&asked[..], &more].concat());
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[1].starts_with("standard error over the images: ") && lines[2].starts_with("bootstrap: 95 % interval "),
+        "{text}"
+    );
+    assert!(lines[3].starts_with("in the limit of many images: ") && lines.len() == 4, "{text}");
+}
+
 #[test]
 fn fid_is_in_the_features_that_are_named() {
     let folder = inputs();

@@ -19,7 +19,7 @@ pub struct Fid {
     #[arg(long, default_value = "pytorch-fid", value_parser = protocol)]
     pub protocol: Protocol,
     /// Write the statistics of the first, `mu` and `sigma`, to the second, as pytorch-fid does.
-    #[arg(long, conflicts_with_all = ["json", "kid", "prdc", "is", "sfid"])]
+    #[arg(long, conflicts_with_all = ["json", "kid", "prdc", "is", "sfid", "error", "bootstrap", "limit"])]
     pub save_stats: bool,
     /// Images that go through the network together: no figure depends on it.
     #[arg(long, default_value = "50", value_parser = clap::value_parser!(u16).range(1..))]
@@ -31,6 +31,18 @@ pub struct Fid {
     /// (docs/features.md).
     #[arg(long, conflicts_with_all = ["dims", "protocol", "is", "sfid"])]
     pub features: Option<PathBuf>,
+    /// Also the distance's standard error over the images of the first set, to first order (docs/measures.md).
+    #[arg(long)]
+    pub error: bool,
+    /// Also that error, and an interval, by so many resamples of the first set's images: of 2048 features some two seconds each.
+    #[arg(long, value_name = "RESAMPLES", value_parser = clap::value_parser!(u32).range(20..))]
+    pub bootstrap: Option<u32>,
+    /// Of the generator that draws them.
+    #[arg(long, default_value = "0", requires = "bootstrap")]
+    pub seed: u64,
+    /// Also FID∞, the distance's limit of many images.
+    #[arg(long)]
+    pub limit: bool,
     /// Also KID, the kernel Inception distance, over seeded subsets of both sets of images.
     #[arg(long)]
     pub kid: bool,

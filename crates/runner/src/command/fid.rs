@@ -51,7 +51,7 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
     let mut features = |i: usize| side(extractor, i, &mut |features| rows.keep(i, features));
     let both = [features(0)?, features(1)?];
     let distance = frechet_distance(&both[0].gaussian, &both[1].gaussian)?;
-    let mut measures = rows.measure(arguments, extractor.dim())?;
+    let mut measures = rows.measure(arguments, &both[0].gaussian, &both[1].gaussian)?;
     if let Some(spatial) = &spatial {
         let of = |i: usize| side(spatial, i, &mut |_| {});
         measures.sfid = Some(frechet_distance(&of(0)?.gaussian, &of(1)?.gaussian)?);

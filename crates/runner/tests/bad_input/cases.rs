@@ -177,6 +177,13 @@ pub fn cases() -> Vec<Case> {
             vec!["fid", "images.npz", "pixels.safetensors", "--kid", "--kid-subset-size", "9"],
         ),
         (
+            "error of statistics",
+            &["pixels.safetensors: statistics; --error, --bootstrap and --limit need the images"],
+            vec!["fid", "pixels.safetensors", "images.npz", "--error"],
+        ),
+        ("bootstrap of few resamples", &["--bootstrap"], vec!["fid", "images.npz", "images.npz", "--bootstrap", "19"]),
+        ("a seed of nothing", &["--bootstrap"], vec!["fid", "images.npz", "images.npz", "--seed", "1"]),
+        (
             "KID of few images",
             &["images.npz: 300 images; KID's subsets have 1000"],
             vec!["fid", "images.npz", "images.npz", "--kid"],

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use fewstep_fid::{
-    Inception, InceptionScore, Kid, Manifold, Statistics, Subsets, inception_score, kernel_distance, manifold,
+    Bootstrap, Gaussian, Inception, InceptionScore, Kid, Limit, Manifold, Resamples, Statistics, Subsets,
+    frechet_bootstrap, frechet_influence, frechet_limit, inception_score, kernel_distance, manifold,
 };
 use serde_json::json;
 
 use crate::{
     cli,
     failure::{Failure, Result},
+    progress::Progress,
 };
 
 /// Of the generator of subsets; torch-fidelity's has this one too, and another generator.
@@ -18,6 +20,10 @@ const SEED: u64 = 2020;
 /// What was asked for.
 #[derive(Default)]
 pub struct Measures {
+    /// Of the distance itself, over the first set's images.
+    error: Option<f64>,
+    bootstrap: Option<(Bootstrap, Resamples)>,
+    limit: Option<Limit>,
     kid: Option<(Kid, Subsets)>,
     prdc: Option<(Manifold, usize)>,
     is: Option<Scored>,
@@ -36,7 +42,8 @@ struct Scored {
 /// Rows that measures are made of.
 pub struct Rows<'a> {
     inception: Option<&'a Inception>,
-    keeps: bool,
+    /// Whether features of each set are kept.
+    keeps: [bool; 2],
     scores: bool,
     /// Features of the first set (fake) and of the second (real).
     features: [Vec<f32>; 2],
@@ -56,13 +63,14 @@ impl<'a> Rows<'a> {
                  pt_inception-2015-12-05-6726825d.pth by this name in the cache's folder inception (docs/protocols.md)",
             ));
         }
-        let keeps = arguments.kid || arguments.prdc;
+        let both = arguments.kid || arguments.prdc;
+        let keeps = [both || of_the_distance(arguments), both];
         Ok(Rows { inception, keeps, scores: arguments.is, features: Default::default(), logits: Vec::new() })
     }
 
     /// Those of some images of set `i`.
     pub fn keep(&mut self, i: usize, features: &[f32]) {
-        if self.keeps {
+        if self.keeps[i] {
             self.features[i].extend_from_slice(features);
         }
         if self.scores && i == 0 {
@@ -70,13 +78,30 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// What was asked for.
+    /// What was asked for; `own` and `other` are the sets' moments.
     ///
     /// # Errors
     /// Of a measure.
-    pub fn measure(&self, arguments: &cli::Fid, dim: usize) -> Result<Measures> {
-        let [fake, real] = &self.features;
+    pub fn measure(&self, arguments: &cli::Fid, own: &Gaussian, other: &Gaussian) -> Result<Measures> {
+        let ([fake, real], dim) = (&self.features, own.mean().len());
         let mut all = Measures::default();
+        if arguments.error {
+            let influence = frechet_influence(fake, own, other)?;
+            let n = influence.len() as f64;
+            // As a cell's: of the influences' mean, which is 0.
+            all.error = Some((influence.iter().map(|value| value * value).sum::<f64>() / (n * (n - 1.0))).sqrt());
+        }
+        if let Some(count) = arguments.bootstrap {
+            let resamples = Resamples { count: count as usize, seed: arguments.seed };
+            let progress = Progress::new(count.into(), "resamples");
+            progress.say("bootstrap");
+            let found = frechet_bootstrap(fake, other, resamples, || progress.advance(1))?;
+            progress.end();
+            all.bootstrap = Some((found, resamples));
+        }
+        if arguments.limit {
+            all.limit = Some(frechet_limit(fake, other)?);
+        }
         if arguments.kid {
             let (count, size) = (arguments.kid_subsets.into(), arguments.kid_subset_size as usize);
             let subsets = Subsets { count, size, seed: SEED };
@@ -98,6 +123,16 @@ impl<'a> Rows<'a> {
 impl Measures {
     /// As members of a JSON object.
     pub fn add_to(&self, all: &mut serde_json::Value) {
+        if let Some(error) = self.error {
+            all["error"] = error.into();
+        }
+        if let Some((Bootstrap { mean, spread, interval }, Resamples { count, seed })) = self.bootstrap {
+            all["bootstrap"] =
+                json!({"std": spread, "interval95": interval, "mean": mean, "resamples": count, "seed": seed});
+        }
+        if let Some(Limit { value, fit }) = self.limit {
+            all["limit"] = json!({"value": value, "fit": fit});
+        }
         if let Some((Kid { mean, spread }, Subsets { count, size, seed })) = self.kid {
             all["kid"] = json!({"mean": mean, "std": spread, "subsets": count, "size": size, "seed": seed});
         }
@@ -114,6 +149,17 @@ impl Measures {
 
     /// A line each; the kernel distance by its name in these features.
     pub fn print(&self, kernel: &str) {
+        if let Some(error) = self.error {
+            println!("standard error over the images: {error:.7}");
+        }
+        if let Some((Bootstrap { mean, spread, interval: [low, high] }, Resamples { count, .. })) = self.bootstrap {
+            println!(
+                "bootstrap: 95 % interval {low:.7} to {high:.7}, standard error {spread:.7} ({count} resamples, mean {mean:.7})"
+            );
+        }
+        if let Some(Limit { value, fit }) = self.limit {
+            println!("in the limit of many images: {value:.7} (standard error of the line: {fit:.7})");
+        }
         if let Some((Kid { mean, spread }, Subsets { count, size, .. })) = self.kid {
             println!("{kernel}:  {mean:.7} (spread of {count} subsets of {size}: {spread:.7})");
         }
@@ -129,6 +175,14 @@ impl Measures {
     }
 }
 
+/// Images of the least quarter that have a covariance.
+const LIMIT: usize = 8;
+
+/// Whether anything is asked of the distance itself that the first set's features tell.
+fn of_the_distance(arguments: &cli::Fid) -> bool {
+    arguments.error || arguments.bootstrap.is_some() || arguments.limit
+}
+
 /// What needs images, and enough of them, is refused before any goes through the network.
 pub fn check(arguments: &cli::Fid, paths: [&PathBuf; 2], counts: [Option<usize>; 2]) -> Result<()> {
     let (size, nearest) = (arguments.kid_subset_size as usize, usize::from(arguments.nearest));
@@ -138,6 +192,9 @@ pub fn check(arguments: &cli::Fid, paths: [&PathBuf; 2], counts: [Option<usize>;
         let Some(count) = count else {
             if arguments.kid || arguments.prdc {
                 return refuse("statistics; --kid and --prdc need the images themselves".into());
+            }
+            if of_the_distance(arguments) && i == 0 {
+                return refuse("statistics; --error, --bootstrap and --limit need the images themselves".into());
             }
             if scored {
                 return refuse("statistics; --is needs the images themselves".into());
@@ -149,6 +206,14 @@ pub fn check(arguments: &cli::Fid, paths: [&PathBuf; 2], counts: [Option<usize>;
             }
             continue;
         };
+        if i == 0 && arguments.limit && count < LIMIT {
+            return refuse(format!(
+                "{count} images; --limit needs at least {LIMIT}, and ten a feature to be worth anything"
+            ));
+        }
+        if i == 0 && of_the_distance(arguments) && count < 2 {
+            return refuse("one image; --error and --bootstrap need at least two".into());
+        }
         if arguments.kid && count < size {
             return refuse(format!("{count} images; KID's subsets have {size} (--kid-subset-size)"));
         }
