@@ -178,6 +178,10 @@ pub struct Sweep {
     /// Where another run writes there, take the cells that nobody has, and do not wait for its end.
     #[arg(long, conflicts_with = "fresh")]
     pub join: bool,
+    /// Take from other results of this network, as published ones, the cells that are this experiment's too, where the same code on the same kind
+    /// of processor measured them with the same things; more than once for several.
+    #[arg(long, value_name = "RESULTS", conflicts_with_all = ["fresh", "shard"])]
+    pub take: Vec<PathBuf>,
     /// Only the I-th of N parts of the images of every cell, `I/N`, into `shards/I-of-N` there, for `merge`.
     #[arg(long, value_name = "I/N", conflicts_with_all = ["only", "join"])]
     pub shard: Option<Shard>,

@@ -94,6 +94,19 @@ pub fn measure(
     }
 }
 
+/// The first images of a cell alone.
+///
+/// # Errors
+/// As sampling.
+pub fn picture(loaded: &Loaded, cell: &Cell) -> Result<Images> {
+    let images = 0..PICTURED.min(loaded.experiment.samples);
+    let x = match &cell.plan {
+        Some(plan) => loaded.sampler.run(plan, cell.seed, images, |_, _| {})?,
+        None => solution::exact(loaded, cell.seed, images)?,
+    };
+    images_of(&x, loaded.sampler.size)
+}
+
 /// Samples some images of a cell, and keeps what they give as parts, for whoever has those of all images.
 pub fn measure_part(
     loaded: &Loaded,

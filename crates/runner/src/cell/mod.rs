@@ -26,7 +26,7 @@ pub use figures::Rows;
 pub use kept::Kept;
 pub use key::{Key, fitted as fitted_key};
 pub use load::{Loaded, inception, statistics, statistics_key, vit};
-pub use measure::{Samples, forget, measure, measure_part};
+pub use measure::{Samples, forget, measure, measure_part, picture};
 pub use normaliser::normaliser;
 pub use parts::{Part, Parts, Sink, Widths};
 pub use reuse::Reuse;

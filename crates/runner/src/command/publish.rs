@@ -1,6 +1,9 @@
 //! `fewstep publish`: a finished run becomes what the repository publishes.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use tempfile::TempDir;
 
@@ -27,7 +30,7 @@ pub fn run(arguments: &cli::Publish) -> Result<()> {
     }
     replaceable(run, &to)?;
     let _lock = lock::writing(run)?;
-    if let Some(reason) = unfit(run)?
+    if let Some(reason) = unfit(run, &to)?
         && !arguments.force
     {
         return refuse(format!("{reason}; --force publishes it all the same"));
@@ -66,8 +69,8 @@ fn replaceable(run: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Why a run is not to be published.
-fn unfit(run: &Path) -> Result<Option<String>> {
+/// Why a run is not to be published in `to`.
+fn unfit(run: &Path, to: &Path) -> Result<Option<String>> {
     if !Folder::is_at(run) {
         let provenance = Provenance::read(run)?;
         let builds = provenance.builds.keys().chain(Some(&provenance.build).filter(|build| !build.is_empty()));
@@ -78,10 +81,15 @@ fn unfit(run: &Path) -> Result<Option<String>> {
     if there < all || all == 0 || lacking > 0 {
         return Ok(Some(format!("{there} of {all} cells are there, and {lacking} measurements of them are not")));
     }
-    let builds: Vec<&str> = folder.provenance.builds.keys().map(String::as_str).collect();
+    // Cells that are published already stay so where others are added to them (`sweep --take`).
+    let published = if Folder::is_at(to) { Provenance::read(to)?.builds } else { BTreeMap::new() };
+    let all: Vec<&str> = folder.provenance.builds.keys().map(String::as_str).collect();
+    let new: Vec<&str> =
+        all.iter().copied().filter(|build| all.len() == 1 || !published.contains_key(*build)).collect();
+    let builds = if new.is_empty() && !all.is_empty() { None } else { several_or_none(&new) };
     let devices = folder.provenance.devices.len();
     let devices = (devices != 1).then(|| "measured on several devices".to_owned());
-    Ok(altered(run, &folder)?.or_else(|| several_or_none(&builds)).or(devices))
+    Ok(altered(run, &folder)?.or(builds).or(devices))
 }
 
 /// What of a run's cells is not as it was measured.

@@ -4,6 +4,7 @@ mod cautions;
 mod merge;
 mod one;
 mod shard;
+mod taken;
 mod targets;
 mod written;
 
@@ -57,6 +58,7 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
         How { device: arguments.run.device, fresh: arguments.run.fresh, reuse: !arguments.no_reuse, alone: false };
     let mut sweep = Sweep::prepare(experiment, how, folder)?;
     sweep.lock = lock;
+    arguments.take.iter().try_for_each(|from| sweep.take(from))?;
     sweep.all(&selection)
 }
 
