@@ -157,16 +157,39 @@ test("the map of solvers and grids goes from one number of evaluations to anothe
   assert.notEqual((await page.locator("#heat td.lowest").innerText()).trim(), "0.08196");
 }));
 
+test("what score normalisation changes is a chart and a table, and the score's curve a figure", () => opened("quick", WIDE, async (page) => {
+  assert.equal(await page.locator("#changes-chart canvas").count(), 1);
+  const cells = await texts(page, "#changes-table tbody tr:first-child td");
+  assert.equal(cells.length, 6);
+  assert.ok(cells[0].trim().startsWith("−3.1 ± 0.3"), cells.join());
+  assert.equal(await page.locator("#curve-chart canvas").count(), 1);
+  // The last of its points is r(1) = mean |ε| of noise alone, √(2/π).
+  const last = await texts(page, "#curve-table tbody tr:first-child td:last-child");
+  assert.ok(Math.abs(parseFloat(last[0]) - Math.sqrt(2 / Math.PI)) < 0.02, last.join());
+}));
+
+test("a finger on a phone opens where a figure comes from, and switches the metric", () => opened("fid-solution", PHONE, async (page) => {
+  const figure = page.locator("#values tr[data-method] td button").first();
+  await figure.tap();
+  assert.ok(await page.locator("dialog[open]").isVisible());
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "fid", exact: true }).tap();
+  assert.ok((await page.locator("#values caption").innerText()).includes("(fid)"));
+}, { hasTouch: true }));
+
 test("tables are copied as LaTeX and as Markdown", () => opened("quick", WIDE, async (page) => {
   const copied = () => page.evaluate("document.documentElement.dataset.copied");
   await page.locator("#copy-latex").click();
   await page.waitForFunction("document.documentElement.dataset.copied");
   const latex = await copied();
+  assert.ok(latex.startsWith("% ") && latex.includes("lower is better"), latex);
+  assert.match(latex, /\\textit\{solution[^}]*\} & \\multicolumn\{6\}\{c\}\{\\textit\{.*1.327/);
   assert.ok(latex.includes("\\begin{tabular}{lrrrrrr}") && latex.includes("DEIS-SN-2 & \\textbf{0.1600} $\\pm$ 0.0067 &"), latex);
   await page.locator("#copy-markdown").click();
-  await page.waitForFunction("document.documentElement.dataset.copied.startsWith('|')");
+  await page.waitForFunction("!document.documentElement.dataset.copied.startsWith('%')");
   const markdown = await copied();
-  assert.ok(markdown.startsWith("| method | 5 | 6 | 8 | 10 | 15 | 20 |\n|---|---:|"), markdown);
+  assert.ok(markdown.includes("\n\n| method | 5 | 6 | 8 | 10 | 15 | 20 |\n|---|---:|"), markdown);
+  assert.match(markdown, /\| \*solution[^|]*\* \| \*0\.00001327/);
   assert.ok(markdown.includes("| DEIS-SN-2 | **0.1600** ± 0.0067 |"), markdown);
 }));
 

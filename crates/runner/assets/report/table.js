@@ -118,21 +118,25 @@ function drawTable() {
   say(`${rows.length} methods`);
 }
 
-/** Header and rows of what the table shows, unfolded: a family that is folded is its best of each column in words. */
+/** Header and rows of the methods that the table shows, unfolded, with what they are and the row of the solution itself. */
 function tableTexts() {
   const line = (row) => [label(row), ...row.entries.map((entry) => entry && { ...entry, text: entry.text + (entry.spent === undefined ? "" : ` (${entry.spent})`) })];
-  return { head: ["method", ...metric().nfes.map(String)], rows: rowsShown().map(line) };
+  const { floor, nfes, title, name } = metric();
+  const about = `${title} (${name}), ${D.title}; lower is better; in bold the lowest, and what is not told apart from it.`;
+  const words = floor && { about: floor.text.split(": ").slice(0, -1).join(": "), text: floor.text.split(": ").at(-1) };
+  return { about, floor: words, head: ["method", ...nfes.map(String)], rows: rowsShown().map(line) };
 }
 
-function markdown({ head, rows }) {
+function markdown({ about, floor, head, rows }) {
   const text = (entry) => (typeof entry === "string" ? entry : !entry ? "" : entry.strong ? entry.text.replace(/^\S+/, "**$&**") : entry.text);
   const line = (cells) => `| ${cells.join(" | ")} |`;
-  return [line(head), `|---|${"---:|".repeat(head.length - 1)}`, ...rows.map((row) => line(row.map(text)))].join("\n") + "\n";
+  const solution = floor ? [line([`*${floor.about}*`, ...head.slice(1).map(() => `*${floor.text}*`)])] : [];
+  return [about, "", line(head), `|---|${"---:|".repeat(head.length - 1)}`, ...solution, ...rows.map((row) => line(row.map(text)))].join("\n") + "\n";
 }
 
 const TEX = { "&": "\\&", "%": "\\%", _: "\\_", "#": "\\#", "±": "$\\pm$", "−": "$-$", "–": "--", ρ: "$\\rho$", η: "$\\eta$", ε: "$\\varepsilon$", τ: "$\\tau$", "×": "$\\times$" };
 
-function latex({ head, rows }) {
+function latex({ about, floor, head, rows }) {
   const escape = (text) => text.replace(/[&%_#±−–ρηετ×]/g, (sign) => TEX[sign]).replace(/(\d)e-(\d+)/g, "$1\\cdot10^{-$2}").replace(/([\d.]+\\cdot10\^\{-\d+\})/g, "$$$1$$");
   const text = (entry) => {
     if (typeof entry === "string") return escape(entry);
@@ -141,12 +145,13 @@ function latex({ head, rows }) {
   };
   const line = (cells) => `    ${cells.join(" & ")} \\\\`;
   return [
-    `% ${metric().title} (${metric().name}), ${D.title}`,
+    `% ${about}`,
     "% \\usepackage{booktabs}",
     `\\begin{tabular}{l${"r".repeat(head.length - 1)}}`,
     "    \\toprule",
     line(head),
     "    \\midrule",
+    ...(floor ? [`    \\textit{${escape(floor.about)}} & \\multicolumn{${head.length - 1}}{c}{\\textit{${escape(floor.text)}}} \\\\`] : []),
     ...rows.map((row) => line(row.map(text))),
     "    \\bottomrule",
     "\\end{tabular}",

@@ -45,6 +45,9 @@ pub fn run(arguments: &cli::Site) -> Result<()> {
     }
 }
 
+/// Published results that the list begins with.
+const FIRST: [&str; 6] = ["fid-solution", "quick", "solvers", "cross", "fitted", "fit-choices"];
+
 /// Texts by the names of their files.
 fn pages(results: &Path) -> Result<BTreeMap<String, String>> {
     let mut folders: Vec<PathBuf> = Vec::new();
@@ -52,7 +55,12 @@ fn pages(results: &Path) -> Result<BTreeMap<String, String>> {
         folders.push(entry.map_err(Failure::file(results))?.path());
     }
     folders.retain(|folder| Folder::is_at(folder));
-    folders.sort();
+    // What most come for stands first.
+    let place = |folder: &PathBuf| {
+        let name = folder.file_name().unwrap_or_default();
+        FIRST.iter().position(|first| name == *first).unwrap_or(FIRST.len())
+    };
+    folders.sort_by(|a, b| (place(a), a).cmp(&(place(b), b)));
     if folders.is_empty() {
         return Err(Failure::Request(format!("{}: no folder with a cells.csv", results.display())));
     }

@@ -4,10 +4,11 @@
 //! solver on its best grid), `metrics` (rows methods, columns the `metrics` with commas between, at one `nfe`), `times` (how many times the value of the method `over` each is at; of `grids` too where `over` is there), and within a sentence `value` (one
 //! figure) and `change` (one change, of the method under score normalisation; in brackets where it is not beyond its error). Keys:
 //! `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table with semicolons
-//! between; `method` of a value or a change. And `csv`, columns of any file: `file`, below `results/`, and `columns` with commas between.
+//! between; `method` of a value or a change. And `csv`, columns of any file: `file`, below `results/`, and `columns` with commas between; and `build`, the
+//! commits of the programs that measured `results`, shortened.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     path::Path,
 };
 
@@ -17,13 +18,13 @@ use super::{
 };
 use crate::{
     failure::{Failure, Result},
-    results::{Folder, Grids, Metric, Series, normalised_pairs, series},
+    results::{Folder, Grids, Metric, Provenance, Series, normalised_pairs, series},
 };
 
 const OPEN: &str = "<!-- ";
 const CLOSE: &str = " -->";
 const END: &str = "<!-- end -->";
-const KINDS: [&str; 9] = ["table", "changes", "wins", "grids", "metrics", "times", "value", "change", "csv"];
+const KINDS: [&str; 10] = ["table", "changes", "wins", "grids", "metrics", "times", "value", "change", "csv", "build"];
 
 /// `text` with every block written anew; `results` holds the folders.
 ///
@@ -71,6 +72,9 @@ fn content(open: &str, results: &Path, folders: &mut BTreeMap<String, Folder>) -
         return Ok(format!("\n{}", csv_table(&results.join(file), &columns)?));
     }
     let name = take("results").ok_or_else(|| Failure::request("expected results=NAME"))?;
+    if kind == "build" {
+        return builds(&results.join(name));
+    }
     let list = |text: Option<String>, between: char| {
         text.map(|text| text.split(between).map(|part| part.trim().to_owned()).collect::<Vec<_>>())
     };
@@ -97,6 +101,18 @@ fn content(open: &str, results: &Path, folders: &mut BTreeMap<String, Folder>) -
         )));
     }
     block(kind, read(folders, results, &name)?, metric, nfes, methods, over)
+}
+
+/// By which commits' programs a folder was measured.
+fn builds(folder: &Path) -> Result<String> {
+    let provenance = Provenance::read(folder)?;
+    let all = provenance.builds.keys().chain(Some(&provenance.build).filter(|build| !build.is_empty()));
+    let all: BTreeSet<&str> =
+        all.flat_map(|builds| builds.split(" and ")).map(|build| build.get(..7).unwrap_or(build)).collect();
+    if all.is_empty() {
+        return Err(Failure::Request(format!("{}: names no build", folder.display())));
+    }
+    Ok(all.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 /// A folder, read once.

@@ -1,6 +1,7 @@
 //! What a method looks like, wherever it is drawn: a colour of its solver, darker with its order and lighter under score normalisation,
 //! and the family that tables fold it into.
 
+use crate::files;
 use fewstep_sampler::{Lowered, Method, Predictor, Solver, Variable};
 
 /// Red, green and blue.
@@ -16,7 +17,13 @@ pub struct Look {
 }
 
 /// What no solver of this program is: a plan file's table.
-const PLANS: Look = Look { family: "Plan files", colour: [184, 134, 11] };
+const PLANS: &str = "Plan files";
+/// Hues of these, and lightnesses of each: a label has its colour in every chart.
+const HUES: u32 = 24;
+const LIGHTNESS: [f64; 2] = [0.34, 0.52];
+const SATURATION: f64 = 0.72;
+/// In front of a label that is hashed; by it the labels of `results/` that are drawn together are well apart.
+const SALT: &str = "plan 9779 ";
 /// Share of white that score normalisation mixes in: a pair is told from others by its hue, and within by its lightness.
 const LIGHTER: f64 = 0.42;
 
@@ -27,11 +34,28 @@ const TONES: [f64; 5] = [0.4, 0.22, 0.0, -0.3, -0.45];
 pub fn of(solver: &str, order: u32, normalised: bool) -> Look {
     // With an analytic first step it is the same method.
     let solver = solver.strip_suffix("-afs").unwrap_or(solver);
-    let look = Method::new(solver, None).map_or(PLANS, |method| plain(method.solver));
+    let look = Method::new(solver, None).map_or_else(|_| planned(solver), |method| plain(method.solver));
     let several = Method::recommended_order(solver).is_some();
     let tone = TONES.get(order as usize).copied().filter(|_| several).unwrap_or_default();
     let colour = mixed(look.colour, if tone < 0.0 { [0; 3] } else { [255; 3] }, tone.abs());
     Look { colour: if normalised { mixed(colour, [255; 3], LIGHTER) } else { colour }, ..look }
+}
+
+/// Of a plan file's label.
+fn planned(label: &str) -> Look {
+    let hash = u32::from_str_radix(&files::sha256(format!("{SALT}{label}").as_bytes())[..8], 16).unwrap_or_default();
+    let hue = f64::from(hash % HUES) / f64::from(HUES);
+    let lightness = LIGHTNESS[(hash / HUES) as usize % LIGHTNESS.len()];
+    Look { family: PLANS, colour: hsl(hue, SATURATION, lightness) }
+}
+
+/// Red, green and blue of a hue from 0 to 1, a saturation and a lightness.
+fn hsl(hue: f64, saturation: f64, lightness: f64) -> Colour {
+    let reach = saturation * lightness.min(1.0 - lightness);
+    [0.0, 8.0, 4.0].map(|offset: f64| {
+        let k = (offset + 12.0 * hue).rem_euclid(12.0);
+        (255.0 * (lightness - reach * (k - 3.0).min(9.0 - k).clamp(-1.0, 1.0))).round() as u8
+    })
 }
 
 /// `share` of `other` in `colour`.
@@ -101,8 +125,36 @@ mod tests {
         }
         assert_eq!(of("ddim-eta-0.3", 0, false), of("ddim-eta-0.5", 0, false));
         assert_eq!(of("dc-solver-0.4", 0, false).family, "UniPC");
-        assert_eq!(of("by hand", 0, false), PLANS);
+        assert_eq!(of("by hand", 0, false).family, PLANS);
         assert_eq!(of("ddim-afs", 0, false), of("ddim", 0, false));
+    }
+
+    fn distance(a: Colour, b: Colour) -> i32 {
+        (0..3).map(|i| (i32::from(a[i]) - i32::from(b[i])).abs()).sum()
+    }
+
+    /// By CSS's hsl() in a browser.
+    #[test]
+    fn hues_become_colours() {
+        assert_eq!(hsl(0.0, 1.0, 0.5), [255, 0, 0]);
+        assert_eq!(hsl(1.0 / 3.0, 1.0, 0.25), [0, 128, 0]);
+        assert_eq!(hsl(0.58, 0.72, 0.34), [24, 89, 149]);
+    }
+
+    /// Those of `results/curve-swap`, which were once all of one colour.
+    #[test]
+    fn plan_files_that_are_drawn_together_differ_in_colour() {
+        let curves = [
+            "Gaussian data's",
+            "the authors' CIFAR-10",
+            "the authors' LSUN-Church",
+            "the ideal denoiser's",
+            "the tiny network's",
+        ];
+        let colours = curves.map(|name| of(&format!("DEIS-SN-2 by {name} curve"), 0, false).colour);
+        for (i, &a) in colours.iter().enumerate() {
+            assert!(colours[..i].iter().all(|&b| distance(a, b) >= 80), "{colours:?}");
+        }
     }
 
     /// In CIE Lab's terms two colours are told apart from a distance of some ten on; here in plain numbers of 0 to 255.
@@ -117,8 +169,6 @@ mod tests {
                 colours.insert((name, normalised), of(name, order, normalised).colour);
             }
         }
-        let distance =
-            |a: Colour, b: Colour| -> i32 { (0..3).map(|i| (i32::from(a[i]) - i32::from(b[i])).abs()).sum() };
         for (a, x) in &colours {
             for (b, y) in &colours {
                 assert!(a == b || distance(*x, *y) >= 50, "{a:?} {b:?}: {x:?} {y:?}");

@@ -16,11 +16,11 @@ pub use compare::compare;
 pub use folder::{Folder, PerImage};
 pub use grids::Grids;
 pub use metric::{Features, Metric, Noise};
-pub use provenance::{BUILD, BURN, NORMALISER_ASSET, Provenance, VIT_ASSET, count};
+pub use provenance::{BUILD, BURN, FITTED_TO, NORMALISER_ASSET, Provenance, VIT_ASSET, count};
 pub use record::{Record, SOLUTION};
 #[cfg(test)]
 pub use series::Value;
-pub use series::{Difference, Point, Series, image_error, labels, normalised_pairs, series};
+pub use series::{Difference, FEW, Point, Series, image_error, labels, normalised_pairs, series};
 pub use sign_test::Wins;
 
 /// Names in a sentence.

@@ -57,6 +57,9 @@ pub struct Provenance {
     pub files: BTreeMap<String, String>,
 }
 
+/// How a caution begins that names metrics, and methods that were fitted to what these look at.
+pub const FITTED_TO: &str = "fitted to or chosen by what ";
+
 /// Its name.
 pub(super) const FILE: &str = "provenance.toml";
 

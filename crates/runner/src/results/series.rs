@@ -5,7 +5,7 @@
 //! images. Several seeds are so many more images. A Fréchet distance is one number for all images; to first order it moves as the mean of their
 //! influences does (`fewstep_fid::frechet_influence`), whose errors and paired differences are its own. Where these are not known, as of tables
 //! of earlier versions, its error is known over several seeds only, from their spread, and differences are paired by seed. What counts as beyond the error is twice a standard error of
-//! many images, and of a few seeds the 97.5 % point of Student's distribution, which is 12.7 for two.
+//! many images, and of few images or seeds the 97.5 % point of Student's distribution, which is 12.7 for two.
 
 use std::collections::BTreeMap;
 
@@ -59,8 +59,10 @@ pub struct Difference {
 
 impl Difference {
     fn of(pairs: &[(f64, Vec<f64>)], mean: f64) -> Self {
-        let images = pairs.iter().all(|(_, shares)| shares.len() > 1);
-        Difference { mean, error: error(pairs), factor: if images { 2.0 } else { student(pairs.len()) } }
+        let over_images = pairs.iter().all(|(_, shares)| shares.len() > 1);
+        let images = pairs.iter().map(|(_, shares)| shares.len()).sum();
+        let factor = student(if over_images { images } else { pairs.len() });
+        Difference { mean, error: error(pairs), factor }
     }
 
     /// Whether it is more than chance and more than `floor`; false where its error is not known.
@@ -69,10 +71,18 @@ impl Difference {
     }
 }
 
-/// 97.5 % point of Student's distribution with one degree of freedom less than `count`.
+/// Fewer images, or seeds, than this are judged by Student's distribution.
+pub const FEW: u64 = 60;
+
+/// 97.5 % point of Student's distribution with one degree of freedom less than `count`, rounded up; 2 from [`FEW`] on.
 fn student(count: usize) -> f64 {
-    const POINTS: [f64; 10] = [f64::INFINITY, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26];
-    POINTS.get(count.saturating_sub(1)).copied().unwrap_or(2.2)
+    const POINTS: [f64; 10] = [f64::INFINITY, 12.71, 4.31, 3.19, 2.78, 2.58, 2.45, 2.37, 2.31, 2.27];
+    match count {
+        0..=10 => POINTS[count.saturating_sub(1)],
+        11..=20 => 2.23,
+        _ if (count as u64) < FEW => 2.09,
+        _ => 2.0,
+    }
 }
 
 impl Point {
@@ -290,6 +300,19 @@ mod tests {
         let one = point(&[(0, 1.0)]);
         assert_eq!(one.error(), None);
         assert!(!one.less(&right).unwrap().is_beyond(0.0));
+    }
+
+    /// From Student's 97.5 % point to a tenth above it: 3.182, 2.365, 2.131, 2.013 and 2.000 of 4, 8, 16, 47 and 61 images.
+    #[test]
+    fn few_images_are_judged_by_students_distribution() {
+        let of = |images: usize| {
+            let value = |seed: u64| (seed, Value { value: 1.0, shares: (0..images).map(|k| k as f64).collect() });
+            Point { values: [value(0)].into(), spent: 5.0, ..Point::default() }
+        };
+        for (images, exact) in [(4, 3.182), (8, 2.365), (16, 2.131), (47, 2.013), (61, 2.0)] {
+            let factor = of(images).less(&of(images)).unwrap().factor;
+            assert!(factor >= exact && factor < exact + 0.11, "{images}: {factor}");
+        }
     }
 
     /// Against the standard error of many draws: q exponential with mean 1, so that r is near 1.

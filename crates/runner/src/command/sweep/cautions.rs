@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fewstep_fit::Objective;
-use fewstep_sampler::Threshold;
+use fewstep_sampler::{Plan, Threshold};
 
 use super::Sweep;
 use crate::{
     cell::Cell,
-    experiment::{Made, MethodEntry},
-    results::{Features, Metric, in_words},
+    experiment::{Made, MethodEntry, ModelKind},
+    results::{FITTED_TO, Features, Metric, in_words},
 };
 
 /// The asset that says which of a checkpoint's weights were taken, and what it says where they are averaged.
@@ -30,6 +30,7 @@ impl Sweep {
         all.extend(self.fitted_on_a_metric(Objective::Pooled, Features::Pixels));
         all.extend(self.fitted_on_a_metric(Objective::Inception, Features::Inception));
         all.extend(self.short_steps());
+        all.extend(self.early_times());
         all.extend(self.unknown_statistics());
         all
     }
@@ -100,7 +101,7 @@ impl Sweep {
         let labels: BTreeSet<String> = self.methods().filter_map(fitted).collect();
         let said = |metrics: BTreeSet<String>| {
             let look = if metrics.len() > 1 { "look" } else { "looks" };
-            format!("fitted to or chosen by what {} {look} at: {}", in_words(metrics), in_words(labels.clone()))
+            format!("{FITTED_TO}{} {look} at: {}", in_words(metrics), in_words(labels.clone()))
         };
         (!labels.is_empty() && !metrics.is_empty()).then(|| said(metrics))
     }
@@ -117,6 +118,21 @@ impl Sweep {
             }
         }
         sentences("steps shorter than one of the network's timesteps on ", at)
+    }
+
+    /// Below its first timestep a network is asked what it was not trained on; a formula or a noise level has no such time.
+    fn early_times(&self) -> Vec<String> {
+        let first = 1.0 / self.loaded.sampler.schedule.levels() as f64;
+        let mut at = At::new();
+        let is_network = matches!(self.loaded.experiment.model.kind, ModelKind::UNet { .. });
+        for (cell, entry) in self.methods().filter(|_| is_network) {
+            // To rounding, as above.
+            let early = |plan: &Plan| plan.evaluated().into_iter().any(|k| plan.at(k) < 0.999 * first);
+            if cell.plan.as_ref().is_some_and(early) {
+                at.entry(entry.grid()).or_default().insert(cell.nfe);
+            }
+        }
+        sentences("evaluations before the network's first timestep on ", at)
     }
 
     fn unknown_statistics(&self) -> Vec<String> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::tables::Group;
 use crate::{
     report::table::{self, Floor},
-    results::{Folder, Metric, Point, Series, in_words, normalised_pairs},
+    results::{FITTED_TO, Folder, Metric, Point, Series, in_words, normalised_pairs},
 };
 
 /// Words, or a figure with the cells that it is of.
@@ -108,12 +108,27 @@ impl Asked<'_> {
         }
         let tied = points().filter(|(i, point)| *i != at && table::is_best(point, best, floor.as_ref(), self.metric));
         let tied: Vec<&str> = tied.map(|(i, _)| self.every[i].label.as_str()).collect();
+        let own = self.is_no_judge_of(label).then(|| {
+            words(" It was fitted to, or chosen by, what this metric looks at, which is therefore no judge of it.")
+        });
         if tied.is_empty() {
-            return Some([vec![start, value], self.next(at, nfe)].concat());
+            return Some([vec![start, value], self.next(at, nfe), own.into_iter().collect()].concat());
         }
         let verb = if tied.len() == 1 { "is" } else { "are" };
         let end = format!(", a tie: {} {verb} not told apart from it.", listed(&tied));
-        Some(vec![start, value, words(end)])
+        Some([start, value, words(end)].into_iter().chain(own).collect())
+    }
+
+    /// Whether a caution says that a method was fitted to what this metric looks at.
+    fn is_no_judge_of(&self, label: &str) -> bool {
+        let says = |caution: &String| {
+            let parts = caution.strip_prefix(FITTED_TO).and_then(|rest| rest.split_once(" at: "));
+            parts.is_some_and(|(metrics, labels)| {
+                let name = |word: &str| word.trim_matches(',') == self.metric.name();
+                metrics.split(' ').any(name) && labels.replace(" on ", " ").contains(label)
+            })
+        };
+        self.results.provenance.cautions.iter().any(says)
     }
 
     /// How far the next one is off, which the errors tell apart.
@@ -248,6 +263,20 @@ mod tests {
             ]
         );
         assert_eq!(headline(&folder).unwrap(), sentences(&folder)[0]);
+    }
+
+    /// By the sentence that a sweep writes: of this metric and no other, and of this method.
+    #[test]
+    fn a_winner_that_was_fitted_to_the_metric_is_called_so() {
+        let mut folder = folder(&[("mine", PLAIN.map(|q| 0.5 * q)), ("deis", PLAIN)]);
+        let mut says = |caution: &str| {
+            folder.provenance.cautions = vec![format!("{FITTED_TO}{caution}")];
+            sentences(&folder)[0].ends_with(
+                " It was fitted to, or chosen by, what this metric looks at, which is therefore no judge of it.",
+            )
+        };
+        assert!(says("ode_rmse looks at: MINE") && says("fid, ode_rmse and feature_rmse look at: OTHERS and MINE"));
+        assert!(!says("fid and feature_rmse look at: MINE") && !says("ode_rmse looks at: DEIS"));
     }
 
     #[test]

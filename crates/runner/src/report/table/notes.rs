@@ -1,7 +1,9 @@
 //! What must be known to read a table.
 
+use std::collections::BTreeSet;
+
 use super::{Floor, number, plus_minus};
-use crate::results::{Features, Folder, Metric, Point, Series, VIT_ASSET};
+use crate::results::{FEW, Features, Folder, Metric, Point, Series, VIT_ASSET};
 
 /// What must be known to read a metric's table.
 pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Floor>) -> Vec<String> {
@@ -46,6 +48,8 @@ pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Fl
             plus_minus(floor.error)
         ));
     }
+    let images = measured_images(results, metric).unwrap_or(samples);
+    let seeds = results.records.iter().map(|record| record.seed).collect::<BTreeSet<_>>().len() as u64;
     let known = all.iter().any(|series| series.points.values().any(|point| point.error().is_some()));
     notes.push(match (known, metric.is_frechet()) {
         (false, true) => "One seed: the error of a Fréchet distance is not known, so that nothing is in bold.".into(),
@@ -53,10 +57,10 @@ pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Fl
         (true, true) if all.iter().flat_map(|series| series.points.values()).any(Point::has_images) => "± standard error over the images, to first order, and so without the bias. Bold: the lowest, and all whose paired difference from it is not beyond twice its error; nothing that does not lie above the first row.".into(),
         (true, true) => "± standard error over the seeds. Bold: the lowest, and all whose paired difference from it is not beyond its error; nothing that does not lie above the first row.".into(),
         (true, false) => format!(
-            "± standard error over the {} images{}. Bold: the lowest, and all whose paired difference from it is not beyond twice its error, or is \
+            "± standard error over the {images} images{}. Bold: the lowest, and all whose paired difference from it is not beyond {}, or is \
              less than the first row; nothing that does not lie above the first row, what the solution itself is uncertain by.",
-            measured_images(results, metric).unwrap_or(samples),
-            if results.records.iter().any(|record| record.seed != results.records[0].seed) { " of each seed" } else { "" },
+            if seeds > 1 { " of each seed" } else { "" },
+            if images * seeds < FEW { "Student's 97.5 % point of its error" } else { "twice its error" },
         ),
     });
     let diverged = all.iter().any(|series| series.points.values().any(|point| !point.diverged.is_empty()));
