@@ -16,8 +16,10 @@ pub struct Gaussian {
     /// Of the plan.
     pub error: f64,
     /// Of ρAB-DEIS of order 0 to 3, Adams–Bashforth in σ of orders 1 (DDIM) to 4, from the same state over the plan's distinct
-    /// levels. A plan solves a Gaussian's ODE as well as such a method of the order whose error it is near.
+    /// levels.
     pub adams_bashforth: [f64; 4],
+    /// That of these whose error is nearest, as a factor: the order with which the plan solves a Gaussian's ODE at its number of evaluations.
+    pub order: usize,
 }
 
 impl Gaussian {
@@ -39,8 +41,16 @@ impl Gaussian {
         let adams_bashforth = [1, 2, 3, 4].map(|order| {
             rms(&|m, v, x| adams_bashforth(&levels, order, start * x, |y, sigma| epsilon(m, v, y, sigma)))
         });
-        Gaussian { error: rms(&|m, v, x| run(y, start, x, |y, sigma| epsilon(m, v, y, sigma))), adams_bashforth }
+        let error = rms(&|m, v, x| run(y, start, x, |y, sigma| epsilon(m, v, y, sigma)));
+        Gaussian { error, adams_bashforth, order: nearest(error, &adams_bashforth) }
     }
+}
+
+/// Of the orders from 1 on, the one whose error is the fewest times `error`, or of which that is the fewest times.
+fn nearest(error: f64, errors: &[f64]) -> usize {
+    let log = |error: f64| error.max(f64::MIN_POSITIVE).ln();
+    let off = |p: &usize| (log(error) - log(errors[p - 1])).abs();
+    (1..=errors.len()).min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(1)
 }
 
 fn epsilon(m: f64, v: f64, y: f64, sigma: f64) -> f64 {
