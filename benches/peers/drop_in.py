@@ -50,7 +50,7 @@ def drop_in(settings: Settings, images: int = IMAGES) -> None:
             ("folder, its .npz", fid(settings, mixed, theirs[plain], "--device", "cpu"), expected),
             (".npz, .npz", fid(settings, theirs[mixed], theirs[plain]), expected),
             (".npz, .npz of f32", fid(settings, theirs[mixed], single), of(theirs[mixed], single)),
-            ("our .npz in pytorch-fid", fid(settings, ours, plain), of(ours, theirs[plain])),
+            ("our .npz in both", fid(settings, ours, theirs[plain]), of(ours, theirs[plain])),
         ]
     with (settings.out / "fid.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -43,13 +43,17 @@ def run(*command: str | int | float | Path) -> Ran:
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=errors, text=True)
         peak = Peak(process)
-        output = process.stdout.read()
-        process.wait()
+        try:
+            output = process.stdout.read()
+            process.wait()
+        finally:
+            # A thread that nobody ends would keep a failed run from ending.
+            mib = peak.end()
         seconds = time.perf_counter() - start
         if process.returncode != 0:
             errors.seek(0)
             sys.exit(f"{' '.join(words)}\n{errors.read()}")
-    return Ran(seconds, peak.end(), output)
+    return Ran(seconds, mib, output)
 
 
 class Peak:

@@ -14,7 +14,7 @@ PIXELS = ROOT / "experiments/statistics/cifar10-train-pixel-8x8.safetensors"
 QUICK = ROOT / "experiments/quick.toml"
 
 # In the order in which they run: the cell and the sweep take the peer's best variants from those before.
-WORKS = ("unet", "authors", "inception", "frechet", "fid", "cell", "sweep", "scaling")
+WORKS = ("unet", "authors", "edm", "inception", "frechet", "fid", "cell", "sweep", "scaling")
 
 
 def cores() -> int:

@@ -6,7 +6,7 @@ one round's, and what is written is the median of the ratios and their spread, t
 compared in the same run, and a difference ends it.
 
 Into the output folder go `peers.csv` (the ratios), `rounds.csv` (every single figure), `cell.csv` (the stages of one cell),
-`scaling.csv` (our cost against images, NFE and batch, and memory), `fid.csv` (`fewstep fid` called as pytorch-fid is: no speed, but
+`edm.csv` (a network of the size of EDM's, ours alone), `scaling.csv` (our cost against images, NFE and batch, and memory), `fid.csv` (`fewstep fid` called as pytorch-fid is: no speed, but
 whether the numbers are the same) and `machine.toml`. Rates are of all cores; a limit is what a
 loop of multiply-adds on registers does there, for convolutions computed directly: a faster algorithm may exceed it.
 
@@ -23,6 +23,7 @@ import machine
 import pairs
 import runs
 from drop_in import drop_in
+from edm import edm
 from process import run
 from results import Limits, Results, say
 from scaling import scaling
@@ -43,6 +44,7 @@ def main() -> None:
         works = {
             "unet": lambda: pairs.unet(settings, results, pairs.UNET, "small", NETWORK),
             "authors": lambda: pairs.unet(settings, results, pairs.AUTHORS, "authors", authors),
+            "edm": lambda: edm(settings, results),
             "inception": lambda: pairs.inception(settings, results),
             "frechet": lambda: pairs.frechet(settings, results),
             "fid": lambda: drop_in(settings),
