@@ -41,7 +41,7 @@ fn every_file_of_published_figures_is_read() {
     let mut paths: Vec<_> =
         fs::read_dir(published).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
     paths.sort();
-    assert!(paths.len() >= 19, "{paths:?}");
+    assert!(paths.len() >= 21, "{paths:?}");
     let list: Vec<String> = paths.iter().map(|path| format!("{path:?}")).collect();
     let text = format!(
         "samples = 2\nnfe = [2]\nmetrics = [\"fd_data\"]\nmethod = [{{ name = \"ddim\" }}]\npublished = [{}]\n[model]\nkind = \"gaussian\"\nsize = 2\nmean = 0\nvariance = 1\n",

@@ -3,6 +3,7 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     thread::sleep,
     time::{Duration, Instant},
@@ -187,7 +188,14 @@ fn orders_are_measured_and_drawn() {
     );
     let svg = std::fs::read_to_string(folder.path().join("r/data-multistep-sn.svg")).unwrap();
     assert!(svg.contains("UniPC-3 bh1-SN: 3.99"));
-    assert_eq!(std::fs::read_to_string(folder.path().join("r/orders.csv")).unwrap().lines().count(), 1 + 9 * 161);
+    let methods = |path: &Path| -> BTreeSet<(String, String)> {
+        let mut reader = csv::Reader::from_path(path).unwrap();
+        reader.records().map(|row| row.unwrap()).map(|row| (row[0].to_owned(), row[1].to_owned())).collect()
+    };
+    let all = folder.path().join("r/orders.csv");
+    assert_eq!(std::fs::read_to_string(&all).unwrap().lines().count(), 1 + 9 * 161);
+    // What is published is of every method that there is.
+    assert_eq!(methods(&repository().join("results/convergence/orders.csv")), methods(&all));
 }
 
 #[test]
@@ -198,8 +206,8 @@ fn the_real_network_gives_the_same_bits_whatever_the_batch_the_threads_and_the_s
         std::fs::create_dir(&cwd).unwrap();
         let weights = repository().join("models/cifar10-small.safetensors");
         let text = format!(
-            "samples = 7\nbatch = {batch}\nnfe = [2]\nmetrics = [\"ode_rmse\"]\nmethod = [{{ name = \"deis\" }}]\n\
-             model = {{ kind = \"unet\", size = 32, weights = {weights:?} }}\nsolution = {{ nfe = 3, samples = 7 }}\n"
+            "samples = 100\nbatch = {batch}\nnfe = [2]\nmetrics = [\"ode_rmse\"]\nmethod = [{{ name = \"deis\" }}]\n\
+             model = {{ kind = \"unet\", size = 32, weights = {weights:?} }}\nsolution = {{ nfe = 3, samples = 100 }}\n"
         );
         std::fs::write(cwd.join("network.toml"), text).unwrap();
         let run = |arguments: &[&str]| {
@@ -220,9 +228,10 @@ fn the_real_network_gives_the_same_bits_whatever_the_batch_the_threads_and_the_s
         (bits.unwrap(), metric(&cwd.join("r"), "deis", "2", "ode_rmse"))
     };
     let first = solved(16, "2", 0);
-    assert_eq!(first.0.len(), 7 * 3072 * 4);
+    assert_eq!(first.0.len(), 100 * 3072 * 4);
+    // With one thread a batch of 100 is full; batches are of equal size, 25 where 32 are allowed.
     for (batch, threads, shards) in
-        [(1, "1", 0), (3, "1", 0), (7, "2", 0), (2, "5", 0), (32, "1", 0), (100, "2", 0), (4, "2", 3)]
+        [(1, "1", 0), (7, "2", 0), (7, "1", 0), (2, "5", 0), (32, "1", 0), (32, "2", 0), (100, "1", 0), (100, "2", 3)]
     {
         assert!(first == solved(batch, threads, shards), "batch {batch}, {threads} threads, {shards} shards");
     }
