@@ -35,6 +35,8 @@ fn curve_csv(change: impl Fn(usize, f64) -> Option<String>) -> String {
 fn write_inputs(cwd: &Path) {
     let fid = GAUSSIAN.replace("metrics = [\"fd_pixel\"", "metrics = [\"fid\"").replace("fd_pixel = ", "fid = ");
     let write = |name: &str, bytes: &[u8]| fs::write(cwd.join(name), bytes).unwrap();
+    write("few.npz", &npz("arr_0", "|u1", &[5, 16, 16, 3], &pixels(5 * 768)));
+    write("one.npz", &npz("arr_0", "|u1", &[1, 16, 16, 3], &pixels(768)));
 
     // Experiments.
     write("empty.toml", b"");

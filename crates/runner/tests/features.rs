@@ -156,6 +156,7 @@ fn fid_says_what_it_is_uncertain_by() {
     assert!(of("/bootstrap/mean") > distance && of("/limit/value") < distance && of("/limit/fit") > 0.0, "{all}");
     assert_eq!((of("/bootstrap/resamples"), of("/bootstrap/seed")), (30.0, 0.0));
     assert_eq!(json(&["--batch-size", "3"]), all);
+    assert!(all["mind"].as_str().unwrap().starts_with("40 images for 32 features, fewer than ten each"), "{all}");
     let other = json(&["--seed", "1"]);
     assert!(other["bootstrap"]["std"] != all["bootstrap"]["std"] && other["error"] == all["error"], "{other}");
     let text = succeed(cwd, &[&asked[..], &more].concat());

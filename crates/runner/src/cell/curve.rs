@@ -121,7 +121,7 @@ fn part(
     })?;
     let means = means.into_iter().map(values).collect::<Result<Vec<Vec<f32>>>>()?;
     let x = (0..n).flat_map(|image| means.iter().map(move |means| means[image])).collect();
-    let evaluated = spec.nfe as u64;
+    let evaluated = (spec.nfe * n) as u64;
     Ok(Part { images, rows: Rows { x, ..Rows::default() }, evaluated, ..Part::default() })
 }
 

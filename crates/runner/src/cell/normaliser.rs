@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     experiment::{CollectSpec, NormaliserSource},
-    failure::{Failure, Result},
+    failure::Result,
     files,
     progress::Progress,
 };
@@ -48,34 +48,43 @@ fn collected(loaded: &Loaded, spec: &CollectSpec, kept: &Path, keep: bool, fresh
         let text = files::text(&path)?;
         let csv = unsealed(&text).filter(|csv| csv.starts_with(&format!("# {}\n", comments(loaded, spec, &key)[0])));
         if let Some(csv) = csv {
+            if keep {
+                // Where a run was killed between writing the one and removing the other.
+                forget(&parts(kept, &key, spec), kept)?;
+            }
             return Ok(Found { normaliser: Normaliser::read(&path)?, csv: csv.to_owned() });
         }
         eprintln!("{}: not as it was written: collected again", path.display());
     }
     let progress = Progress::new((spec.nfe * spec.samples) as u64, "evaluations");
     progress.say("normaliser");
-    // Of a large network it takes hours: a kill costs a minute of them.
-    let widths = Widths { x: spec.nfe, ..Widths::default() };
-    let mut parts = keep.then(|| Parts::new(key.clone(), kept, &[], widths));
+    // Of a large network it takes hours: a kill costs the batches in hand.
+    Parts::check()?;
+    let mut parts = keep.then(|| parts(kept, &key, spec));
     if let Some(parts) = parts.as_ref().filter(|_| fresh) {
         parts.remove()?;
     }
     let (advance, known) = (|n| progress.advance(n), |n| progress.skip(n));
-    let collected = curve::collect(&loaded.sampler, spec, &plan, parts.as_mut(), advance, known);
+    let normaliser = curve::collect(&loaded.sampler, spec, &plan, parts.as_mut(), advance, known)?;
     progress.end();
-    if let (Err(Failure::Diverged { .. }), Some(parts)) = (&collected, &parts) {
-        // It is found again, and said with its step.
-        parts.remove()?;
-    }
-    let normaliser = collected?;
     let csv = normaliser.to_csv(&comments(loaded, spec, &key));
     if let Some(parts) = parts {
         files::write(&path, sealed(&csv).as_bytes())?;
-        parts.remove()?;
-        // Where nothing else is in it.
-        let _ = std::fs::remove_dir(Parts::folder(kept));
+        forget(&parts, kept)?;
     }
     Ok(Found { normaliser, csv })
+}
+
+/// What is kept of its images until all are there.
+fn parts(kept: &Path, key: &Key, spec: &CollectSpec) -> Parts {
+    Parts::new(key.clone(), kept, &[], Widths { x: spec.nfe, ..Widths::default() })
+}
+
+fn forget(parts: &Parts, kept: &Path) -> Result<()> {
+    parts.remove()?;
+    // Where nothing else is in it.
+    let _ = std::fs::remove_dir(Parts::folder(kept));
+    Ok(())
 }
 
 /// A table under a comment with its hash: what was cut off or changed since is not believed.

@@ -314,8 +314,9 @@ impl Done {
     /// The program that made the samples, and any others that measured them.
     fn builds(&self, wanted: &[Wanted]) -> String {
         let measured = self.current(wanted);
-        let mut builds: Vec<&str> = vec![&self.build];
-        builds.extend(measured.map(|measurement| measurement.build.as_str()));
+        let all = std::iter::once(&self.build).chain(measured.map(|measurement| &measurement.build));
+        // What was taken from a table may be of several already.
+        let mut builds: Vec<&str> = all.flat_map(|builds| builds.split(" and ")).collect();
         builds.sort_unstable();
         builds.dedup();
         builds.join(" and ")

@@ -35,7 +35,7 @@ pub struct Fid {
     #[arg(long)]
     pub error: bool,
     /// Also that error, and an interval, by so many resamples of the first set's images: of 2048 features some two seconds each.
-    #[arg(long, value_name = "RESAMPLES", value_parser = clap::value_parser!(u32).range(20..))]
+    #[arg(long, value_name = "RESAMPLES", value_parser = clap::value_parser!(u32).range(20..=100_000))]
     pub bootstrap: Option<u32>,
     /// Of the generator that draws them.
     #[arg(long, default_value = "0", requires = "bootstrap")]

@@ -1,7 +1,7 @@
 //! `fewstep publish`: a finished run becomes what the repository publishes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -83,9 +83,11 @@ fn unfit(run: &Path, to: &Path) -> Result<Option<String>> {
     }
     // Cells that are published already stay so where others are added to them (`sweep --take`).
     let published = if Folder::is_at(to) { Provenance::read(to)?.builds } else { BTreeMap::new() };
-    let all: Vec<&str> = folder.provenance.builds.keys().map(String::as_str).collect();
-    let new: Vec<&str> =
-        all.iter().copied().filter(|build| all.len() == 1 || !published.contains_key(*build)).collect();
+    let published: BTreeSet<&str> = published.keys().flat_map(|builds| builds.split(" and ")).collect();
+    let mut all: Vec<&str> = folder.provenance.builds.keys().flat_map(|builds| builds.split(" and ")).collect();
+    all.sort_unstable();
+    all.dedup();
+    let new: Vec<&str> = all.iter().copied().filter(|build| all.len() == 1 || !published.contains(build)).collect();
     let builds = if new.is_empty() && !all.is_empty() { None } else { several_or_none(&new) };
     let devices = folder.provenance.devices.len();
     let devices = (devices != 1).then(|| "measured on several devices".to_owned());

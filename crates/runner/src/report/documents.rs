@@ -103,12 +103,18 @@ fn content(open: &str, results: &Path, folders: &mut BTreeMap<String, Folder>) -
     block(kind, read(folders, results, &name)?, metric, nfes, methods, over)
 }
 
+/// Behind a build whose sources no commit has.
+const DIRTY: &str = "-dirty";
+
 /// By which commits' programs a folder was measured.
 fn builds(folder: &Path) -> Result<String> {
     let provenance = Provenance::read(folder)?;
     let all = provenance.builds.keys().chain(Some(&provenance.build).filter(|build| !build.is_empty()));
-    let all: BTreeSet<&str> =
-        all.flat_map(|builds| builds.split(" and ")).map(|build| build.get(..7).unwrap_or(build)).collect();
+    let short = |build: &str| {
+        let commit = build.strip_suffix(DIRTY).unwrap_or(build);
+        commit.get(..7).unwrap_or(commit).to_owned() + &build[commit.len()..]
+    };
+    let all: BTreeSet<String> = all.flat_map(|builds| builds.split(" and ")).map(short).collect();
     if all.is_empty() {
         return Err(Failure::Request(format!("{}: names no build", folder.display())));
     }

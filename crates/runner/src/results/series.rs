@@ -60,8 +60,9 @@ pub struct Difference {
 impl Difference {
     fn of(pairs: &[(f64, Vec<f64>)], mean: f64) -> Self {
         let over_images = pairs.iter().all(|(_, shares)| shares.len() > 1);
-        let images = pairs.iter().map(|(_, shares)| shares.len()).sum();
-        let factor = student(if over_images { images } else { pairs.len() });
+        // Each seed's images have a mean of their own.
+        let images: usize = pairs.iter().map(|(_, shares)| shares.len().saturating_sub(1)).sum();
+        let factor = student(if over_images { images + 1 } else { pairs.len() });
         Difference { mean, error: error(pairs), factor }
     }
 
@@ -313,6 +314,10 @@ mod tests {
             let factor = of(images).less(&of(images)).unwrap().factor;
             assert!(factor >= exact && factor < exact + 0.11, "{images}: {factor}");
         }
+        // Two seeds of two images have two degrees of freedom.
+        let mut two = of(2);
+        two.values.insert(1, two.values[&0].clone());
+        assert_eq!(two.less(&two).unwrap().factor, 4.31);
     }
 
     /// Against the standard error of many draws: q exponential with mean 1, so that r is near 1.

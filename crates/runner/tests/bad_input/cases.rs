@@ -182,6 +182,16 @@ pub fn cases() -> Vec<Case> {
             vec!["fid", "pixels.safetensors", "images.npz", "--error"],
         ),
         ("bootstrap of few resamples", &["--bootstrap"], vec!["fid", "images.npz", "images.npz", "--bootstrap", "19"]),
+        (
+            "limit of few images",
+            &["few.npz: 5 images; --limit needs at least 8"],
+            vec!["fid", "few.npz", "images.npz", "--limit"],
+        ),
+        (
+            "error of one image",
+            &["one.npz: one image; --error and --bootstrap need at least two"],
+            vec!["fid", "one.npz", "images.npz", "--error"],
+        ),
         ("a seed of nothing", &["--bootstrap"], vec!["fid", "images.npz", "images.npz", "--seed", "1"]),
         (
             "KID of few images",

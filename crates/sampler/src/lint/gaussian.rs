@@ -18,8 +18,9 @@ pub struct Gaussian {
     /// Of ρAB-DEIS of order 0 to 3, Adams–Bashforth in σ of orders 1 (DDIM) to 4, from the same state over the plan's distinct
     /// levels.
     pub adams_bashforth: [f64; 4],
-    /// That of these whose error is nearest, as a factor: the order with which the plan solves a Gaussian's ODE at its number of evaluations.
-    pub order: usize,
+    /// That of these whose error is nearest, as a factor: the order with which the plan solves a Gaussian's ODE at its number of evaluations. None where
+    /// none is within a factor of 3, or where the nearest two are not told apart.
+    pub order: Option<usize>,
 }
 
 impl Gaussian {
@@ -47,11 +48,18 @@ impl Gaussian {
 }
 
 /// Of the orders from 1 on, the one whose error is the fewest times `error`, or of which that is the fewest times.
-fn nearest(error: f64, errors: &[f64]) -> usize {
+fn nearest(error: f64, errors: &[f64]) -> Option<usize> {
     let log = |error: f64| error.max(f64::MIN_POSITIVE).ln();
-    let off = |p: &usize| (log(error) - log(errors[p - 1])).abs();
-    (1..=errors.len()).min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(1)
+    let mut all: Vec<(f64, usize)> = (1..=errors.len()).map(|p| ((log(error) - log(errors[p - 1])).abs(), p)).collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let told_apart = |pair: &[(f64, usize)]| (log(errors[pair[0].1 - 1]) - log(errors[pair[1].1 - 1])).abs() > APART;
+    let clear = all[0].0 < FAR && all.windows(2).take(1).all(told_apart);
+    clear.then_some(all[0].1)
 }
+
+/// Logarithms of a factor beyond which an error is no order's, and of one within which two orders are one.
+const FAR: f64 = 1.1;
+const APART: f64 = 1e-3;
 
 fn epsilon(m: f64, v: f64, y: f64, sigma: f64) -> f64 {
     sigma * (y - m) / (v + sigma * sigma)

@@ -24,6 +24,8 @@ pub struct Measures {
     error: Option<f64>,
     bootstrap: Option<(Bootstrap, Resamples)>,
     limit: Option<Limit>,
+    /// What makes these less than they seem.
+    caution: Option<String>,
     kid: Option<(Kid, Subsets)>,
     prdc: Option<(Manifold, usize)>,
     is: Option<Scored>,
@@ -102,6 +104,11 @@ impl<'a> Rows<'a> {
         if arguments.limit {
             all.limit = Some(frechet_limit(fake, other)?);
         }
+        let images = fake.len() / dim;
+        if of_the_distance(arguments) && images < 10 * dim {
+            let why = "fewer than ten each: most of the distance is bias, its limit is too high, and its errors can be a third off";
+            all.caution = Some(format!("{images} images for {dim} features, {why}"));
+        }
         if arguments.kid {
             let (count, size) = (arguments.kid_subsets.into(), arguments.kid_subset_size as usize);
             let subsets = Subsets { count, size, seed: SEED };
@@ -133,6 +140,9 @@ impl Measures {
         if let Some(Limit { value, fit }) = self.limit {
             all["limit"] = json!({"value": value, "fit": fit});
         }
+        if let Some(caution) = &self.caution {
+            all["mind"] = caution.as_str().into();
+        }
         if let Some((Kid { mean, spread }, Subsets { count, size, seed })) = self.kid {
             all["kid"] = json!({"mean": mean, "std": spread, "subsets": count, "size": size, "seed": seed});
         }
@@ -149,6 +159,9 @@ impl Measures {
 
     /// A line each; the kernel distance by its name in these features.
     pub fn print(&self, kernel: &str) {
+        if let Some(caution) = &self.caution {
+            eprintln!("mind: {caution}");
+        }
         if let Some(error) = self.error {
             println!("standard error over the images: {error:.7}");
         }

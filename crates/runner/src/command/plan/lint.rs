@@ -80,9 +80,11 @@ fn notes(lint: &Lint) -> Vec<String> {
     if let Some(gaussian) = &lint.gaussian {
         let orders: Vec<String> = gaussian.adams_bashforth.iter().map(|error| format!("{error:.2e}")).collect();
         notes.push(format!(
-            "Gaussian data: error {:.2e}, as of order {}; Adams–Bashforth of orders 1 to 4 on the same levels: {}",
+            "Gaussian data: error {:.2e}{}; Adams–Bashforth of orders 1 to 4 on the same levels: {}",
             gaussian.error,
-            gaussian.order,
+            gaussian
+                .order
+                .map_or_else(|| ", as of none of these orders alone".into(), |order| format!(", as of order {order}")),
             orders.join(", ")
         ));
     }

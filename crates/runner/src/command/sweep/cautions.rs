@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fewstep_fit::Objective;
-use fewstep_sampler::{Plan, Threshold};
+use fewstep_sampler::{Plan, Schedule, Threshold};
 
 use super::Sweep;
 use crate::{
@@ -120,11 +120,12 @@ impl Sweep {
         sentences("steps shorter than one of the network's timesteps on ", at)
     }
 
-    /// Below its first timestep a network is asked what it was not trained on; a formula or a noise level has no such time.
+    /// Below its first timestep a network is asked what it was not trained on; a formula, and a schedule of any time, has no such one.
     fn early_times(&self) -> Vec<String> {
         let first = 1.0 / self.loaded.sampler.schedule.levels() as f64;
         let mut at = At::new();
-        let is_network = matches!(self.loaded.experiment.model.kind, ModelKind::UNet { .. });
+        let is_network = matches!(self.loaded.experiment.model.kind, ModelKind::UNet { .. })
+            && matches!(self.loaded.sampler.schedule, Schedule::Discrete(_));
         for (cell, entry) in self.methods().filter(|_| is_network) {
             // To rounding, as above.
             let early = |plan: &Plan| plan.evaluated().into_iter().any(|k| plan.at(k) < 0.999 * first);

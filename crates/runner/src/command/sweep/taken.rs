@@ -10,7 +10,8 @@ use super::{Sweep, modified};
 use crate::{
     cell::{Cell, Done, Loaded, Measurement, Wanted, picture},
     failure::{Failure, Result},
-    files,
+    files, interrupt,
+    lock::Lock,
     report::mosaic,
     results::{Features, Folder, Metric, Record},
 };
@@ -25,22 +26,25 @@ impl Sweep {
         if let Some(reason) = unfit(from, &folder, &self.loaded)? {
             return Err(Failure::Request(format!("{}: {reason}", from.display())));
         }
-        let (mut taken, mut known) = (0, 0);
+        let (mut taken, mut same) = (0, 0);
         for i in 0..self.cells.len() {
-            let cell = &self.cells[i];
-            let of_cell =
-                |record: &&Record| record.key == cell.key.as_str() && record.is_solution() == cell.entry.is_none();
+            interrupt::check()?;
+            let of_cell = |record: &&Record| {
+                let cell = &self.cells[i];
+                record.key == cell.key.as_str() && record.is_solution() == cell.entry.is_none()
+            };
             let Some(record) = folder.records.iter().find(of_cell) else { continue };
+            same += 1;
+            // Another run on this folder may have it in hand, or have finished it.
+            let Some(_held) = Lock::take(&self.cells[i].path.with_extension("lock"))? else { continue };
+            self.look_at(i);
             let lacking = self.lacking(i, false);
-            if lacking.is_empty() {
-                known += 1;
-                continue;
-            }
             let measured: Vec<Measurement> =
                 lacking.iter().filter_map(|wanted| self.measurement(wanted, record, &folder)).collect();
             if measured.is_empty() {
                 continue;
             }
+            let cell = &self.cells[i];
             let done = match self.done[i].clone() {
                 Some(own) => own.clone().merge(Done { measured, ..own }),
                 None => self.begin(cell, record, measured)?,
@@ -49,11 +53,11 @@ impl Sweep {
             (self.seen[i], self.done[i]) = (modified(cell), Some(done));
             taken += 1;
         }
-        if taken + known == 0 {
+        if same == 0 {
             let path = from.display();
             return Err(Failure::Request(format!("{path}: none of its cells is one of this experiment")));
         }
-        eprintln!("{}: {taken} cells taken", from.display());
+        eprintln!("{}: of {same} cells that are this experiment's too {taken} taken", from.display());
         Ok(())
     }
 
@@ -67,6 +71,10 @@ impl Sweep {
         if metric.needs_solution() && !self.is_solved_alike(record.seed, folder) {
             return None;
         }
+        // The key of the solution's own cell is of the converged samples only where these have a Fréchet distance.
+        if metric.noise().is_some() && !loaded.experiment.metrics.iter().any(|metric| metric.is_frechet()) {
+            return None;
+        }
         let protocol = loaded.experiment.protocol.name();
         if metric.features() == Some(Features::Inception) && record.protocol != protocol {
             return None;
@@ -78,6 +86,10 @@ impl Sweep {
         let per_image = folder.per_image.get(&(record.cell(), metric)).cloned().unwrap_or_default();
         let images = loaded.experiment.solution.map(|spec| spec.samples.min(loaded.experiment.samples));
         if metric == Metric::OdeRmse && !record.is_solution() && Some(per_image.len()) != images {
+            return None;
+        }
+        // Earlier versions kept Fréchet distances without what their errors follow from.
+        if per_image.is_empty() && metric != Metric::FdData {
             return None;
         }
         let fit = if metric == Metric::FidInfinity { record.fid_infinity_fit } else { None };

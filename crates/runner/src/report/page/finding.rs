@@ -108,7 +108,7 @@ impl Asked<'_> {
         }
         let tied = points().filter(|(i, point)| *i != at && table::is_best(point, best, floor.as_ref(), self.metric));
         let tied: Vec<&str> = tied.map(|(i, _)| self.every[i].label.as_str()).collect();
-        let own = self.is_no_judge_of(label).then(|| {
+        let own = self.is_no_judge_of(at).then(|| {
             words(" It was fitted to, or chosen by, what this metric looks at, which is therefore no judge of it.")
         });
         if tied.is_empty() {
@@ -119,13 +119,15 @@ impl Asked<'_> {
         Some([start, value, words(end)].into_iter().chain(own).collect())
     }
 
-    /// Whether a caution says that a method was fitted to what this metric looks at.
-    fn is_no_judge_of(&self, label: &str) -> bool {
+    /// Whether a caution says that the method at a place was fitted to what this metric looks at.
+    fn is_no_judge_of(&self, at: usize) -> bool {
+        let record = &self.results.records[self.groups[self.places[at]].records[0]];
+        let names = [&record.method, &record.label].map(|name| [name.clone(), format!("{name} on {}", record.grid)]);
         let says = |caution: &String| {
             let parts = caution.strip_prefix(FITTED_TO).and_then(|rest| rest.split_once(" at: "));
             parts.is_some_and(|(metrics, labels)| {
-                let name = |word: &str| word.trim_matches(',') == self.metric.name();
-                metrics.split(' ').any(name) && labels.replace(" on ", " ").contains(label)
+                let own = |word: &str| word.trim_matches(',') == self.metric.name();
+                metrics.split(' ').any(own) && names.as_flattened().iter().any(|name| lists(labels, name))
             })
         };
         self.results.provenance.cautions.iter().any(says)
@@ -207,6 +209,16 @@ impl Asked<'_> {
     }
 }
 
+/// Whether a name is one of a list in words, whole.
+fn lists(list: &str, name: &str) -> bool {
+    let ends = |at: usize| {
+        let (before, after) = (&list[..at], &list[at + name.len()..]);
+        let begins = before.is_empty() || before.ends_with(", ") || before.ends_with(" and ");
+        begins && (after.is_empty() || after.starts_with(", ") || after.starts_with(" and "))
+    };
+    !name.is_empty() && list.match_indices(name).any(|(at, _)| ends(at))
+}
+
 fn listed(names: &[&str]) -> String {
     if names.len() > NAMED {
         return format!("{} and {} more", names[..NAMED - 1].join(", "), names.len() - NAMED + 1);
@@ -277,6 +289,9 @@ mod tests {
         };
         assert!(says("ode_rmse looks at: MINE") && says("fid, ode_rmse and feature_rmse look at: OTHERS and MINE"));
         assert!(!says("fid and feature_rmse look at: MINE") && !says("ode_rmse looks at: DEIS"));
+        // Whole names, on their grid where there are several.
+        assert!(!says("ode_rmse looks at: MINE too") && !says("ode_rmse looks at: not MINE"));
+        assert!(lists("a on own, b on own and c on edm", "b on own") && !lists("a on own and c on edm", "c on own"));
     }
 
     #[test]

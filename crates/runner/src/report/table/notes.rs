@@ -50,17 +50,21 @@ pub fn notes(results: &Folder, metric: Metric, all: &[Series], floor: Option<&Fl
     }
     let images = measured_images(results, metric).unwrap_or(samples);
     let seeds = results.records.iter().map(|record| record.seed).collect::<BTreeSet<_>>().len() as u64;
+    let beyond = |images: u64| match images * seeds < FEW + seeds - 1 {
+        true => "Student's 97.5 % point of its error",
+        false => "twice its error",
+    };
     let known = all.iter().any(|series| series.points.values().any(|point| point.error().is_some()));
     notes.push(match (known, metric.is_frechet()) {
         (false, true) => "One seed: the error of a Fréchet distance is not known, so that nothing is in bold.".into(),
         (false, false) => "No errors are known, so that nothing is in bold.".into(),
-        (true, true) if all.iter().flat_map(|series| series.points.values()).any(Point::has_images) => "± standard error over the images, to first order, and so without the bias. Bold: the lowest, and all whose paired difference from it is not beyond twice its error; nothing that does not lie above the first row.".into(),
+        (true, true) if all.iter().flat_map(|series| series.points.values()).any(Point::has_images) => format!("± standard error over the images, to first order, and so without the bias. Bold: the lowest, and all whose paired difference from it is not beyond {}; nothing that does not lie above the first row.", beyond(samples)),
         (true, true) => "± standard error over the seeds. Bold: the lowest, and all whose paired difference from it is not beyond its error; nothing that does not lie above the first row.".into(),
         (true, false) => format!(
             "± standard error over the {images} images{}. Bold: the lowest, and all whose paired difference from it is not beyond {}, or is \
              less than the first row; nothing that does not lie above the first row, what the solution itself is uncertain by.",
             if seeds > 1 { " of each seed" } else { "" },
-            if images * seeds < FEW { "Student's 97.5 % point of its error" } else { "twice its error" },
+            beyond(images),
         ),
     });
     let diverged = all.iter().any(|series| series.points.values().any(|point| !point.diverged.is_empty()));
