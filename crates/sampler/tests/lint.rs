@@ -89,8 +89,6 @@ fn errors_on_gaussian_data_stand_beside_those_of_adams_bashforth() {
     }
     let ddim = lint("ddim", None, "edm-to-0.001").gaussian.unwrap();
     assert!(ddim.error > 0.01 && ddim.adams_bashforth[1] < ddim.error && ddim.order == Some(1), "{ddim:?}");
-    // Of order 2, and not by the formula of any of these.
-    assert_eq!(lint("rho-heun", None, "edm-to-0.001").gaussian.unwrap().order, Some(2));
     // Of one evaluation all orders are one; Euler's method in τ is far from any.
     let of = |name: &str, nfe: usize| {
         let (schedule, grid) = (Schedule::linear(), "edm-to-0.001".parse().unwrap());
