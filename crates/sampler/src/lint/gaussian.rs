@@ -19,7 +19,7 @@ pub struct Gaussian {
     /// levels.
     pub adams_bashforth: [f64; 4],
     /// That of these whose error is nearest, as a factor: the order with which the plan solves a Gaussian's ODE at its number of evaluations. None where
-    /// none is within a factor of 3, or where the nearest two are not told apart.
+    /// it is not nearer than half the way to the next.
     pub order: Option<usize>,
 }
 
@@ -47,19 +47,15 @@ impl Gaussian {
     }
 }
 
-/// Of the orders from 1 on, the one whose error is the fewest times `error`, or of which that is the fewest times.
+/// Of the orders from 1 on, the one whose error is nearest to `error` in logarithms, where it is nearer than half the way to the next one's.
 fn nearest(error: f64, errors: &[f64]) -> Option<usize> {
     let log = |error: f64| error.max(f64::MIN_POSITIVE).ln();
     let mut all: Vec<(f64, usize)> = (1..=errors.len()).map(|p| ((log(error) - log(errors[p - 1])).abs(), p)).collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let told_apart = |pair: &[(f64, usize)]| (log(errors[pair[0].1 - 1]) - log(errors[pair[1].1 - 1])).abs() > APART;
-    let clear = all[0].0 < FAR && all.windows(2).take(1).all(told_apart);
+    let way = |pair: &[(f64, usize)]| (log(errors[pair[0].1 - 1]) - log(errors[pair[1].1 - 1])).abs();
+    let clear = all.windows(2).next().is_some_and(|pair| pair[0].0 < 0.5 * way(pair));
     clear.then_some(all[0].1)
 }
-
-/// Logarithms of a factor beyond which an error is no order's, and of one within which two orders are one.
-const FAR: f64 = 1.1;
-const APART: f64 = 1e-3;
 
 fn epsilon(m: f64, v: f64, y: f64, sigma: f64) -> f64 {
     sigma * (y - m) / (v + sigma * sigma)
