@@ -96,19 +96,10 @@ fn quantile(ascending: &[f64], share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{factor::random, frechet_influence};
-
-    fn rows(n: usize, dim: usize, scale: f64, seed: u64) -> Vec<f32> {
-        let x = random(dim, n, seed);
-        let at = |i: usize, j: usize| scale * x[(j, i)] / (1.0 + j as f64) + 0.1 * x[(0, i)].powi(2) * (j % 3) as f64;
-        (0..n).flat_map(|i| (0..dim).map(move |j| at(i, j) as f32)).collect()
-    }
-
-    fn gaussian(rows: &[f32], dim: usize) -> Gaussian {
-        let mut moments = Moments::new(dim);
-        moments.push(rows).unwrap();
-        moments.gaussian().unwrap()
-    }
+    use crate::{
+        frechet_influence,
+        influence::tests::{gaussian, rows},
+    };
 
     /// By `numpy.quantile([1, 2, 4, 8, 16], [0.025, 0.975])` and `numpy.std(…, ddof=1)`.
     #[test]

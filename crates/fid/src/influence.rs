@@ -94,17 +94,17 @@ fn product(left: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Mat<f64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{Moments, factor::random, frechet_distance};
 
-    fn rows(n: usize, dim: usize, scale: f64, seed: u64) -> Vec<f32> {
+    pub(crate) fn rows(n: usize, dim: usize, scale: f64, seed: u64) -> Vec<f32> {
         let x = random(dim, n, seed);
         let at = |i: usize, j: usize| scale * x[(j, i)] / (1.0 + j as f64) + 0.1 * x[(0, i)].powi(2) * (j % 3) as f64;
         (0..n).flat_map(|i| (0..dim).map(move |j| at(i, j) as f32)).collect()
     }
 
-    fn gaussian(rows: &[f32], dim: usize) -> Gaussian {
+    pub(crate) fn gaussian(rows: &[f32], dim: usize) -> Gaussian {
         let mut moments = Moments::new(dim);
         moments.push(rows).unwrap();
         moments.gaussian().unwrap()
