@@ -24,14 +24,14 @@ before(async () => {
 after(() => browser?.close());
 
 /** Opens the page of a folder, and fails at its end where anything was fetched or went wrong. */
-async function opened(name, viewport, body, options = {}) {
+async function opened(name, viewport, body, { ready = "#values table", ...options } = {}) {
   const page = await browser.newPage({ viewport, ...options });
   const wrong = [];
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && wrong.push(message.text()));
   page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("request", (request) => /^(file|data|blob):/.test(request.url()) || wrong.push(request.url()));
   await page.goto(pathToFileURL(`${reports}/${name}/report.html`).href);
-  await page.waitForSelector("#values table");
+  await page.waitForSelector(ready);
   await body(page);
   assert.deepEqual(wrong, []);
   await page.close();
@@ -259,4 +259,50 @@ test("published figures are drawn beside FID when they are asked for, and beside
   await page.getByRole("button", { name: "fd_pixel" }).click();
   assert.ok(!(await button.isVisible()) && !(await page.locator("#published-note").isVisible()));
   assert.ok(!(await texts(page, "#chart-table tbody th")).some((name) => name.includes("[")));
+}));
+
+// Pages of results without cells.
+const plain = (name, viewport, body) => opened(name, viewport, body, { ready: "#finding" });
+
+for (const name of ["curves", "convergence", "bench", "train-cifar10", "fit"]) {
+  for (const [width, viewport] of [["wide", WIDE], ["phone", PHONE]]) {
+    test(`${name} opens ${width}, within the screen, without an error`, () => plain(name, viewport, async (page) => {
+      assert.equal(await page.evaluate("document.documentElement.scrollWidth"), viewport.width);
+      assert.match(await page.locator("#finding .lead").first().innerText(), /\d/);
+      for (const picture of await page.locator("#pictures img").all()) assert.ok(await picture.evaluate((image) => image.naturalWidth > 100 && image.alt.length > 10));
+      if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name}-${width}.png`, fullPage: true });
+    }));
+  }
+}
+
+test("curves are read point by point, with their errors, and switch to the score", () => plain("curves", WIDE, async (page) => {
+  const picture = () => page.locator("#chart canvas").evaluate((canvas) => canvas.toDataURL());
+  const seen = [await picture()];
+  await page.locator("#chart .uplot").focus();
+  await page.keyboard.press("ArrowRight");
+  assert.match(await page.locator("#said").innerText(), /^cifar10-small, .* = τ: 0\.\d+ ± 0\.\d+$/);
+  for (const name of ["|s| = r/σ", "Logarithmic", "Error bands"]) {
+    await page.locator("#chart-section").getByRole("button", { name, exact: true }).click();
+    seen.push(await picture());
+  }
+  assert.equal(new Set(seen).size, seen.length);
+  assert.equal(await page.locator("#links a").getAttribute("href"), "curve-swap.html");
+}));
+
+test("orders sort by their numbers, filter, and each family has its chart", () => plain("convergence", WIDE, async (page) => {
+  const column = async (i) => (await texts(page, `#tables tbody tr td:nth-child(${i})`)).map((text) => parseFloat(text));
+  const all = (await column(3)).length;
+  const head = page.locator('#tables th[data-column="2"]');
+  await head.locator("button").click();
+  assert.equal(await head.getAttribute("aria-sort"), "ascending");
+  const sorted = await column(3);
+  assert.deepEqual(sorted, [...sorted].sort((a, b) => a - b));
+  await page.locator("#filter").fill("unipc sn");
+  const left = (await texts(page, "#tables tbody th")).map((text) => text.trim());
+  assert.ok(left.length > 3 && left.length < all && left.every((name) => name.includes("UniPC") && name.includes("SN")), left.join());
+  assert.match(await page.locator("#tables caption").innerText(), new RegExp(`${left.length} of ${all} rows`));
+  const picture = () => page.locator("#chart canvas").evaluate((canvas) => canvas.toDataURL());
+  const before = await picture();
+  await page.locator("#which").selectOption({ index: 1 });
+  assert.notEqual(await picture(), before);
 }));

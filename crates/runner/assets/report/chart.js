@@ -48,7 +48,7 @@ function config(lines, options, { width, beside, seen }) {
       y: { distr: options.logY ? 3 : 1, range: () => rangeOf(lines, options, seen) },
     },
     axes: [
-      { ...axis, label: options.x, labelSize: 22, splits: (u, i, low, high) => apart(u, options.ticks ?? steps(low, high, options.logX)), values: (_, all) => all.map(short) },
+      { ...axis, label: options.x, labelSize: 22, splits: (u, i, low, high) => apart(u, options.ticks ?? steps(low, high, options.logX)), filter: (_, all) => all, values: (_, all) => all.map(short) },
       { ...axis, label: options.y, labelSize: 22, size: 58, splits: (_, i, low, high) => steps(low, high, options.logY), filter: (_, all) => all, values: (_, all) => all.map(short) },
     ],
     series: [{}, ...lines.map((line) => ({

@@ -9,7 +9,7 @@ const state = {
   normalised: "all",
   grid: "",
   family: "",
-  folded: D.methods.length > 12,
+  folded: (D.methods ?? []).length > 12,
   open: new Set(),
   sort: { column: -1, down: false },
   drawn: new Set(),

@@ -12,7 +12,10 @@ use crate::{
     failure::{Failure, Result},
     files,
     progress::Progress,
-    report::curves::{self, Measured, Spread},
+    report::{
+        curves::{self, Measured, Spread},
+        figures,
+    },
     results::{BUILD, BURN, Provenance},
 };
 
@@ -48,6 +51,7 @@ pub fn run(arguments: &cli::Curves) -> Result<()> {
     }
     print!("{}", curves::write(&arguments.out, &all)?);
     provenance.write(&arguments.out)?;
+    figures::write(&arguments.out)?;
     println!("{}", arguments.out.display());
     Ok(())
 }

@@ -5,7 +5,7 @@ mod plans;
 use std::{fmt::Write, path::Path};
 
 use fewstep_sampler::{
-    Lowered, Method, Solver, Variable,
+    Method,
     convergence::{Measured, measure, order},
 };
 
@@ -14,7 +14,8 @@ use crate::{
     files,
     report::{
         chart::{Chart, Line},
-        look,
+        families::{FAMILIES, ROUNDING, family},
+        figures, look,
     },
     results::{BUILD, Provenance},
 };
@@ -24,35 +25,6 @@ pub use plans::run as of_plans;
 const NFES: [usize; 9] = [20, 32, 50, 80, 128, 200, 320, 512, 800];
 /// Between these two the order is measured.
 const ENDS: (usize, usize) = (200, 800);
-/// Errors below this are of double precision's rounding, and are not drawn.
-const FLOOR: f64 = 1e-13;
-
-/// Charts that methods are shared out to, so that lines can be told apart.
-const FAMILIES: [(&str, &str); 7] = [
-    ("adams-bashforth", "Euler, DDIM, DEIS and iPNDM"),
-    ("adams-bashforth-rho", "ρAB-DEIS and log-ρ-DEIS"),
-    ("singlestep", "Runge–Kutta, DPM-Solver, DPM-Solver++(2S) and EDM"),
-    ("data-multistep", "DPM-Solver++ and UniPC"),
-    ("noise-multistep", "iPNDM_v and DPM-Solver, multistep"),
-    ("corrected", "UniC after other methods"),
-    ("extrapolated", "RX-DDIM, PFDiff and DC-Solver"),
-];
-
-fn family(solver: Solver) -> &'static str {
-    match solver {
-        Solver::Deis { variable: Variable::Rho | Variable::LogRho, .. } => "adams-bashforth-rho",
-        Solver::DpmSolverPpM { .. } | Solver::UniPc { .. } => "data-multistep",
-        Solver::LowerOrderFinal { of: Lowered::DpmSolverPpM | Lowered::UniPc(_), .. } => "data-multistep",
-        Solver::IpndmV { .. } | Solver::DpmSolverM { .. } => "noise-multistep",
-        Solver::LowerOrderFinal { of: Lowered::DpmSolverM, .. } => "noise-multistep",
-        Solver::UniC { .. } => "corrected",
-        Solver::RxDdim { .. } | Solver::PfDiff { .. } | Solver::DcSolver { .. } => "extrapolated",
-        Solver::RhoRk(_) | Solver::DpmSolver { .. } | Solver::DpmSolverPpS | Solver::EdmHeun | Solver::EdmEuler => {
-            "singlestep"
-        }
-        _ => "adams-bashforth",
-    }
-}
 
 /// Measures, and writes `orders.csv`, `table.md` and the charts.
 pub fn run(folder: &Path) -> Result<()> {
@@ -73,7 +45,7 @@ pub fn run(folder: &Path) -> Result<()> {
         }
         let errors = [20, 80, 320, 800].map(|nfe| at(nfe).map_or(String::new(), |m| format!("{:.1e}", m.error)));
         _ = writeln!(table, "| {} | {claimed} | {measured:.2} | {} |", method.label(), errors.join(" | "));
-        let points = found.iter().map(|(_, m)| (m.nfe as f64, m.error)).filter(|point| point.1 > FLOOR).collect();
+        let points = found.iter().map(|(_, m)| (m.nfe as f64, m.error)).filter(|point| point.1 > ROUNDING).collect();
         let label = format!("{}: {measured:.2}", method.label());
         let look = look::of(&method.solver.traits().name, method.order() as u32, method.normalise);
         let line = Line { colour: Some(look.colour), ..Line::new(label, points) };
@@ -101,6 +73,7 @@ pub fn run(folder: &Path) -> Result<()> {
     let builds = [(BUILD.to_owned(), lines.len())].into();
     let fewstep = env!("CARGO_PKG_VERSION").to_owned();
     Provenance { experiment: "convergence".into(), fewstep, builds, ..Provenance::default() }.write(folder)?;
+    figures::write(folder)?;
     print!("{table}");
     println!("{}", folder.display());
     Ok(())

@@ -9,7 +9,10 @@ use crate::{
     cli,
     failure::{Failure, Result},
     files,
-    report::{page, site},
+    report::{
+        figures::{self, Figures},
+        page, site,
+    },
     results::Folder,
 };
 
@@ -23,7 +26,7 @@ pub fn run(arguments: &cli::Site) -> Result<()> {
         if std::fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
             continue;
         }
-        wrong.push(format!("{}: not what the cells say", path.display()));
+        wrong.push(format!("{}: not what the files say", path.display()));
         if !check {
             files::write(&path, text.as_bytes())?;
             println!("{}: written anew", path.display());
@@ -39,14 +42,25 @@ pub fn run(arguments: &cli::Site) -> Result<()> {
     match wrong.first().filter(|_| *check) {
         Some(wrong) => Err(Failure::Run(format!("{wrong}; run `fewstep site`"))),
         None => {
-            println!("{}: {} pages as the cells say", out.display(), pages.len());
+            println!("{}: {} pages as the files say", out.display(), pages.len());
             Ok(())
         }
     }
 }
 
 /// Published results that the list begins with.
-const FIRST: [&str; 6] = ["fid-solution", "quick", "solvers", "cross", "fitted", "fit-choices"];
+const FIRST: [&str; 10] = [
+    "fid-solution",
+    "quick",
+    "solvers",
+    "cross",
+    "fitted",
+    "fit-choices",
+    "curves",
+    "curve-swap",
+    "convergence",
+    "bench",
+];
 
 /// Texts by the names of their files.
 fn pages(results: &Path) -> Result<BTreeMap<String, String>> {
@@ -54,22 +68,34 @@ fn pages(results: &Path) -> Result<BTreeMap<String, String>> {
     for entry in results.read_dir().map_err(Failure::file(results))? {
         folders.push(entry.map_err(Failure::file(results))?.path());
     }
-    folders.retain(|folder| Folder::is_at(folder));
+    let mut all: Vec<(PathBuf, Option<Figures>)> = Vec::new();
+    for path in folders {
+        let without_cells = figures::of(&path)?;
+        if without_cells.is_some() || Folder::is_at(&path) {
+            all.push((path, without_cells));
+        }
+    }
     // What most come for stands first.
     let place = |folder: &PathBuf| {
         let name = folder.file_name().unwrap_or_default();
         FIRST.iter().position(|first| name == *first).unwrap_or(FIRST.len())
     };
-    folders.sort_by(|a, b| (place(a), a).cmp(&(place(b), b)));
-    if folders.is_empty() {
+    all.sort_by(|(a, _), (b, _)| (place(a), a).cmp(&(place(b), b)));
+    if all.is_empty() {
         return Err(Failure::Request(format!("{}: no folder with a cells.csv", results.display())));
     }
     let (mut pages, mut entries) = (BTreeMap::new(), Vec::new());
-    for path in &folders {
-        let folder = Folder::read(path)?;
+    for (path, without_cells) in &all {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        pages.insert(format!("{name}.html"), page::html(path, &folder)?);
-        entries.push(site::Entry::of(name, &folder));
+        let (text, entry) = match without_cells {
+            Some(figures) => (figures::html(figures)?, site::Entry::of_figures(name.clone(), figures)),
+            None => {
+                let folder = Folder::read(path)?;
+                (page::html(path, &folder)?, site::Entry::of(name.clone(), &folder))
+            }
+        };
+        pages.insert(format!("{name}.html"), text);
+        entries.push(entry);
     }
     pages.insert(site::INDEX.to_owned(), site::index(&entries));
     Ok(pages)

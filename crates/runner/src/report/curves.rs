@@ -6,6 +6,7 @@ use fewstep_sampler::{Normaliser, Schedule};
 
 use super::{
     chart::{self, Chart, Line},
+    look,
     table::{number, plus_minus},
 };
 use crate::{failure::Result, files};
@@ -81,7 +82,12 @@ impl Measured {
         let by = |i: usize| if over { self.sigma[i] } else { 1.0 };
         let points = (0..self.tau.len()).map(|i| (self.tau[i], self.r[i] / by(i))).collect();
         let errors = self.spread.iter().flat_map(|spread| &spread.errors).enumerate().map(|(i, error)| error / by(i));
-        Line { errors: errors.collect(), dashed: self.spread.is_none(), ..Line::new(self.name.clone(), points) }
+        Line {
+            colour: Some(look::network(&self.name)),
+            errors: errors.collect(),
+            dashed: self.spread.is_none(),
+            ..Line::new(self.name.clone(), points)
+        }
     }
 
     /// Its place nearest to `tau` on a logarithmic axis; none where it does not reach there.

@@ -24,6 +24,8 @@ const LIGHTNESS: [f64; 2] = [0.34, 0.52];
 const SATURATION: f64 = 0.72;
 /// In front of a label that is hashed; by it the labels of `results/` that are drawn together are well apart.
 const SALT: &str = "plan 9779 ";
+/// The same of the networks whose curves `results/curves` has.
+const NETWORKS_SALT: &str = "network 22590 ";
 /// Share of white that score normalisation mixes in: a pair is told from others by its hue, and within by its lightness.
 const LIGHTER: f64 = 0.42;
 
@@ -43,10 +45,19 @@ pub fn of(solver: &str, order: u32, normalised: bool) -> Look {
 
 /// Of a plan file's label.
 fn planned(label: &str) -> Look {
-    let hash = u32::from_str_radix(&files::sha256(format!("{SALT}{label}").as_bytes())[..8], 16).unwrap_or_default();
+    Look { family: PLANS, colour: hashed(SALT, label) }
+}
+
+/// Of a network, or of a published curve, by its name.
+pub fn network(name: &str) -> Colour {
+    hashed(NETWORKS_SALT, name)
+}
+
+fn hashed(salt: &str, label: &str) -> Colour {
+    let hash = u32::from_str_radix(&files::sha256(format!("{salt}{label}").as_bytes())[..8], 16).unwrap_or_default();
     let hue = f64::from(hash % HUES) / f64::from(HUES);
     let lightness = LIGHTNESS[(hash / HUES) as usize % LIGHTNESS.len()];
-    Look { family: PLANS, colour: hsl(hue, SATURATION, lightness) }
+    hsl(hue, SATURATION, lightness)
 }
 
 /// Red, green and blue of a hue from 0 to 1, a saturation and a lightness.

@@ -4,6 +4,8 @@ pub mod chart;
 mod csv_table;
 pub mod curves;
 pub mod documents;
+pub mod families;
+pub mod figures;
 mod heat_map;
 pub mod look;
 pub mod mosaic;

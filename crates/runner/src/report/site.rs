@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{
+    figures::Figures,
     page::{self, STYLE, escaped},
     table::summary,
 };
@@ -25,6 +26,12 @@ impl Entry {
     pub fn of(name: String, folder: &Folder) -> Self {
         let title = folder.provenance.title.clone();
         Entry { name, title, finding: page::headline(folder).unwrap_or_default(), summary: summary(folder) }
+    }
+
+    /// Of results without cells.
+    pub fn of_figures(name: String, figures: &Figures) -> Self {
+        let finding = figures.found.first().cloned().unwrap_or_default();
+        Entry { name, title: figures.title.clone(), finding, summary: figures.about.clone() }
     }
 }
 

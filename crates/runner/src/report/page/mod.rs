@@ -4,7 +4,7 @@
 
 mod cells;
 mod finding;
-mod provenance;
+pub mod provenance;
 mod samples;
 mod score;
 mod tables;
@@ -53,13 +53,13 @@ pub fn html(folder: &Path, results: &Folder) -> Result<String> {
         methods: groups.iter().map(|group| group.shown(records)).collect(),
         metrics: tables::all(results, &groups),
         cells: cells::columns(records)?,
-        provenance: provenance::sections(provenance),
+        provenance: provenance::sections(provenance, "cells"),
         published,
         samples: samples::sheet(folder, results)?,
         curve: score::curve(folder, provenance)?,
     };
     let json = serde_json::to_string(&page).map_err(Failure::run)?;
-    Ok(filled(&provenance.title, &json))
+    Ok(filled(&provenance.title, &json, &SCRIPTS))
 }
 
 /// The headline of each metric's finding, in words: for a list of pages.
@@ -79,6 +79,13 @@ const SCRIPTS: [&str; 7] = [
     include_str!("../../../assets/report/samples.js"),
     include_str!("../../../assets/report/main.js"),
 ];
+/// Of pages without cells.
+pub const FIGURES: [&str; 4] = [
+    include_str!("../../../assets/report/dom.js"),
+    include_str!("../../../assets/report/chart.js"),
+    include_str!("../../../assets/report/provenance.js"),
+    include_str!("../../../assets/report/plain.js"),
+];
 const LIBRARY: &str = include_str!("../../../assets/report/uplot/uPlot.iife.min.js");
 const LICENCE: &str = include_str!("../../../assets/report/uplot/LICENSE");
 const LIBRARYS_STYLE: &str = include_str!("../../../assets/report/uplot/uPlot.min.css");
@@ -87,7 +94,8 @@ pub const STYLE: &str = include_str!("../../../assets/report/page.css");
 /// What every page begins with.
 pub const MARK: &str = "<!doctype html>\n<!-- written by fewstep -->";
 
-fn filled(title: &str, json: &str) -> String {
+/// A page of `json` that `scripts` show.
+pub fn filled(title: &str, json: &str, scripts: &[&str]) -> String {
     // Within a script element only this sign could end it.
     let json = json.replace('<', "\\u003c");
     let library = format!("/* uPlot, bundled as published.\n{LICENCE}*/\n{LIBRARY}");
@@ -96,7 +104,7 @@ fn filled(title: &str, json: &str) -> String {
         ("{{title}}", escaped(title)),
         ("{{style}}", style),
         ("{{library}}", library),
-        ("{{script}}", SCRIPTS.join("\n")),
+        ("{{script}}", scripts.join("\n")),
         ("{{data}}", json),
     ];
     fill(TEMPLATE, &parts)
@@ -126,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_is_filled_in_ends_no_element_and_is_not_filled_again() {
-        let page = filled("a < b & {{data}}", "{\"title\":\"</script>{{style}}\"}");
+        let page = filled("a < b & {{data}}", "{\"title\":\"</script>{{style}}\"}", &SCRIPTS);
         assert!(page.contains("<title>a &lt; b &amp; {{data}}</title>"));
         assert!(page.contains("{\"title\":\"\\u003c/script>{{style}}\"}"));
         assert!(page.matches("</script>").count() == TEMPLATE.matches("</script>").count());
@@ -135,7 +143,7 @@ mod tests {
     /// Nothing of the page is fetched: no address but the names of XML's spaces.
     #[test]
     fn the_page_names_no_address() {
-        let page = filled("x", "{}");
+        let page = filled("x", "{}", &[SCRIPTS.as_slice(), &FIGURES].concat());
         for scheme in ["http://", "https://", "//cdn", "@import", "url("] {
             let found = page.match_indices(scheme).map(|(at, _)| page[at..].split('\n').next().unwrap_or_default());
             // The library names its home in its first line.

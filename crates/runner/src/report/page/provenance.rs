@@ -7,15 +7,23 @@ use crate::results::Provenance;
 /// Names and values under a heading.
 #[derive(Serialize)]
 pub struct Section {
-    title: &'static str,
+    title: String,
     entries: Vec<(String, String)>,
 }
 
-/// What `provenance.toml` says, but for the hashes of the tables, which hold times.
-pub fn sections(provenance: &Provenance) -> Vec<Section> {
+impl Section {
+    /// With those entries that say something; none where nothing does.
+    pub fn new(title: impl Into<String>, mut entries: Vec<(String, String)>) -> Option<Self> {
+        entries.retain(|(_, value)| !value.is_empty());
+        (!entries.is_empty()).then(|| Section { title: title.into(), entries })
+    }
+}
+
+/// What `provenance.toml` says, with builds and devices of so many of a `unit`, but for the hashes of the tables, which hold times.
+pub fn sections(provenance: &Provenance, unit: &str) -> Vec<Section> {
     let Provenance { experiment, experiment_sha256, fewstep, burn, network, .. } = provenance;
     let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let counted = |(name, count): (&String, &usize)| (name.clone(), format!("{count} cells"));
+    let counted = |(name, count): (&String, &usize)| (name.clone(), format!("{count} {unit}"));
     let pair = |(name, value): (&String, &String)| (name.clone(), value.clone());
     let all = [
         (
@@ -33,9 +41,5 @@ pub fn sections(provenance: &Provenance) -> Vec<Section> {
         ("Builds", provenance.builds.iter().map(counted).collect()),
         ("Devices", provenance.devices.iter().map(counted).collect()),
     ];
-    let filled = |(title, mut entries): (&'static str, Vec<(String, String)>)| {
-        entries.retain(|(_, value)| !value.is_empty());
-        (!entries.is_empty()).then_some(Section { title, entries })
-    };
-    all.into_iter().filter_map(filled).collect()
+    all.into_iter().filter_map(|(title, entries)| Section::new(title, entries)).collect()
 }
