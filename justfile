@@ -77,12 +77,14 @@ bench-peers *arguments:
     "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/peers-venv/bin/pip" install --quiet --requirement benches/peers/requirements.txt
     "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/peers-venv/bin/python" benches/peers/speed.py --binaries "${CARGO_TARGET_DIR:-target}/release" {{arguments}}
 
-# The runner of plans and the scheduler in Python against fewstep's samples, on a small network; Python 3.11, two minutes.
+# The runner of plans and the scheduler in Python against fewstep's samples, on a small network, and the importers of tables on files as
+# their authors write them; Python 3.11, three minutes.
 test-python:
     cargo build --release --workspace --bins
     python3 -m venv "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/examples-venv"
     "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/examples-venv/bin/pip" install --quiet --requirement examples/python/requirements.txt
     FEWSTEP="${CARGO_TARGET_DIR:-target}/release/fewstep" "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/examples-venv/bin/python" examples/python/test_fewstep_plan.py
+    "${XDG_CACHE_HOME:-$HOME/.cache}/fewstep/examples-venv/bin/python" benches/peers/test_tables.py
 
 # The pages of published results in a real browser; Node 20, and Chromium (Debian: apt-get install chromium). Half a minute.
 test-report *arguments:

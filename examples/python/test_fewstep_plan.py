@@ -108,6 +108,8 @@ class Cases(unittest.TestCase):
 METHODS = [
     ("ddim", []),
     ("deis", ["--order", 2]),
+    # Score normalisation changes numbers alone: with any curve.
+    ("deis-sn", ["--order", 2, "--normaliser", ROOT / "experiments/published/curves/xia-2023-cifar10.csv"]),
     ("ipndm", ["--order", 3, "--afs"]),
     ("dpm-solver", ["--order", 3]),
     ("dpm-solver++m", ["--order", 2]),
@@ -194,13 +196,16 @@ class Pipeline(Cases):
         with self.assertRaisesRegex(ValueError, "the plan is for schedule 'linear'"):
             PlanScheduler.read(path, ALPHAS_CUMPROD**0.9)
         # Timesteps are known for some schedules only, with or without the network's numbers.
-        for schedule in ("edm", "continuous", "simple-diffusion"):
+        for schedule in ("edm", "continuous"):
             other = self.plan("--method", "ddim", "--nfe", 4, "--schedule", schedule)
             for given in (None, ALPHAS_CUMPROD):
                 with self.assertRaisesRegex(ValueError, f"in x on schedule '{schedule}'.*--variable y"):
                     PlanScheduler.read(other, given)
             with self.assertRaisesRegex(ValueError, "--variable y"):
                 Plan.read(other).timestep(0.5, ALPHAS_CUMPROD)
+        # Of one that a file cannot name plans are in y anyway, and fit a network that has its noise levels.
+        other = self.plan("--method", "ddim", "--nfe", 4, "--schedule", "simple-diffusion", "--size", 32)
+        self.assertTrue(Plan.read(other).y)
         path = self.plan("--method", "ddim", "--nfe", 4)
         for wrong, said in ((ALPHAS_CUMPROD[:500], "has 500 entries"), (ALPHAS_CUMPROD**0.9, "the plan is for schedule 'linear'")):
             with self.assertRaisesRegex(ValueError, said):
