@@ -83,7 +83,7 @@ pub enum Command {
 /// `fewstep report`.
 #[derive(Args)]
 pub struct Report {
-    /// Folder with a `cells.csv`.
+    /// Folder with a `cells.csv`; or with orders, curves, a fit, a training run or speeds, of which the page alone is made.
     pub results: PathBuf,
 }
 
@@ -152,10 +152,10 @@ pub struct Site {
     /// Where results are published.
     #[arg(long, default_value = "results")]
     pub results: PathBuf,
-    /// Where the pages go: `index.html`, and one a folder of results with cells.
+    /// Where the pages go: `index.html`, and one a folder of results.
     #[arg(long, default_value = "docs")]
     pub out: PathBuf,
-    /// Write nothing; fail where a page is not what the cells say.
+    /// Write nothing; fail where a page is not what the files say.
     #[arg(long)]
     pub check: bool,
 }
@@ -246,7 +246,7 @@ pub struct Curves {
     /// Images of each network.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub images: u32,
-    /// Folder of the tables and the figure.
+    /// Folder of the tables, the figure and the page.
     #[arg(long, default_value = "out/curves")]
     pub out: PathBuf,
     /// Where to compute.
