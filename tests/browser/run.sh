@@ -7,7 +7,7 @@ binary="${CARGO_TARGET_DIR:-target}/release/fewstep"
 cargo build --release --workspace --bins
 reports="$(mktemp -d)"
 trap 'rm -rf "$reports"' EXIT
-for name in quick solvers cross gaussian cifar10-small fid-solution curves convergence bench train-cifar10 fit; do
+for name in quick solvers cross gaussian fid-solution curves convergence bench train-cifar10 fit; do
     cp -r "results/$name" "$reports/$name"
     "$binary" report "$reports/$name" > /dev/null
 done

@@ -3,6 +3,8 @@
 const REACH = 2;
 /** Narrower than this, names stand below the chart and not at the ends of its lines. */
 const NARROW = 620;
+/** Room that names at the ends of lines may take; longer ones stand below too. */
+const NAMES = 264;
 
 /**
  * Draws `lines`: [{label, colour, dash, hollow, points: [{x, y, error, text, cells, title}]}], x ascending.
@@ -11,11 +13,12 @@ const NARROW = 620;
 function lineChart(host, lines, options) {
   host.replaceChildren();
   const width = Math.max(260, host.clientWidth);
-  const beside = width >= NARROW && lines.length <= 14;
+  const widest = Math.max(0, ...lines.map((line) => textWidth(line.label)));
+  const beside = width >= NARROW && lines.length <= 14 && widest <= NAMES;
   const seen = (point) => Number.isFinite(point.y) && (!options.logY || point.y > 0) && (!options.logX || point.x > 0);
   const xs = [...new Set(lines.flatMap((line) => line.points.filter(seen).map((point) => point.x)))].sort((a, b) => a - b);
   if (!xs.length) {
-    host.append(h("p", { class: "muted" }, "Nothing to draw: choose methods in the table below."));
+    host.append(h("p", { class: "muted" }, options.nothing ?? "Nothing to draw: choose methods in the table below."));
     return null;
   }
   const at = new Map(xs.map((x, i) => [x, i]));
@@ -35,7 +38,7 @@ function lineChart(host, lines, options) {
 
 function config(lines, options, { width, beside, seen }) {
   const ink = style("--muted");
-  const room = beside ? Math.min(220, 16 + Math.max(...lines.map((line) => textWidth(line.label)))) : 14;
+  const room = beside ? Math.min(NAMES + 16, 16 + Math.max(...lines.map((line) => textWidth(line.label)))) : 14;
   const axis = { stroke: ink, grid: { stroke: style("--rule"), width: 1 }, ticks: { stroke: style("--rule"), size: 5 }, font: FONT, labelFont: FONT };
   return {
     width,
@@ -214,11 +217,12 @@ function drawNames(u, lines) {
 
 /** The nearest point under a pointer, and a walk over all of them by arrow keys. */
 function follow(u, lines, options, seen, card) {
+  const where = (point) => `${options.before ?? ""}${exact(point.x)} ${options.unit ?? ""}`.trim();
   const place = (point) => ({ x: u.valToPos(point.x, "x"), y: u.valToPos(point.y, "y") });
   const show = (line, point) => {
     const { x, y } = place(point);
     card.hidden = false;
-    card.replaceChildren(h("b", {}, lines[line].label), h("br"), `${short(point.x)} ${options.unit ?? ""}: ${point.text}`, h("br"), h("span", { class: "muted" }, point.cells.length ? "click: where it comes from" : ""));
+    card.replaceChildren(h("b", {}, lines[line].label), h("br"), `${where(point)}: ${point.text}`, h("br"), h("span", { class: "muted" }, point.cells.length ? "click: where it comes from" : ""));
     const left = x > u.over.clientWidth / 2 ? x - card.offsetWidth - 12 : x + 12;
     card.style.transform = `translate(${Math.max(0, left)}px, ${Math.max(0, Math.min(y - 20, u.over.clientHeight - card.offsetHeight))}px)`;
     u.setSeries(line + 1, { focus: true });
@@ -227,7 +231,7 @@ function follow(u, lines, options, seen, card) {
     card.hidden = true;
     u.setSeries(null, { focus: true });
   };
-  const open = (line, point) => point.cells.length && showProvenance(`${lines[line].label}, ${short(point.x)} ${options.unit ?? ""}`, point.text, point.cells);
+  const open = (line, point) => point.cells.length && showProvenance(`${lines[line].label}, ${where(point)}`, point.text, point.cells);
   let here = null;
   const nearest = (left, top) => {
     let best = { distance: 40 };
@@ -246,9 +250,10 @@ function follow(u, lines, options, seen, card) {
   });
   u.over.addEventListener("pointerleave", hide);
   u.over.addEventListener("click", () => here && open(here.line, here.point));
+  const sourced = lines.some((line) => line.points.some((point) => point.cells.length));
   u.root.tabIndex = 0;
   u.root.setAttribute("role", "application");
-  u.root.setAttribute("aria-label", `Chart of ${options.y}: arrow keys go from point to point, Enter says where a figure comes from. The same figures are in the table below.`);
+  u.root.setAttribute("aria-label", `Chart of ${options.y}: arrow keys go from point to point${sourced ? ", Enter says where a figure comes from" : ""}. The same figures are in the table below.`);
   let line = 0;
   let step = -1;
   u.root.addEventListener("keydown", (event) => {
@@ -263,20 +268,30 @@ function follow(u, lines, options, seen, card) {
     const point = of()[step];
     if (!point) return;
     show(line, point);
-    say(`${lines[line].label}, ${short(point.x)} ${options.unit ?? ""}: ${point.text}`);
+    say(`${lines[line].label}, ${where(point)}: ${point.text}`);
   });
 }
 
+/** A dash and a gap of a line, again and again. */
+const dashes = ({ dash: [on, off], colour }) => `repeating-linear-gradient(90deg, ${colour} 0 ${on}px, transparent ${on}px ${on + off}px)`;
+
 function legend(lines) {
-  const entry = (line) => h("li", {}, h("span", { class: "swatch", style: `background:${line.colour}` }), line.label);
+  const entry = (line) => h("li", {}, h("span", { class: line.dash ? "swatch long" : "swatch", style: `background:${line.dash ? dashes(line) : line.colour}` }), line.label);
   return h("ul", { class: "legend" }, lines.map(entry));
 }
 
-/** What a chart draws, as a table that opens below it. */
-function chartTable(title, lines, xs, unit) {
+/** The point next to x, where one is within a tenth of it. */
+function near(points, x) {
+  const off = (point) => Math.abs(point.x - x);
+  const best = points.reduce((a, b) => (off(b) < off(a) ? b : a), points[0]);
+  return best && off(best) <= 0.1 * Math.abs(x) ? best : undefined;
+}
+
+/** What a chart draws, as a table that opens below it; `nearest`: columns are about where points are. */
+function chartTable(title, lines, xs, unit, nearest = false) {
   const head = h("tr", {}, h("th", { scope: "col" }, "line"), xs.map((x) => h("th", { scope: "col" }, `${short(x)}`)));
   const body = lines.map((line) => h("tr", {}, h("th", { scope: "row" }, line.long ?? line.label), xs.map((x) => {
-    const point = line.points.find((point) => point.x === x);
+    const point = line.points.find((point) => point.x === x) ?? (nearest ? near(line.points, x) : undefined);
     return h("td", {}, point ? point.text : "");
   })));
   const table = h("table", {}, caption(`${title}; columns: ${unit}`), h("thead", {}, head), h("tbody", {}, body));

@@ -100,6 +100,9 @@ async function copy(text, what) {
   setTimeout(() => note.remove(), 1600);
 }
 
+/** A number in as many digits as tell it from its neighbours, for reading out. */
+const exact = (value) => String(Number(value.toPrecision(6)));
+
 /** A number in few digits, for axes. */
 function short(value) {
   if (value === null) return "";

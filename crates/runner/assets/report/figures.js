@@ -119,7 +119,7 @@ function drawCurve() {
   });
   const lines = [of("r = mean |ε| = σ|s|", [0, 90, 170], r)];
   if (sigma) lines.push(of("|s| = r/σ", [200, 100, 0], r.map((value, i) => value / sigma[i]), true));
-  lineChart(document.getElementById("curve-chart"), lines, { x: "τ", y: "mean over pixels and images", unit: "= τ", logX: true, logY: true, dense: true, height: 320 });
+  lineChart(document.getElementById("curve-chart"), lines, { x: "τ", y: "mean over pixels and images", before: "τ = ", logX: true, logY: true, dense: true, height: 320 });
   const some = tau.filter((_, i) => i % Math.ceil(tau.length / 12) === 0);
   document.getElementById("curve-table").replaceChildren(chartTable("Mean absolute score, some of the points", lines, some, "τ"));
 }

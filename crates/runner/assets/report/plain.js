@@ -5,39 +5,55 @@ state.logY = D.charts[0]?.log_y ?? true;
 
 const section = (id, title, ...content) => h("section", { id, "aria-labelledby": `${id}-title` }, h("h2", { id: `${id}-title` }, title), content);
 
-function plainLine(line) {
-  const points = line.x.map((x, i) => {
-    const [y, error] = [line.y[i], line.errors[i]];
-    const text = y === null ? "" : `${Number(y.toPrecision(4))}${error ? ` ± ${Number(error.toPrecision(2))}` : ""}`;
-    return { x, y, error, text, cells: [] };
+const PATTERNS = [undefined, [9, 4], [3, 3], [9, 3, 3, 3], [14, 4], [2, 6]];
+
+/** Lines of one colour have dashes of their own; others' are dashed anyway. */
+function plainLines(chart) {
+  const times = new Map();
+  return chart.lines.map((line) => {
+    const key = `${line.colour.join()} ${line.dashed}`;
+    const before = times.get(key) ?? 0;
+    times.set(key, before + 1);
+    const points = line.x.map((x, i) => {
+      const [y, error] = [line.y[i], line.errors[i]];
+      const text = y === null ? "" : `${Number(y.toPrecision(4))}${error ? ` ± ${Number(error.toPrecision(2))}` : ""}`;
+      return { x, y, error, text, cells: [] };
+    });
+    return { label: line.label, colour: colour(line.colour), dash: line.dashed ? [6, 4] : PATTERNS[before % PATTERNS.length], hollow: line.hollow, points };
   });
-  return { label: line.label, colour: colour(line.colour), dash: line.dashed ? [6, 4] : undefined, hollow: line.hollow, points };
 }
+
+/** Some of many. */
+const SOME = 12;
+const thinned = (all) => all.filter((_, i) => i % Math.ceil(all.length / SOME) === 0);
 
 function drawPlain() {
   const chart = D.charts[plain.chart];
   if (!chart) return;
-  const lines = chart.lines.map(plainLine);
+  const lines = plainLines(chart);
   const xs = [...new Set(lines.flatMap((line) => line.points.map((point) => point.x)))].sort((a, b) => a - b);
-  const ticks = xs.length <= 12 ? xs : undefined;
-  lineChart(document.getElementById("chart"), lines, { x: chart.x, y: chart.y, unit: chart.unit, logX: chart.log_x, logY: state.logY, dense: chart.dense, ticks });
-  document.getElementById("chart-table").replaceChildren(chart.dense ? "" : chartTable(chart.name, lines, xs, chart.x));
+  const ticks = xs.length <= SOME ? xs : undefined;
+  // A letter stands in front of its value, a word behind.
+  const read = chart.x.length === 1 ? { before: `${chart.x} = ` } : { unit: chart.x };
+  lineChart(document.getElementById("chart"), lines, { x: chart.x, y: chart.y, ...read, logX: chart.log_x, logY: state.logY, dense: chart.dense, ticks, nothing: "Nothing to draw." });
+  // Of dense lines each has its own places.
+  const shown = chart.dense ? thinned([...new Set(lines.flatMap((line) => thinned(line.points).map((point) => point.x)))].sort((a, b) => a - b)) : xs;
+  document.getElementById("chart-table").replaceChildren(chartTable(chart.dense ? `${chart.name}, some of the points` : chart.name, lines, shown, chart.x, chart.dense));
 }
 
-/** What a text begins with, as a number; texts without one come last. */
-const leading = (text) => {
-  const value = Number.parseFloat(text.replace("−", "-"));
-  return Number.isNaN(value) ? Infinity : value;
-};
+/** What a text begins with, as a number. */
+const leading = (text) => Number.parseFloat(text.replace("−", "-"));
 
 function plainTable(table, i) {
   const { column, down } = plain.sorts[i];
-  const isWords = table.columns.map((_, c) => table.rows.some((row) => row[c] !== "" && leading(row[c]) === Infinity));
+  const isWords = table.columns.map((_, c) => table.rows.some((row) => row[c] !== "" && Number.isNaN(leading(row[c]))));
   const words = plain.filter.toLowerCase().split(/\s+/).filter(Boolean);
   let rows = table.rows.filter((row) => words.every((word) => row.join(" ").toLowerCase().includes(word)));
   if (column >= 0) {
     const order = isWords[column] ? (a, b) => a[column].localeCompare(b[column]) : (a, b) => leading(a[column]) - leading(b[column]);
-    rows = [...rows].sort((a, b) => (down ? order(b, a) : order(a, b)));
+    // What is empty comes last either way.
+    const [known, empty] = [rows.filter((row) => row[column] !== ""), rows.filter((row) => row[column] === "")];
+    rows = [...known.sort((a, b) => (down ? order(b, a) : order(a, b))), ...empty];
   }
   const head = table.columns.map((name, c) => {
     const click = () => {

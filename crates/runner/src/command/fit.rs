@@ -20,7 +20,8 @@ use crate::{
     failure::{Failure, Result},
     files, interrupt, lock,
     progress::Progress,
-    results::BUILD,
+    report::figures,
+    results::{self, BUILD, BURN},
 };
 use arguments::{chosen, numbers};
 use features::Network;
@@ -215,7 +216,21 @@ impl Run {
     fn write(&self, rows: &[Row], bands: &fewstep_fit::Bands, more: &str) -> Result<()> {
         files::write(&self.folder.join("fit.csv"), table::csv(rows, bands).as_bytes())?;
         files::write(&self.folder.join("fit.md"), (table::markdown(rows, &self.fit) + more).as_bytes())?;
-        chart::write(&self.folder, rows, bands)
+        chart::write(&self.folder, rows, bands)?;
+        let Experiment { name, title, hash, .. } = &self.loaded.experiment;
+        let provenance = results::Provenance {
+            experiment: name.clone(),
+            title: title.clone(),
+            experiment_sha256: hash.clone(),
+            fewstep: env!("CARGO_PKG_VERSION").into(),
+            burn: BURN.into(),
+            builds: [(BUILD.to_owned(), rows.len())].into(),
+            devices: [(self.loaded.device.clone(), rows.len())].into(),
+            network: self.loaded.sampler.predictor.identity(),
+            ..results::Provenance::default()
+        };
+        provenance.write(&self.folder)?;
+        figures::write(&self.folder).map(drop)
     }
 
     /// OLSS's plan, which is fitted to nothing but the teacher; nothing where it finds no path.

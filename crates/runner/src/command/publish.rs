@@ -40,11 +40,8 @@ pub fn run(arguments: &cli::Publish) -> Result<()> {
     Ok(())
 }
 
-/// Files of which each is all that a folder without cells has to show: measured orders, a training run, curves of the score.
-const OTHERS: [&str; 3] = ["orders.csv", "loss.csv", "curves.csv"];
-
 fn holds_results(folder: &Path) -> bool {
-    Folder::is_at(folder) || OTHERS.iter().any(|name| folder.join(name).is_file())
+    Folder::is_at(folder) || report::figures::is_at(folder)
 }
 
 /// Nothing but a folder of results is ever replaced, and one with cells by nothing less.
@@ -53,7 +50,7 @@ fn replaceable(run: &Path, to: &Path) -> Result<()> {
     if !holds_results(run) {
         let path = run.display();
         return Err(Failure::Request(format!(
-            "{path}: no cells.csv; expected a run of `fewstep sweep`, orders, curves or train"
+            "{path}: no cells.csv; expected a run of `fewstep sweep`, orders, curves, train or fit"
         )));
     }
     if to.exists() && !(to.is_dir() && holds_results(to)) {

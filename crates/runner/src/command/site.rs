@@ -16,7 +16,7 @@ use crate::{
     results::Folder,
 };
 
-/// Writes what is not there as the cells say, or names it.
+/// Writes what is not there as the files say, or names it.
 pub fn run(arguments: &cli::Site) -> Result<()> {
     let cli::Site { results, out, check } = arguments;
     let pages = pages(results)?;
@@ -82,13 +82,18 @@ fn pages(results: &Path) -> Result<BTreeMap<String, String>> {
     };
     all.sort_by(|(a, _), (b, _)| (place(a), a).cmp(&(place(b), b)));
     if all.is_empty() {
-        return Err(Failure::Request(format!("{}: no folder with a cells.csv", results.display())));
+        return Err(Failure::Request(format!("{}: no folder of results", results.display())));
     }
+    let name_of = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let names: Vec<String> = all.iter().map(|(path, _)| name_of(path)).collect();
     let (mut pages, mut entries) = (BTreeMap::new(), Vec::new());
-    for (path, without_cells) in &all {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for (path, without_cells) in &mut all {
+        let name = name_of(path);
         let (text, entry) = match without_cells {
-            Some(figures) => (figures::html(figures)?, site::Entry::of_figures(name.clone(), figures)),
+            Some(figures) => {
+                figures.link_to(&names);
+                (figures::html(figures)?, site::Entry::of_figures(name.clone(), figures))
+            }
             None => {
                 let folder = Folder::read(path)?;
                 (page::html(path, &folder)?, site::Entry::of(name.clone(), &folder))

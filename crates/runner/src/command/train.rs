@@ -25,7 +25,7 @@ use crate::{
     progress::Progress,
     report::{
         chart::{Chart, Line},
-        mosaic,
+        figures, mosaic,
     },
     results::{BUILD, BURN},
 };
@@ -154,7 +154,8 @@ impl Run {
         let text = toml::to_string(&provenance).map_err(Failure::run)?;
         files::write(&self.folder.join("provenance.toml"), text.as_bytes())?;
         files::write(&self.folder.join("model.safetensors"), &self.trainer.checkpoint(self.training.output.half)?)?;
-        self.save()
+        self.save()?;
+        figures::write(&self.folder).map(drop)
     }
 
     /// What the next process goes on from.

@@ -41,12 +41,23 @@ impl Csv {
     /// Where there is no such column, or anything else in it.
     pub fn numbers(&self, name: &str) -> Result<Vec<f64>> {
         let read = |(i, text): (usize, &str)| {
-            let number = if text.is_empty() { Ok(f64::NAN) } else { text.parse() };
-            // The header is the first line.
-            let wrong = |_| format!("{}: row {}: {name} is '{text}'; expected a number", self.path.display(), i + 2);
-            number.map_err(wrong).map_err(Failure::Request)
+            if text.is_empty() {
+                return Ok(f64::NAN);
+            }
+            let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+            number.ok_or_else(|| Failure::Request(format!("{}: {name} is '{text}'; expected a number", self.row(i))))
         };
         self.column(name)?.into_iter().enumerate().map(read).collect()
+    }
+
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Where its `i`th row is, for messages: the header is the first.
+    pub fn row(&self, i: usize) -> String {
+        format!("{}: row {}", self.path.display(), i + 2)
     }
 
     /// All names of columns.
@@ -60,7 +71,7 @@ const LONG: usize = 8;
 
 /// A long number in four digits; the file has them all.
 pub fn shortened(text: &str) -> String {
-    let number = text.parse().ok().filter(|_| text.len() > LONG);
+    let number = text.parse().ok().filter(|number: &f64| text.len() > LONG && number.is_finite() && text.contains('.'));
     number.map_or_else(|| text.to_owned(), number_of)
 }
 

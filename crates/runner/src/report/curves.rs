@@ -133,6 +133,7 @@ from the images' spread; settled: from how many images on the mean of the first 
 fn rows(curves: &[Measured]) -> String {
     let mut text = "network,tau,sigma,mean_abs_eps,error,abs_score,images_for_1_percent\n".to_owned();
     for Measured { name, tau, sigma, r, spread, .. } in curves {
+        let name = quoted(name);
         for i in 0..tau.len() {
             let (error, needed) = spread
                 .as_ref()
@@ -166,9 +167,13 @@ fn heads() -> Vec<String> {
     ["network", "measured with"].map(str::to_owned).into_iter().chain(taus).chain(ends).collect()
 }
 
+/// A cell of a CSV file: names are of files, and may be anything.
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+}
+
 fn summary(curves: &[Measured]) -> String {
-    let quoted = |cell: &String| if cell.contains(',') { format!("\"{cell}\"") } else { cell.clone() };
-    let line = |cells: Vec<String>| cells.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n";
+    let line = |cells: Vec<String>| cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",") + "\n";
     [heads()].into_iter().chain(curves.iter().map(cells)).map(line).collect()
 }
 

@@ -168,6 +168,24 @@ mod tests {
         }
     }
 
+    /// Those of `results/curves`.
+    #[test]
+    fn networks_that_are_drawn_together_differ_in_colour() {
+        let names = [
+            "cifar10-small",
+            "cifar10-tiny",
+            "gaussian",
+            "mixture",
+            "ideal-cifar10",
+            "xia-2023-cifar10",
+            "xia-2023-lsun-church64",
+        ];
+        let colours = names.map(network);
+        for (i, &a) in colours.iter().enumerate() {
+            assert!(colours[..i].iter().all(|&b| distance(a, b) >= 130), "{colours:?}");
+        }
+    }
+
     /// In CIE Lab's terms two colours are told apart from a distance of some ten on; here in plain numbers of 0 to 255.
     #[test]
     fn solvers_that_are_drawn_together_differ_in_colour() {

@@ -16,7 +16,7 @@ pub use compare::compare;
 pub use folder::{Folder, PerImage};
 pub use grids::Grids;
 pub use metric::{Features, Metric, Noise};
-pub use provenance::{BUILD, BURN, FITTED_TO, NORMALISER_ASSET, Provenance, VIT_ASSET, count};
+pub use provenance::{BUILD, BURN, FILE as PROVENANCE, FITTED_TO, NORMALISER_ASSET, Provenance, VIT_ASSET, count};
 pub use record::{Record, SOLUTION};
 #[cfg(test)]
 pub use series::Value;

@@ -61,7 +61,7 @@ pub struct Provenance {
 pub const FITTED_TO: &str = "fitted to or chosen by what ";
 
 /// Its name.
-pub(super) const FILE: &str = "provenance.toml";
+pub const FILE: &str = "provenance.toml";
 
 /// What the normaliser is called among the assets.
 pub const NORMALISER_ASSET: &str = "normaliser";

@@ -2,6 +2,7 @@
 //! One file each, like the pages of cells: charts that answer to the pointer, tables that sort and filter, and where it all comes from.
 
 mod kinds;
+mod origin;
 #[cfg(test)]
 mod tests;
 
@@ -13,12 +14,12 @@ use serde::Serialize;
 use super::{
     csv_table::{Csv, shortened},
     look::Colour,
-    page::{self, provenance},
+    page::{self, provenance::Section},
 };
 use crate::{
     failure::{Failure, Result},
     files,
-    results::{Folder, Provenance},
+    results::Folder,
 };
 
 /// What such a page shows.
@@ -37,7 +38,28 @@ pub struct Figures {
     tables: Vec<Table>,
     /// Pages of the same site with what belongs to it: names and words.
     links: Vec<(&'static str, &'static str)>,
-    provenance: Vec<provenance::Section>,
+    provenance: Vec<Section>,
+}
+
+impl Figures {
+    fn new(title: &str, about: &str, found: Vec<String>) -> Self {
+        Figures {
+            title: title.into(),
+            experiment: String::new(),
+            found,
+            about: about.into(),
+            charts: Vec::new(),
+            pictures: Vec::new(),
+            tables: Vec::new(),
+            links: Vec::new(),
+            provenance: Vec::new(),
+        }
+    }
+
+    /// Leaves those links whose pages are among `pages`.
+    pub fn link_to(&mut self, pages: &[String]) {
+        self.links.retain(|(name, _)| pages.iter().any(|page| page == name));
+    }
 }
 
 /// A chart.
@@ -45,9 +67,7 @@ pub struct Figures {
 struct Plot {
     name: String,
     x: &'static str,
-    y: &'static str,
-    /// What follows a value of x where one is read out.
-    unit: &'static str,
+    y: String,
     log_x: bool,
     log_y: bool,
     /// Whether points are too many to be marked.
@@ -110,6 +130,11 @@ impl Picture {
     }
 }
 
+/// Whether `folder` has anything that such a page is made of.
+pub fn is_at(folder: &Path) -> bool {
+    kinds::ALL.iter().any(|(file, _)| folder.join(file).is_file())
+}
+
 /// What lies in `folder`, where it is anything that such a page is made of.
 ///
 /// # Errors
@@ -120,11 +145,19 @@ pub fn of(folder: &Path) -> Result<Option<Figures>> {
     }
     let known = kinds::ALL.iter().find(|(file, _)| folder.join(file).is_file());
     let Some((file, read)) = known else { return Ok(None) };
-    let origin = Provenance::read(folder)?;
-    let mut figures = read(folder, &Csv::read(&folder.join(file))?)?;
+    let table = Csv::read(&folder.join(file))?;
+    if table.is_empty() {
+        return Err(Failure::Request(format!(
+            "{}: no row below the names of its columns",
+            folder.join(file).display()
+        )));
+    }
+    let mut figures = read(folder, &table)?;
     let name = folder.canonicalize().map_err(Failure::file(folder))?;
     figures.experiment = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    figures.provenance.extend(provenance::sections(&origin, UNIT));
+    if figures.provenance.is_empty() {
+        figures.provenance = origin::of(folder)?;
+    }
     Ok(Some(figures))
 }
 
@@ -137,15 +170,14 @@ pub fn html(figures: &Figures) -> Result<String> {
     Ok(page::filled(&figures.title, &json, &page::FIGURES))
 }
 
-/// What a build and a device are counted for.
-const UNIT: &str = "of these";
-
 /// Writes `report.html` into a folder of such results; whether it is one.
 ///
 /// # Errors
 /// Where a file of it cannot be read, or the page not be written.
 pub fn write(folder: &Path) -> Result<bool> {
-    let Some(figures) = of(folder)? else { return Ok(false) };
+    let Some(mut figures) = of(folder)? else { return Ok(false) };
+    // Alone, it has no pages beside it.
+    figures.link_to(&[]);
     files::write(&folder.join(page::FILE), html(&figures)?.as_bytes())?;
     Ok(true)
 }

@@ -68,21 +68,50 @@ U-Net,200,100,evaluations/s,2,1.9,2.2,1.1,1e-6
     assert_eq!(figures.found, [format!("On a processor, 2 cores: from {u_net} to {u_net} as fast as the peer.")]);
     assert_eq!(figures.tables[0].about, "a processor, 2 cores; build abc");
     assert_eq!(figures.provenance.len(), 2);
+    // A table without its machine is not shown as anybody's.
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("peers.csv"), peers).unwrap();
+    assert!(of(folder.path()).err().unwrap().to_string().contains("machine.toml"));
+    fs::write(folder.path().join("machine.toml"), "[machine]\ncores = 2\n").unwrap();
+    assert!(of(folder.path()).err().unwrap().to_string().ends_with("machine.toml: no machine.cpu"));
 }
 
 #[test]
 fn a_training_run_and_a_fit() {
-    let figures = page_of(&[("loss.csv", "step,loss\n1,0.5\n2,0.3\n"), ("samples-0000002.png", "")]).unwrap();
+    let figures = page_of(&[
+        ("loss.csv", "step,loss\n1,0.5\n2,0.3\n"),
+        ("samples-0000002.png", ""),
+        ("samples-0000004.png", ""),
+        ("samples-old.png", ""),
+    ])
+    .unwrap();
     assert_eq!(figures.found, ["After 2 steps the mean loss of the last 100 is 0.4000."]);
-    assert_eq!(figures.pictures[0].about, "Samples after 2 steps");
+    // A longer run's that was here before is not this one's.
+    assert_eq!(
+        figures.pictures.iter().map(|picture| picture.about.as_str()).collect::<Vec<_>>(),
+        ["Samples after 2 steps"]
+    );
     let fit = "nfe,stage,chosen,fit_rmse,validation_rmse,measured_rmse
 5,grid,false,0.3,0.3,0.3
 5,joint,true,0.1,0.2,0.15
 ";
     let figures = page_of(&[("fit.csv", fit)]).unwrap();
-    assert!(figures.found[0].ends_with("that no fit has seen: 0.1500 at 5 NFE."), "{}", figures.found[0]);
+    assert_eq!(figures.found, ["RMS distance of the chosen plans to the solution, measurement: 0.1500 at 5 NFE."]);
     let drawn: Vec<f64> = figures.charts[0].lines.iter().map(|line| line.y[0]).collect();
     assert_eq!((drawn, figures.tables[0].rows.len()), (vec![0.1, 0.2, 0.15], 2));
+    // Without a solution nothing is measured.
+    let figures = page_of(&[("fit.csv", &fit.replace(",0.15\n", ",\n").replace(",0.3\n", ",\n"))]).unwrap();
+    assert!(figures.found[0].ends_with("validation: 0.2000 at 5 NFE."), "{}", figures.found[0]);
+    assert_eq!(figures.charts[0].lines.len(), 2);
+    // By octave, and beside OLSS.
+    let fit = "nfe,stage,chosen,fit_rmse,validation_rmse,measured_rmse,error_0,error_1,error_2_to_3,power_1
+5,OLSS,false,0.3,0.3,0.3,9,0.4,0.5,1.5
+5,joint,true,0.1,0.2,0.15,9,0.01,0.02,1
+";
+    let figures = page_of(&[("fit.csv", fit)]).unwrap();
+    let [_, error, power] = &figures.charts[..] else { panic!("{} charts", figures.charts.len()) };
+    assert_eq!((&error.lines[1].x, &error.lines[1].y), (&vec![1.0, 2.0], &vec![0.01, 0.02]));
+    assert!(error.lines[0].dashed && error.log_y && !power.log_y && power.lines[0].y == [1.5]);
 }
 
 #[test]
@@ -97,5 +126,28 @@ fn what_is_damaged_is_named_and_other_folders_have_no_such_page() {
     };
     assert!(message("method,order\n").ends_with("orders.csv: no column 'claimed'"));
     let row = "method,order,claimed,measured,nfe,nfe_spent,error\nmagic,0,1,1,20,20,1\n";
-    assert!(message(row).ends_with("no method 'magic' of order 0"), "{}", message(row));
+    assert!(message(row).contains("orders.csv: row 2: method 'magic 0'"), "{}", message(row));
+    assert!(
+        message("method,order,claimed,measured,nfe,nfe_spent,error\n")
+            .ends_with("no row below the names of its columns")
+    );
+    let row = row.replace("20,20,1", "20,20,NaN");
+    assert!(message(&row).ends_with("orders.csv: row 2: error is 'NaN'; expected a number"), "{}", message(&row));
+}
+
+/// Every key of provenance.toml, also those that a folder of cells does not have.
+#[test]
+fn where_it_comes_from_is_said_in_full() {
+    let origin = "experiment = \"train\"\ncommit = \"abc\"\ncells = 0\n[builds]\nabc = 2\n";
+    let figures = page_of(&[("loss.csv", "step,loss\n1,0.5\n"), ("provenance.toml", origin)]).unwrap();
+    let page: serde_json::Value = serde_json::to_value(&figures).unwrap();
+    let said = page["provenance"].to_string();
+    assert!(
+        said.contains("[\"commit\",\"abc\"]") && said.contains("[\"abc\",\"2\"]") && !said.contains("cells"),
+        "{said}"
+    );
+    let figures = page_of(&[("loss.csv", "step,loss\n1,0.5\n")]).unwrap();
+    assert!(
+        serde_json::to_value(&figures).unwrap()["provenance"].to_string().contains("does not say what measured it")
+    );
 }

@@ -53,7 +53,7 @@ pub fn html(folder: &Path, results: &Folder) -> Result<String> {
         methods: groups.iter().map(|group| group.shown(records)).collect(),
         metrics: tables::all(results, &groups),
         cells: cells::columns(records)?,
-        provenance: provenance::sections(provenance, "cells"),
+        provenance: provenance::sections(provenance),
         published,
         samples: samples::sheet(folder, results)?,
         curve: score::curve(folder, provenance)?,

@@ -19,11 +19,11 @@ impl Section {
     }
 }
 
-/// What `provenance.toml` says, with builds and devices of so many of a `unit`, but for the hashes of the tables, which hold times.
-pub fn sections(provenance: &Provenance, unit: &str) -> Vec<Section> {
+/// What `provenance.toml` says, but for the hashes of the tables, which hold times.
+pub fn sections(provenance: &Provenance) -> Vec<Section> {
     let Provenance { experiment, experiment_sha256, fewstep, burn, network, .. } = provenance;
     let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let counted = |(name, count): (&String, &usize)| (name.clone(), format!("{count} {unit}"));
+    let counted = |(name, count): (&String, &usize)| (name.clone(), format!("{count} cells"));
     let pair = |(name, value): (&String, &String)| (name.clone(), value.clone());
     let all = [
         (
