@@ -289,7 +289,7 @@ test("curves are read point by point, with their errors, and switch to the score
   assert.equal(new Set(seen).size, seen.length);
   // Alone, it has no pages to lead to.
   assert.equal(await page.locator("#links").count(), 0);
-  assert.ok((await page.locator("#chart-table td").allInnerTexts()).filter((text) => text.includes("±")).length > 20);
+  assert.ok((await page.locator("#chart-table td").allTextContents()).filter((text) => text.includes("±")).length > 20);
 }));
 
 test("orders sort by their numbers, filter, and each family has its chart", () => plain("convergence", WIDE, async (page) => {
