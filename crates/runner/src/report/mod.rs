@@ -170,6 +170,8 @@ fn pictured(results: &Folder, picture: impl Fn(&Record) -> Option<PathBuf>) -> V
 
 /// Lines that can be told apart in one chart.
 const MAX_LINES: usize = 10;
+/// So many are not yet worth leaving some out.
+const FEW_LINES: usize = 12;
 /// The paper's methods, which are drawn whatever others there are: names and orders.
 const PAPERS: [(&str, u32); 4] = [("euler", 0), ("ddim", 0), ("deis", 2), ("deis-sn", 2)];
 
@@ -179,7 +181,7 @@ fn is_papers(series: &Series) -> bool {
 
 /// The series to draw, and what to say of them: all, or the paper's and the best of the others.
 fn chosen(all: &[Series]) -> (Vec<&Series>, String) {
-    if all.len() <= MAX_LINES {
+    if all.len() <= FEW_LINES {
         return (all.iter().collect(), String::new());
     }
     // Over the numbers of evaluations that most have. A series that has not all of these comes last: a plan of one number of
