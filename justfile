@@ -57,7 +57,7 @@ roughness:
     "${CARGO_TARGET_DIR:-target}/release/examples/roughness" models/cifar10-tiny.safetensors > results/roughness/cifar10-tiny.csv
 
 # The score's curves of this repository's networks and oracles beside the published ones, into out/curves/ (results/curves/); two minutes.
-# With experiments/ideal-cifar10.toml as an argument, of the ideal denoiser too: needs fetch, and a quarter of an hour.
+# With experiments/ideal-cifar10.toml as an argument, of the ideal denoiser too: needs fetch, and three minutes with --images 64.
 curves *arguments:
     cargo run --release -- curves experiments/quick.toml experiments/cifar10-tiny.toml experiments/gaussian.toml experiments/mixture.toml {{arguments}} --published experiments/published/curves/xia-2023-cifar10.csv experiments/published/curves/xia-2023-lsun-church64.csv
 
