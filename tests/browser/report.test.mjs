@@ -239,6 +239,29 @@ test("on paper there are no controls, and everything is unfolded", () => opened(
   assert.ok((await page.pdf()).length > 20_000);
 }));
 
+test("on paper families are unfolded", () => opened("solvers", WIDE, async (page) => {
+  await page.emulateMedia({ media: "print" });
+  await page.evaluate("dispatchEvent(new Event('beforeprint'))");
+  assert.equal((await names(page)).length, 57);
+}));
+
+test("what bold and frames say is said to screen readers", () => opened("cross", WIDE, async (page) => {
+  assert.equal(await page.getByRole("button", { name: /, the lowest of all$/ }).count(), 1);
+  assert.ok((await page.getByRole("button", { name: /, the best grid of this solver$/ }).count()) > 10);
+  await page.getByRole("button", { name: "Fold families" }).click();
+  const bold = await page.locator("#values .figure.strong").count();
+  assert.ok(bold > 3);
+  assert.equal(await page.locator("#values").getByRole("button", { name: /, the lowest, or not told apart from it$/ }).count(), bold);
+}));
+
+test("figures of a chart's table tell their rows too, and the slider has every method of fid-solution", () => opened("fid-solution", WIDE, async (page) => {
+  await page.locator("#chart-table summary").click();
+  await page.locator("#chart-table td button").first().click();
+  assert.ok(await page.locator("#provenance").isVisible());
+  await page.keyboard.press("Escape");
+  assert.equal((await texts(page, "#samples figcaption")).length, 13);
+}));
+
 test("published figures are drawn beside FID when they are asked for, and beside nothing else", () => opened("fid-solution", WIDE, async (page) => {
   const drawn = () => texts(page, "#chart-table tbody th");
   const button = page.locator("#chart-section").getByRole("button", { name: "Published by others" });

@@ -166,6 +166,13 @@ fn fid_says_what_it_is_uncertain_by() {
         "{text}"
     );
     assert!(lines[3].starts_with("in the limit of many images: ") && lines.len() == 4, "{text}");
+    let figure = |text: &str, before: &str| -> f64 {
+        let (_, rest) = text.split_once(before).unwrap();
+        rest.split([' ', ',']).next().unwrap().parse().unwrap()
+    };
+    let limit = figure(lines[3], "in the limit of many images: ");
+    let whole: f64 = lines[0].rsplit_once("  ").unwrap().1.parse().unwrap();
+    assert!((limit + figure(lines[3], "bias of these images ") - whole).abs() < 1e-6, "{text}");
 }
 
 #[test]

@@ -14,3 +14,4 @@ make xia-cifar10 experiments/published/curves/xia-2023-cifar10.csv 5
 make xia-lsun experiments/published/curves/xia-2023-lsun-church64.csv 1
 make ideal results/ideal-cifar10/normaliser.csv 0
 make gaussian results/gaussian/normaliser.csv 0
+make mixture results/mixture/normaliser.csv 0

@@ -8,7 +8,7 @@ const NAMES = 264;
 
 /**
  * Draws `lines`: [{label, colour, dash, hollow, points: [{x, y, error, text, cells, title}]}], x ascending.
- * Options: x, y (names), logX, logY, floor, ticks (values of x to label), zero (whether 0 is in sight), height.
+ * Options: x, y (names), name (a shorter one of y), logX, logY, floor, ticks (values of x to label), zero (whether 0 is in sight), height.
  */
 function lineChart(host, lines, options) {
   host.replaceChildren();
@@ -39,10 +39,13 @@ function lineChart(host, lines, options) {
 function config(lines, options, { width, beside, seen }) {
   const ink = style("--muted");
   const room = beside ? Math.min(NAMES + 16, 16 + Math.max(...lines.map((line) => textWidth(line.label)))) : 14;
+  const height = options.height ?? (width < NARROW ? 300 : 420);
+  // Beside the axis a long name would be cut off at both ends.
+  const named = textWidth(options.y) > height - 100 ? options.name ?? options.y : options.y;
   const axis = { stroke: ink, grid: { stroke: style("--rule"), width: 1 }, ticks: { stroke: style("--rule"), size: 5 }, font: FONT, labelFont: FONT };
   return {
     width,
-    height: options.height ?? (width < NARROW ? 300 : 420),
+    height,
     padding: [14, room, 0, 0],
     legend: { show: false },
     cursor: { points: { show: false }, drag: { x: false, y: false }, y: false },
@@ -52,7 +55,7 @@ function config(lines, options, { width, beside, seen }) {
     },
     axes: [
       { ...axis, label: options.x, labelSize: 22, splits: (u, i, low, high) => apart(u, options.ticks ?? steps(low, high, options.logX)), filter: (_, all) => all, values: (_, all) => all.map(short) },
-      { ...axis, label: options.y, labelSize: 22, size: 58, splits: (_, i, low, high) => steps(low, high, options.logY), filter: (_, all) => all, values: (_, all) => all.map(short) },
+      { ...axis, label: named, labelSize: 22, size: 58, splits: (_, i, low, high) => steps(low, high, options.logY), filter: (_, all) => all, values: (_, all) => all.map(short) },
     ],
     series: [{}, ...lines.map((line) => ({
       label: line.label,
@@ -292,7 +295,7 @@ function chartTable(title, lines, xs, unit, nearest = false) {
   const head = h("tr", {}, h("th", { scope: "col" }, "line"), xs.map((x) => h("th", { scope: "col" }, `${short(x)}`)));
   const body = lines.map((line) => h("tr", {}, h("th", { scope: "row" }, line.long ?? line.label), xs.map((x) => {
     const point = line.points.find((point) => point.x === x) ?? (nearest ? near(line.points, x) : undefined);
-    return h("td", {}, point ? point.text : "");
+    return h("td", {}, point ? figure(point.text, point.cells, `${line.label}, ${exact(x)} ${unit}`) : "");
   })));
   const table = h("table", {}, caption(`${title}; columns: ${unit}`), h("thead", {}, head), h("tbody", {}, body));
   return h("details", { class: "data" }, h("summary", {}, "The figures of this chart as a table"), h("div", { class: "scroll", tabindex: "0" }, table));

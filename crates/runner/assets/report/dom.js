@@ -49,10 +49,10 @@ function say(text) {
   document.getElementById("said").textContent = text;
 }
 
-/** A figure that tells where it comes from. */
-function figure(text, cells, title, strong = false) {
+/** A figure that tells where it comes from; `said`: what its looks say to the eye. */
+function figure(text, cells, title, strong = false, said = "") {
   if (!cells.length) return strong ? h("b", {}, text) : text;
-  const attributes = { type: "button", class: strong ? "figure strong" : "figure", title: "Where this comes from" };
+  const attributes = { type: "button", class: strong ? "figure strong" : "figure", title: "Where this comes from", "aria-label": said ? `${text}, ${said}` : null };
   return h("button", { ...attributes, onclick: () => showProvenance(title, text, cells) }, text);
 }
 

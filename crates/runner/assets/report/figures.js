@@ -36,12 +36,12 @@ function publishedLines() {
 }
 
 function drawValues() {
-  const { title, floor, nfes } = metric();
+  const { title, name, floor, nfes } = metric();
   document.getElementById("published-toggle").hidden = !hasPublished();
   const shown = state.published && hasPublished();
   document.getElementById("published-note").hidden = !shown;
   const lines = [...valueLines(), ...(shown ? publishedLines() : [])];
-  const options = { x: "network evaluations (NFE)", y: title, unit: "NFE", logX: state.logX, logY: state.logY, floor: floor?.value, ticks: nfes };
+  const options = { x: "network evaluations (NFE)", y: title, name, unit: "NFE", logX: state.logX, logY: state.logY, floor: floor?.value, ticks: nfes };
   lineChart(document.getElementById("chart"), lines, options);
   document.getElementById("chart-table").replaceChildren(chartTable(`${title}, the methods of the chart`, lines, nfes, "network evaluations spent"));
 }
@@ -80,6 +80,9 @@ function viridis(share) {
   return VIRIDIS[i].map((value, c) => Math.round(value + (at - i) * (VIRIDIS[i + 1][c] - value)));
 }
 
+/** What frames say to the eye. */
+const FRAMES = { "": "", best: "the best grid of this solver", lowest: "the lowest of all" };
+
 let heatAt = 0;
 function drawHeat() {
   const section = document.getElementById("heat");
@@ -101,7 +104,7 @@ function drawHeat() {
       const light = 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2] > 130;
       const frame = entry.value === lowest ? "lowest" : entry.value === best ? "best" : "";
       const text = entry.text.split(" ")[0] + (entry.spent === undefined ? "" : "*");
-      return h("td", { class: frame, style: `background:rgb(${rgb.join(" ")});color:${light ? "#000" : "#fff"}` }, figure(text, entry.cells, `${solver} on ${heat.grids[j]}, ${nfes[heatAt]} NFE: ${entry.text}`));
+      return h("td", { class: frame, style: `background:rgb(${rgb.join(" ")});color:${light ? "#000" : "#fff"}` }, figure(text, entry.cells, `${solver} on ${heat.grids[j]}, ${nfes[heatAt]} NFE: ${entry.text}`, false, FRAMES[frame]));
     }));
   };
   const head = h("tr", {}, h("th", { scope: "col" }, "solver"), heat.grids.map((grid) => h("th", { scope: "col" }, grid)));

@@ -84,7 +84,7 @@ function build() {
     D.samples ? section("samples", "Samples from the same noise", samplesSection()) : "",
     D.curve ? section("curve", "The score's curve", h("div", { id: "curve-chart", class: "chart" }), h("p", { class: "muted" }, D.curve.comments.join("; ") || "", ` SHA-256 of normaliser.csv: ${D.curve.sha256}`), h("div", { id: "curve-table" })) : "",
     D.published.length ? section("published", "Published by others", h("div", { class: "scroll", tabindex: "0" }, publishedTable())) : "",
-    section("origin", "Where it all comes from", h("p", { class: "muted" }, "Every figure on this page can be clicked: it names its rows of cells.csv, with their build, key, seed and device."), sections()),
+    section("origin", "Where it all comes from", h("p", { class: "muted" }, "Every figure that this folder's cells gave can be clicked, in sentences, tables and charts: it names its rows of cells.csv, with their build, key, seed and device. Those of others have their source beside them, and the score's curve the hash of its file."), sections()),
   );
   const title = document.getElementById("chart-section-title");
   title.id = "chart-title";
@@ -107,4 +107,11 @@ addEventListener("resize", () => {
   drawCurve();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawAll(); drawCurve(); });
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((details) => (details.open = true)));
+addEventListener("beforeprint", () => {
+  // Paper has every method.
+  if (state.folded) {
+    families(rowsShown()).forEach((_, name) => state.open.add(name));
+    drawTable();
+  }
+  document.querySelectorAll("details").forEach((details) => (details.open = true));
+});

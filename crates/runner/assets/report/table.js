@@ -37,12 +37,14 @@ function families(rows) {
   return all;
 }
 
+const LOWEST = "the lowest, or not told apart from it";
+
 function entryCell(row, i) {
   const entry = row.entries[i];
   if (!entry) return h("td", {});
   const title = `${label(row)}, ${metric().nfes[i]} NFE, ${metric().name}`;
   const spent = entry.spent === undefined ? null : ` (${entry.spent})`;
-  return h("td", { class: entry.diverged ? "diverged" : false }, figure(entry.text, entry.cells, title, entry.strong), spent);
+  return h("td", { class: entry.diverged ? "diverged" : false }, figure(entry.text, entry.cells, title, entry.strong, entry.strong ? LOWEST : ""), spent);
 }
 
 function methodRow(row, inFamily) {
@@ -81,7 +83,7 @@ function familyRow(name, rows) {
     const entry = row.entries[i];
     if (!entry || entry.value === null) return h("td", {});
     const title = `${label(row)}, the lowest of ${name}, ${nfe} NFE`;
-    return h("td", {}, figure(entry.text, entry.cells, title, entry.strong), h("small", {}, label(row)));
+    return h("td", {}, figure(entry.text, entry.cells, title, entry.strong, entry.strong ? LOWEST : ""), h("small", {}, label(row)));
   });
   return h("tr", { class: "family", "data-family": name }, h("th", { scope: "rowgroup" }, button), best);
 }

@@ -29,6 +29,9 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
     }
     let paths = [&arguments.images, &arguments.reference];
     let given = paths.map(|path| Statistics::is_file(path));
+    if arguments.crop.is_some() && given == [true, true] {
+        return Err(Failure::request("--crop: both are statistics, of which no image is left to crop"));
+    }
     // Images are opened first: a wrong path is said before the network is loaded.
     let open = |(path, statistics): (&PathBuf, bool)| {
         if statistics { Ok(None) } else { assets::images(path, arguments.crop.map(usize::from)).map(Some) }
@@ -145,7 +148,7 @@ fn print(arguments: &cli::Fid, distance: f64, both: &[Statistics; 2], network: &
         Network::Vit(vit) => format!("{} ({})", vit.distance(), vit.identity().extractor),
     };
     println!("{name}:  {distance}");
-    measures.print(if protocol.is_some() { "KID" } else { "kernel distance" });
+    measures.print(distance, if protocol.is_some() { "KID" } else { "kernel distance" });
     if let Some(protocol) = protocol.filter(|&protocol| protocol != Protocol::default()) {
         println!("protocol: {}", protocol.name());
     }

@@ -135,18 +135,18 @@ fn drawn(results: &Folder) -> (String, BTreeMap<String, Figure>) {
 /// Writes the grid of samples: of the methods that the chart of ode_rmse draws, or of the first metric there is, with the first
 /// seed, and of the solution. `picture` finds a cell's.
 pub fn samples(folder: &Path, results: &Folder, picture: impl Fn(&Record) -> Option<PathBuf>) -> Result<()> {
-    let tiles = pictured(results, picture);
+    let tiles = pictured(results, FEW_LINES, picture);
     let path = folder.join(SAMPLES);
     if tiles.is_empty() { files::remove(&path) } else { mosaic::grid(&path, &tiles) }
 }
 
-/// The cells of the grid of samples, in its order.
-fn pictured(results: &Folder, picture: impl Fn(&Record) -> Option<PathBuf>) -> Vec<Tile> {
+/// The cells of the grid of samples, in its order; of all methods where these are `few` at most.
+fn pictured(results: &Folder, few: usize, picture: impl Fn(&Record) -> Option<PathBuf>) -> Vec<Tile> {
     let records = &results.records;
     let metrics = [Metric::OdeRmse].into_iter().chain(Metric::ALL);
     let all = metrics.map(|metric| series(records, &results.per_image, metric)).find(|all| !all.is_empty());
     let all = all.unwrap_or_default();
-    let (drawn, _) = chosen(&all);
+    let (drawn, _) = chosen_of(&all, few);
     let mut tiles = Vec::new();
     for (record, label) in records.iter().zip(labels(records)) {
         let is_drawn = record.is_solution() || drawn.is_empty() || drawn.iter().any(|series| series.label == label);
@@ -181,7 +181,12 @@ fn is_papers(series: &Series) -> bool {
 
 /// The series to draw, and what to say of them: all, or the paper's and the best of the others.
 fn chosen(all: &[Series]) -> (Vec<&Series>, String) {
-    if all.len() <= FEW_LINES {
+    chosen_of(all, FEW_LINES)
+}
+
+/// The same, all of them where they are `few` at most.
+fn chosen_of(all: &[Series], few: usize) -> (Vec<&Series>, String) {
+    if all.len() <= few {
         return (all.iter().collect(), String::new());
     }
     // Over the numbers of evaluations that most have. A series that has not all of these comes last: a plan of one number of

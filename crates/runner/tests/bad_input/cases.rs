@@ -181,6 +181,11 @@ pub fn cases() -> Vec<Case> {
             &["pixels.safetensors: statistics; --error, --bootstrap and --limit need the images"],
             vec!["fid", "pixels.safetensors", "images.npz", "--error"],
         ),
+        (
+            "crop of statistics",
+            &["--crop: both are statistics"],
+            vec!["fid", "pixels.safetensors", "pixels.safetensors", "--crop", "16"],
+        ),
         ("bootstrap of few resamples", &["--bootstrap"], vec!["fid", "images.npz", "images.npz", "--bootstrap", "19"]),
         (
             "limit of few images",

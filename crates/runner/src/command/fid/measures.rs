@@ -157,8 +157,8 @@ impl Measures {
         }
     }
 
-    /// A line each; the kernel distance by its name in these features.
-    pub fn print(&self, kernel: &str) {
+    /// A line each; `distance` is the one that they are beside, and the kernel distance has its name in these features.
+    pub fn print(&self, distance: f64, kernel: &str) {
         if let Some(caution) = &self.caution {
             eprintln!("mind: {caution}");
         }
@@ -171,7 +171,10 @@ impl Measures {
             );
         }
         if let Some(Limit { value, fit }) = self.limit {
-            println!("in the limit of many images: {value:.7} (standard error of the line: {fit:.7})");
+            let bias = distance - value;
+            println!(
+                "in the limit of many images: {value:.7} (standard error of the line: {fit:.7}), bias of these images {bias:.7}"
+            );
         }
         if let Some((Kid { mean, spread }, Subsets { count, size, .. })) = self.kid {
             println!("{kernel}:  {mean:.7} (spread of {count} subsets of {size}: {spread:.7})");

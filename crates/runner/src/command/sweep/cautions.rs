@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fewstep_fit::Objective;
 use fewstep_sampler::{Plan, Schedule, Threshold};
+use serde_json::{Value, json};
 
 use super::Sweep;
 use crate::{
@@ -39,11 +40,13 @@ impl Sweep {
         self.cells.iter().filter_map(|cell| Some((cell, cell.entry.as_ref()?)))
     }
 
-    /// Methods of one plan have the same samples under several names.
+    /// Methods of one plan have the same samples under several names: of plans that differ in what single precision, which samples are
+    /// computed in, does not hold, too.
     fn equal_plans(&self) -> Vec<String> {
-        let mut groups: BTreeMap<&str, (usize, BTreeSet<String>)> = BTreeMap::new();
+        let mut groups: BTreeMap<String, (usize, BTreeSet<String>)> = BTreeMap::new();
         for (cell, entry) in self.methods() {
-            let group = groups.entry(cell.key.as_str()).or_insert_with(|| (cell.nfe, BTreeSet::new()));
+            let Some(plan) = &cell.plan else { continue };
+            let group = groups.entry(in_single(plan)).or_insert_with(|| (cell.nfe, BTreeSet::new()));
             group.1.insert(self.name(entry));
         }
         let mut at = At::new();
@@ -160,4 +163,21 @@ fn sentences(what: &str, at: At) -> Vec<String> {
         format!("{what}{names} at {} NFE", nfes.join(", "))
     };
     at.into_iter().map(sentence).collect()
+}
+
+/// What samples depend on in a plan, with numbers in single precision; without its names.
+fn in_single(plan: &Plan) -> String {
+    fn rounded(value: Value) -> Value {
+        match value {
+            Value::Number(number) => number.as_f64().map_or(Value::Null, |number| Value::from(number as f32)),
+            Value::Array(all) => all.into_iter().map(rounded).collect(),
+            Value::Object(all) => all.into_iter().map(|(name, value)| (name, rounded(value))).collect(),
+            other => other,
+        }
+    }
+    let Plan { start, tau, timestep, steps, threshold, .. } = plan;
+    rounded(
+        json!({"start": start, "tau": tau, "timestep": timestep, "steps": steps, "threshold": threshold.to_string()}),
+    )
+    .to_string()
 }

@@ -27,7 +27,7 @@ use crate::{
 pub struct Figures {
     /// Above it.
     pub title: String,
-    /// The folder's name in `results/`.
+    /// Its name; the folder's, where nothing gives it one.
     experiment: String,
     /// What was found, computed from the files; the first sentence is what a list of pages says.
     pub found: Vec<String>,
@@ -153,10 +153,13 @@ pub fn of(folder: &Path) -> Result<Option<Figures>> {
         )));
     }
     let mut figures = read(folder, &table)?;
-    let name = folder.canonicalize().map_err(Failure::file(folder))?;
-    figures.experiment = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let of_folder = folder.canonicalize().map_err(Failure::file(folder))?;
+    let of_folder = of_folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (experiment, sections) = origin::of(folder)?;
+    // A page is of what was run, wherever its folder is.
+    figures.experiment = experiment.unwrap_or(of_folder);
     if figures.provenance.is_empty() {
-        figures.provenance = origin::of(folder)?;
+        figures.provenance = sections;
     }
     Ok(Some(figures))
 }

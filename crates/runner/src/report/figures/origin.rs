@@ -40,15 +40,17 @@ pub fn sections(table: &Table, more: &str) -> Vec<Section> {
         .collect()
 }
 
-/// What `folder` says of itself; that it says nothing, where it does not.
+/// What `folder` says of itself, with its experiment's name; that it says nothing, where it does not.
 ///
 /// # Errors
 /// Where what it says cannot be read.
-pub fn of(folder: &Path) -> Result<Vec<Section>> {
+pub fn of(folder: &Path) -> Result<(Option<String>, Vec<Section>)> {
     let path = folder.join(PROVENANCE);
     if path.is_file() {
-        return Ok(sections(&read(&path)?, ""));
+        let table = read(&path)?;
+        let name = table.get("experiment").and_then(Value::as_str).map(str::to_owned);
+        return Ok((name, sections(&table, "")));
     }
     let missing = "not there: this folder does not say what measured it".to_owned();
-    Ok(Section::new("Run", vec![(PROVENANCE.to_owned(), missing)]).into_iter().collect())
+    Ok((None, Section::new("Run", vec![(PROVENANCE.to_owned(), missing)]).into_iter().collect()))
 }

@@ -124,7 +124,7 @@ fn what_is_damaged_is_named_and_other_folders_have_no_such_page() {
         fs::write(folder.path().join("orders.csv"), text).unwrap();
         of(folder.path()).err().map(|error| error.to_string()).unwrap_or_default()
     };
-    assert!(message("method,order\n").ends_with("orders.csv: no column 'claimed'"));
+    assert!(message("method,order\nddim,0\n").ends_with("orders.csv: no column 'claimed'"));
     let row = "method,order,claimed,measured,nfe,nfe_spent,error\nmagic,0,1,1,20,20,1\n";
     assert!(message(row).contains("orders.csv: row 2: method 'magic 0'"), "{}", message(row));
     assert!(

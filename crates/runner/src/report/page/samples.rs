@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     failure::{Failure, Result},
-    report::{SAMPLES, mosaic, pictured},
+    report::{FEW_LINES, MAX_LINES, SAMPLES, mosaic, pictured},
     results::Folder,
 };
 
@@ -35,9 +35,14 @@ pub fn sheet(folder: &Path, results: &Folder) -> Result<Option<Sheet>> {
     }
     let sheet = mosaic::open(&path)?;
     // Any cell that did not diverge may have had a picture when the sheet was made; which of them had is seen in the sheet.
-    let tiles: Vec<mosaic::Tile> = pictured(results, |_| Some(path.clone()));
     let size = sheet.dimensions();
-    let Some(cut) = mosaic::cut(&tiles, &sheet)? else {
+    // Sheets of versions before had ten methods at most.
+    let mut found = None;
+    for few in [FEW_LINES, MAX_LINES] {
+        let tiles: Vec<mosaic::Tile> = pictured(results, few, |_| Some(path.clone()));
+        found = found.or(mosaic::cut(&tiles, &sheet)?);
+    }
+    let Some(cut) = found else {
         let whole = Some(address(&sheet)?);
         return Ok(Some(Sheet { rows: Vec::new(), columns: Vec::new(), pictures: Vec::new(), size, whole }));
     };
