@@ -21,10 +21,12 @@ const TITLE: (i32, i32) = (12, 22);
 /// Pixels from one line of the legend to the next, and from an entry's left end to its text.
 pub const ENTRY: i32 = 22;
 pub const SAMPLE: i32 = 30;
-/// Size of letters of names at the ends of lines, pixels from one to the next, and from the chart to them.
+/// Size of letters of names at the ends of lines, pixels from one to the next, and from the chart to those beside it.
 pub const NAME: i32 = 14;
 const NAMES_STEP: i32 = 18;
 const NAMES_GAP: i32 = 22;
+/// Pixels from the end of a line within the chart to its name.
+const INSIDE_GAP: i32 = 12;
 /// Height of the line below a chart that says what its grey area is.
 pub const NOTE: i32 = 22;
 /// Shares of the chart's height that may stay free for the legend.
@@ -124,7 +126,7 @@ impl Layout {
         layout
     }
 
-    /// With names where lines end; nothing where one ends elsewhere than at the right, or there is no room for all.
+    /// With names where lines end, beside the chart or, of those that end before the others, in it; nothing where there is no room for all.
     fn named(chart: &Chart, entries: &[String]) -> Option<Self> {
         let texts = &entries[..chart.lines.len()];
         let widest = texts.iter().map(|text| width(text, NAME)).max()?;
@@ -137,14 +139,17 @@ impl Layout {
         let ends = chart.lines.iter().map(end).collect::<Option<Vec<At>>>()?;
         let right = ends.iter().map(|end| end.0).max()?;
         let room = frame.area.to.1 - frame.area.from.1;
-        if ends.iter().any(|end| right - end.0 > 2) || NAMES_STEP * (ends.len() as i32 - 1) > room {
+        let (last, early): (Vec<usize>, Vec<usize>) = (0..ends.len()).partition(|&line| right - ends[line].0 <= 2);
+        if NAMES_STEP * (last.len() as i32 - 1) > room {
             return None;
         }
-        let left = frame.area.to.0 + NAMES_GAP;
-        layout.names = spread(&ends, (frame.area.from.1, frame.area.to.1))
-            .into_iter()
-            .map(|(line, y)| Name { line, text: texts[line].clone(), end: ends[line], at: (left, y) })
-            .collect();
+        let name = |line: usize, at: At| Name { line, text: texts[line].clone(), end: ends[line], at };
+        let mut names =
+            frame.inside(chart, texts, &early.iter().map(|&line| (line, ends[line])).collect::<Vec<_>>())?;
+        let at_right: Vec<At> = last.iter().map(|&line| ends[line]).collect();
+        let rows = spread(&at_right, (frame.area.from.1, frame.area.to.1));
+        names.extend(rows.into_iter().map(|(i, y)| (last[i], (frame.area.to.0 + NAMES_GAP, y))));
+        layout.names = names.into_iter().map(|(line, at)| name(line, at)).collect();
         if entries.len() > texts.len() {
             layout.size.1 += NOTE;
         }
@@ -266,6 +271,31 @@ impl Frame {
             bars.dedup_by(|next, kept| next.x.abs_diff(kept.x) < 8);
         }
         bars
+    }
+
+    /// Places for the names of lines that end within the chart, right of their ends; nothing where one has none that is free.
+    fn inside(&self, chart: &Chart, texts: &[String], ends: &[(usize, At)]) -> Option<Vec<(usize, At)>> {
+        if ends.is_empty() {
+            return Some(Vec::new());
+        }
+        let lines = || chart.lines.iter().flat_map(|line| self.shapes(chart, line).pixels());
+        let mut taken: Vec<At> = lines().collect();
+        let mut named: Vec<(usize, At)> = Vec::new();
+        for &(line, (x, y)) in ends {
+            let half = NAMES_STEP / 2;
+            let area = |at: At| Area { from: (at.0, at.1 - half), to: (at.0 + width(&texts[line], NAME), at.1 + half) };
+            let is_free = |at: &At| {
+                let area = area(*at);
+                let corners = [area.from, area.to];
+                corners.iter().all(|&corner| self.area.holds(corner)) && !taken.iter().any(|&pixel| area.holds(pixel))
+            };
+            let places = [0, NAMES_STEP, -NAMES_STEP, 2 * NAMES_STEP, -2 * NAMES_STEP];
+            let at = places.map(|down| (x + INSIDE_GAP, y + down)).into_iter().find(is_free)?;
+            let Area { from, to } = area(at);
+            taken.extend((from.0..=to.0).step_by(4).flat_map(|x| [from.1 + 1, at.1, to.1 - 1].map(|y| (x, y))));
+            named.push((line, at));
+        }
+        Some(named)
     }
 
     /// The first place for a rectangle of `size` where no line, mark or bar is.

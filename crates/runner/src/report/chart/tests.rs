@@ -252,11 +252,22 @@ fn lines_are_named_where_they_end() {
     assert!(layout.names.iter().all(
         |name| name.at.0 > layout.frame.area.to.0 && name.end == layout.frame.at(chart.lines[name.line].points[1])
     ));
-    // One that ends elsewhere, and more than there is room for, have a legend.
-    let short = Chart {
-        lines: [chart.lines.clone(), vec![Line::new("e", vec![(5.0, 1.0), (20.0, 0.7)])]].concat(),
-        ..chart.clone()
-    };
+    // Two that end before the others, in one place: each has its name beside its end, on no line and not on the other's.
+    let short = |label: &str| Line::new(label, vec![(5.0, 1.0), (20.0, 0.3)]);
+    let early = Chart { lines: [chart.lines.clone(), vec![short("e"), short("f")]].concat(), ..chart.clone() };
+    let (_, layout) = drawn(&early);
+    let inside: Vec<_> = layout.names.iter().filter(|name| name.line >= 4).collect();
+    assert!(layout.legend.is_none() && layout.names.len() == 6 && inside.len() == 2);
+    assert!(inside[0].at.1.abs_diff(inside[1].at.1) >= 18 && inside.iter().all(|name| name.end == inside[0].end));
+    for name in inside {
+        let area = Area { from: (name.at.0, name.at.1 - 9), to: (name.at.0 + 10, name.at.1 + 9) };
+        assert!(name.at.0 > name.end.0 && layout.frame.area.holds(area.from) && layout.frame.area.holds(area.to));
+        let on = |line: &Line| layout.frame.shapes(&early, line).runs.iter().flatten().any(|&at| area.holds(at));
+        assert!(!early.lines.iter().any(on));
+    }
+    // A name that has no place there, and more than there is room for, have a legend.
+    let long = "a name that is far too long to be beside the end of a line that ends within the chart, at any size of its letters";
+    let short = Chart { lines: [chart.lines.clone(), vec![short(long)]].concat(), ..chart.clone() };
     assert!(drawn(&short).1.names.is_empty() && drawn(&short).1.legend.is_some());
     let many = Chart { lines: (0..40).map(|i| flat(&format!("{i}"), 1.0 + f64::from(i))).collect(), ..chart.clone() };
     assert!(drawn(&many).1.names.is_empty());
