@@ -327,6 +327,11 @@ test("orders sort by their numbers, filter, and each family has its chart", () =
   const left = (await texts(page, "#tables tbody th")).map((text) => text.trim());
   assert.ok(left.length > 3 && left.length < all && left.every((name) => name.includes("UniPC") && name.includes("SN")), left.join());
   assert.match(await page.locator("#tables caption").innerText(), new RegExp(`${left.length} of ${all} rows`));
+  // What is copied is what is shown.
+  await page.getByRole("button", { name: "Copy Markdown" }).click();
+  const copied = (await page.evaluate("document.documentElement.dataset.copied")).trim().split("\n");
+  assert.equal(copied[2], "| method | claimed | measured | error at 20 | 80 | 320 | 800 |");
+  assert.deepEqual(copied.slice(4).map((line) => line.split(" | ")[0].slice(2)), left);
   const picture = () => page.locator("#chart canvas").evaluate((canvas) => canvas.toDataURL());
   const before = await picture();
   await page.locator("#which").selectOption({ index: 1 });

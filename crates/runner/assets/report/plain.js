@@ -64,8 +64,12 @@ function plainTable(table, i) {
     return h("th", { scope: "col", class: isWords[c] ? "words" : false, "data-column": c, "aria-sort": column === c ? (down ? "descending" : "ascending") : "none" }, h("button", { type: "button", class: "sort", onclick: click }, name));
   });
   const cellOf = (text, c) => (c === 0 ? h("th", { scope: "row" }, text) : h("td", { class: isWords[c] ? "words" : false }, text));
+  const texts = { about: table.about, floor: null, head: table.columns, rows };
+  const copies = h("div", { class: "bar" },
+    h("button", { type: "button", class: "toggle", onclick: () => copy(markdown(texts), "Markdown table") }, "Copy Markdown"),
+    h("button", { type: "button", class: "toggle", onclick: () => copy(latex(texts), "LaTeX table") }, "Copy LaTeX"));
   const about = caption(`${table.about}${words.length ? `; ${rows.length} of ${table.rows.length} rows` : ""}`);
-  return h("div", { id: `table-${i}`, class: "scroll", tabindex: "0", role: "region", "aria-label": table.about }, h("table", { class: "values" }, about, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cellOf))))));
+  return h("div", {}, copies, h("div", { id: `table-${i}`, class: "scroll", tabindex: "0", role: "region", "aria-label": table.about }, h("table", { class: "values" }, about, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cellOf)))))));
 }
 
 function drawTables() {

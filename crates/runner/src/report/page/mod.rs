@@ -80,10 +80,11 @@ const SCRIPTS: [&str; 7] = [
     include_str!("../../../assets/report/main.js"),
 ];
 /// Of pages without cells.
-pub const FIGURES: [&str; 4] = [
+pub const FIGURES: [&str; 5] = [
     include_str!("../../../assets/report/dom.js"),
     include_str!("../../../assets/report/chart.js"),
     include_str!("../../../assets/report/provenance.js"),
+    include_str!("../../../assets/report/table.js"),
     include_str!("../../../assets/report/plain.js"),
 ];
 const LIBRARY: &str = include_str!("../../../assets/report/uplot/uPlot.iife.min.js");
