@@ -128,7 +128,8 @@ impl Run {
             }
         }
         progress.end();
-        Ok(())
+        // A process that was killed before it made the page has left the rest whole.
+        figures::write(&self.folder).map(drop)
     }
 
     /// Everything that a reader or the next process wants, the state last: what it stands for is then there.
