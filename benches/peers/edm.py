@@ -54,7 +54,8 @@ def edm(settings: Settings, results: Results) -> None:
     file, out = settings.folder / "edm.toml", settings.folder / "edm"
     file.write_text(TRAINING)
     run(settings.fewstep, "train", file, "--out", out)
-    weights = next(path for path in out.rglob("*.safetensors"))
+    # Beside it lies the training's state, four times as large.
+    weights = out / "model.safetensors"
     with weights.open("rb") as opened:
         header = json.loads(opened.read(struct.unpack("<Q", opened.read(8))[0]))
     parameters = sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
