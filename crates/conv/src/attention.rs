@@ -5,7 +5,7 @@ use pulp::Simd;
 use crate::{
     Algorithm, Conv, ConvSpec, Target,
     activation::exp,
-    level::Kernel,
+    level::{Kernel, Level},
     panels::Panels,
     planes::{Channels, LANES, Lane, Planes, Scratch, Shape, View, ViewMut},
     product::{Finish, Input, Place, store, vectors},
@@ -31,12 +31,13 @@ pub struct AttentionWeights<'a> {
 }
 
 impl Attention {
-    /// Over `channels`, which `heads` divides.
-    pub fn new(channels: &Channels, heads: usize, weights: AttentionWeights) -> Attention {
+    /// Over `channels`, which `heads` divides; packed for the instructions of `level`.
+    pub fn new(channels: &Channels, heads: usize, weights: AttentionWeights, level: Level) -> Attention {
         let dim = channels.count() / heads;
         assert_eq!(dim * heads, channels.count(), "heads");
-        let conv =
-            |[weight, bias]: [&[f32]; 2], maps| Conv::new(ConvSpec::POINT, weight, bias, maps, Algorithm::Direct);
+        let conv = |[weight, bias]: [&[f32]; 2], maps| {
+            Conv::new(ConvSpec::POINT, weight, bias, maps, Algorithm::Direct, level)
+        };
         Attention {
             heads,
             dim,

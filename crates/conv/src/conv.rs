@@ -16,7 +16,7 @@ use crate::{
 pub struct ConvSpec {
     /// Height and width.
     pub kernel: [usize; 2],
-    /// Of both directions: 1 or 2.
+    /// Of both directions; from 3 on outputs are computed one by one.
     pub stride: usize,
     /// Zeros above and on the left; as many below and on the right as the outputs need.
     pub padding: [usize; 2],
@@ -79,23 +79,25 @@ impl<'a> From<&'a mut Planes> for Target<'a> {
 }
 
 impl Conv {
-    /// `weight` `[output, input, kh, kw]`, `bias` `[output]`.
+    /// `weight` `[output, input, kh, kw]`, `bias` `[output]`; packed for the instructions of `level`. Others give the same numbers, but not
+    /// as fast.
     pub fn new(
         spec: ConvSpec,
         weight: &[f32],
         bias: &[f32],
         [input, output]: [&Channels; 2],
         algorithm: Algorithm,
+        level: Level,
     ) -> Conv {
         assert_eq!(weight.len(), output.count() * input.count() * spec.kernel[0] * spec.kernel[1], "weight");
         assert_eq!(bias.len(), output.count(), "bias");
-        assert!(matches!(spec.stride, 1 | 2), "stride");
+        assert!(spec.stride > 0, "stride");
         let channels = [input, output];
         let kernel = match (algorithm, spec.stride, spec.kernel) {
-            (Algorithm::Fastest, 1, [3, 3]) => Weights::Winograd(Winograd::new(weight, channels)),
-            (Algorithm::Fastest, 1, [1, 7] | [7, 1]) => Weights::Seven(Box::new(Toom::new(weight, channels))),
-            (Algorithm::Fastest, 1, [1, 3] | [3, 1]) => Weights::Three(Box::new(Toom::new(weight, channels))),
-            _ => Weights::Direct(direct(weight, spec.kernel, channels)),
+            (Algorithm::Fastest, 1, [3, 3]) => Weights::Winograd(Winograd::new(weight, channels, level)),
+            (Algorithm::Fastest, 1, [1, 7] | [7, 1]) => Weights::Seven(Box::new(Toom::new(weight, channels, level))),
+            (Algorithm::Fastest, 1, [1, 3] | [3, 1]) => Weights::Three(Box::new(Toom::new(weight, channels, level))),
+            _ => Weights::Direct(direct(weight, spec.kernel, channels, level)),
         };
         Conv { spec, input: input.blocks(), output: output.blocks(), bias: output.lanes(bias), kernel }
     }
@@ -150,9 +152,9 @@ impl Conv {
 }
 
 /// Steps: input block, then row and column of the kernel.
-fn direct(weight: &[f32], [kh, kw]: [usize; 2], [input, output]: [&Channels; 2]) -> Panels {
+fn direct(weight: &[f32], [kh, kw]: [usize; 2], [input, output]: [&Channels; 2], level: Level) -> Panels {
     let taps = kh * kw;
-    let mut panels = Panels::new(output.blocks(), input.blocks() * taps, Level::blocks(2));
+    let mut panels = Panels::new(output.blocks(), input.blocks() * taps, level.blocks(2));
     let rows = weight.chunks(input.count() * taps);
     for (row, &o) in rows.zip(output.positions()) {
         for (kernel, &i) in row.chunks(taps).zip(input.positions()) {
@@ -178,21 +180,24 @@ impl Kernel for Direct<'_> {
     fn run<S: Simd, const V: usize>(self, simd: S) {
         match self.conv.spec.stride {
             2 => self.strided::<S, V, 2>(simd),
+            // Larger ones too: one output has no stride.
             _ => self.strided::<S, V, 1>(simd),
         }
     }
 }
 
 impl Direct<'_> {
+    /// In lines where `STRIDE` is the convolution's, or else output by output.
     #[inline(always)]
     fn strided<S: Simd, const V: usize, const STRIDE: usize>(self, simd: S) {
         let Direct { conv, panels, x, target: Target { mut out, block: first }, add, offsets } = self;
         let (from, to) = (x.shape(), out.shape());
-        let [py, px] = conv.spec.padding;
+        let ConvSpec { stride, padding: [py, px], .. } = conv.spec;
         // Without borders and strides all rows are one, and are computed piece by piece: a piece is read once for every panel.
-        let flat = STRIDE == 1 && from.border == [0, 0] && to.border == [0, 0] && conv.spec.kernel == [1, 1];
+        let flat = stride == 1 && from.border == [0, 0] && to.border == [0, 0] && conv.spec.kernel == [1, 1];
         let (rows, width) = if flat { (1, to.height * to.width) } else { (to.height, to.width) };
-        let piece = if flat { PIECE } else { width };
+        let line = if stride == STRIDE { width } else { 1 };
+        let piece = if flat { PIECE } else { line };
         for image in 0..x.images() {
             let input = x.image(image);
             let out = out.image_mut(image);
@@ -201,8 +206,8 @@ impl Direct<'_> {
                 let n = piece.min(width - start);
                 for (block, panel) in panels.iter() {
                     for y in 0..rows {
-                        let base = (y * STRIDE + from.border[0] - py) * from.stride() + from.border[1] - px;
-                        let input = Input { x: input, base: base + start * STRIDE, offsets };
+                        let base = (y * stride + from.border[0] - py) * from.stride() + from.border[1] - px;
+                        let input = Input { x: input, base: base + start * stride, offsets };
                         let added = match add {
                             Some(add) => {
                                 let (shape, lanes) = (add.shape(), add.image(image));

@@ -37,15 +37,16 @@ pub(crate) struct Room<'a> {
 }
 
 impl Frequencies {
-    /// `weight` `[output, input, taps]`; `transform` gives a kernel's numbers at `count` frequencies.
+    /// `weight` `[output, input, taps]`, packed for `level`; `transform` gives a kernel's numbers at `count` frequencies.
     pub fn new(
         weight: &[f32],
         taps: usize,
         [input, output]: [&Channels; 2],
         count: usize,
+        level: Level,
         transform: impl Fn(&[f32]) -> Vec<f32>,
     ) -> Frequencies {
-        let mut panels = vec![Panels::new(output.blocks(), input.blocks(), Level::blocks(4)); count];
+        let mut panels = vec![Panels::new(output.blocks(), input.blocks(), level.blocks(4)); count];
         for (row, &o) in weight.chunks(input.count() * taps).zip(output.positions()) {
             for (kernel, &i) in row.chunks(taps).zip(input.positions()) {
                 for (panels, weight) in panels.iter_mut().zip(transform(kernel)) {

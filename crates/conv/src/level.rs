@@ -50,8 +50,8 @@ impl Level {
 
     /// Output blocks that are computed together where 32 registers have room for `widest`. The sixteen of AVX2 have it for one block and six
     /// pixels; with more blocks a tile is a pixel or two wide, and weights are read for so few.
-    pub(crate) fn blocks(widest: usize) -> usize {
-        match Level::best().0 {
+    pub(crate) fn blocks(self, widest: usize) -> usize {
+        match self.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(_) => 1,
             _ => widest,

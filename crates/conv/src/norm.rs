@@ -60,7 +60,7 @@ impl GroupNorm {
         let (from, to) = (x.shape(), out.shape());
         assert_eq!([from.blocks, from.height, from.width], [to.blocks, to.height, to.width], "shape");
         assert!(from.blocks == self.gamma.len() && x.images() == out.images(), "blocks");
-        scratch.level.run(Work { norm: self, x, modulation, out });
+        scratch.level.run(Work { norm: self, x, modulation, out, room: &mut scratch.statistics });
     }
 
     /// From a sum for each lane to the mean over each group, for each lane of it.
@@ -80,26 +80,31 @@ struct Work<'a> {
     x: View<'a>,
     modulation: Option<Modulation<'a>>,
     out: ViewMut<'a>,
+    room: &'a mut [Vec<Lane>; 3],
 }
 
 impl Kernel for Work<'_> {
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self, simd: S) {
-        let Work { norm, x, modulation, mut out } = self;
+        let Work { norm, x, modulation, mut out, room } = self;
         let (shape, to) = (x.shape(), out.shape());
         let (blocks, pixels) = (shape.blocks, shape.height * shape.width);
-        let mut sums = vec![Lane::ZERO; blocks];
-        let (mut means, mut variances) = (sums.clone(), sums.clone());
+        // Nothing writes a mean where there is no channel.
+        for lanes in &mut *room {
+            lanes.clear();
+            lanes.resize(blocks, Lane::ZERO);
+        }
+        let [sums, means, variances] = room;
         for n in 0..x.images() {
             let image = x.image(n);
             for (block, sum) in sums.iter_mut().enumerate() {
                 store::<S, V>(sum, total::<S, V>(simd, image, shape, block, None));
             }
-            norm.means(&sums, pixels, &mut means);
+            norm.means(sums, pixels, means);
             for (block, sum) in sums.iter_mut().enumerate() {
                 store::<S, V>(sum, total::<S, V>(simd, image, shape, block, Some(&means[block])));
             }
-            norm.means(&sums, pixels, &mut variances);
+            norm.means(sums, pixels, variances);
             let out = out.image_mut(n);
             for block in 0..blocks {
                 let (mut scale, mut shift) = (norm.gamma[block], norm.beta[block]);

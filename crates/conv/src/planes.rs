@@ -187,6 +187,8 @@ pub struct Scratch {
     /// Frequencies of a Winograd convolution's input and output.
     pub(crate) spare: [Vec<Lane>; 2],
     pub(crate) offsets: Vec<usize>,
+    /// Of a normalisation, for each block: sums, means and variances.
+    pub(crate) statistics: [Vec<Lane>; 3],
     pub(crate) attention: crate::attention::Room,
 }
 
@@ -198,6 +200,7 @@ impl Scratch {
             free: Vec::new(),
             spare: [Vec::new(), Vec::new()],
             offsets: Vec::new(),
+            statistics: Default::default(),
             attention: Default::default(),
         }
     }

@@ -9,7 +9,7 @@ use pulp::Simd;
 use crate::{
     conv::{ConvSpec, Target},
     frequencies::{Frequencies, Room},
-    level::{Kernel, fma},
+    level::{Kernel, Level, fma},
     planes::{Channels, Lane, Scratch, View},
     product::{relu, vectors},
 };
@@ -30,8 +30,8 @@ pub(crate) struct Toom<const A: usize> {
 }
 
 impl<const A: usize> Toom<A> {
-    /// `weight` `[output, input, taps]`.
-    pub fn new(weight: &[f32], channels: [&Channels; 2]) -> Toom<A> {
+    /// `weight` `[output, input, taps]`, packed for `level`.
+    pub fn new(weight: &[f32], channels: [&Channels; 2], level: Level) -> Toom<A> {
         let taps = A + 1 - SIDE;
         let points = &POINTS[..A - 1];
         let scale = |j: usize| -> f64 {
@@ -63,7 +63,7 @@ impl<const A: usize> Toom<A> {
             None => f32::from(u8::from(i + 1 == SIDE)),
         };
         Toom {
-            frequencies: Frequencies::new(weight, taps, channels, A, transform),
+            frequencies: Frequencies::new(weight, taps, channels, A, level, transform),
             input: std::array::from_fn(coefficients),
             output: std::array::from_fn(|i| std::array::from_fn(|j| power(i, j))),
         }

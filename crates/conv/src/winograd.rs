@@ -9,7 +9,7 @@ use pulp::Simd;
 use crate::{
     conv::{ConvSpec, Target},
     frequencies::{Frequencies, Room},
-    level::{Kernel, fma},
+    level::{Kernel, Level, fma},
     planes::{Channels, Lane, Scratch, Shape, View},
     product::{relu, vectors},
 };
@@ -34,9 +34,9 @@ const KERNEL: [[f64; 3]; REACH] = [
 pub(crate) struct Winograd(Frequencies);
 
 impl Winograd {
-    /// `weight` `[output, input, 3, 3]`.
-    pub fn new(weight: &[f32], channels: [&Channels; 2]) -> Winograd {
-        Winograd(Frequencies::new(weight, 9, channels, REACH * REACH, transformed))
+    /// `weight` `[output, input, 3, 3]`, packed for `level`.
+    pub fn new(weight: &[f32], channels: [&Channels; 2], level: Level) -> Winograd {
+        Winograd(Frequencies::new(weight, 9, channels, REACH * REACH, level, transformed))
     }
 
     pub fn run(

@@ -147,15 +147,11 @@ fn attention() {
         }
         let expected: Vec<f64> =
             product(&weights[1], &biases[1], &y).iter().zip(&residual).map(|(y, x)| y + f64::from(*x)).collect();
-        let attention = Attention::new(
-            &channels,
-            heads,
-            AttentionWeights { qkv: [&weights[0], &biases[0]], projection: [&weights[1], &biases[1]] },
-        );
+        let weights = AttentionWeights { qkv: [&weights[0], &biases[0]], projection: [&weights[1], &biases[1]] };
         on_all(2e-6, &expected, |scratch| {
             let [x, residual] = [&x, &residual].map(|x| into_planes(x, 1, &channels, [h, w], [0, 0]));
             let mut out = Planes::new(1, x.shape());
-            attention.run(&x, &residual, &mut out, scratch);
+            Attention::new(&channels, heads, weights, scratch.level).run(&x, &residual, &mut out, scratch);
             from_planes(&out, &channels)
         });
     }
@@ -224,13 +220,25 @@ fn what_was_not_finite_leaves_no_trace() {
         let weights = AttentionWeights { qkv: [&weights[0], &biases[0]], projection: [&weights[1], &biases[1]] };
         let planes = into_planes(&x[..count * 16], 1, &channels, [4, 4], [0, 0]);
         let mut out = Planes::new(1, planes.shape());
-        Attention::new(&channels, 1, weights).run(&planes, &planes, &mut out, scratch);
+        Attention::new(&channels, 1, weights, scratch.level).run(&planes, &planes, &mut out, scratch);
         from_planes(&out, &channels)
     };
     let good = Numbers(3).take(48 * 16, 1.0);
     let expected = attention(24, &good, &mut scratch);
     assert!(attention(32, &bad, &mut scratch).iter().all(|value| value.is_nan()));
     assert_eq!(attention(24, &good, &mut scratch), expected);
+
+    // The last block full before, and not full.
+    let norm = |count: usize, x: &[f32], scratch: &mut Scratch| {
+        let (channels, ones) = (Channels::dense(count), vec![1.0; count]);
+        let planes = into_planes(&x[..count * 16], 1, &channels, [4, 4], [0, 0]);
+        let mut out = Planes::new(1, planes.shape());
+        GroupNorm::new(&channels, 4, [&ones, &ones], 1e-5, true).run(&planes, None, &mut out, scratch);
+        out.image(0).to_vec()
+    };
+    let expected = norm(24, &good, &mut Scratch::new(Level::best()));
+    assert!(norm(32, &bad, &mut scratch).iter().all(|lane| lane.0[0].is_nan()));
+    assert_eq!(norm(24, &good, &mut scratch), expected);
 
     let mut planes = Planes::new(1, Shape::new(1, 4, 4));
     planes.image_mut(0).fill(fewstep_conv::Lane([f32::NAN; 16]));
@@ -245,9 +253,9 @@ fn what_is_not_a_number_stays_so() {
         for algorithm in [fewstep_conv::Algorithm::Direct, fewstep_conv::Algorithm::Fastest] {
             let spec = fewstep_conv::ConvSpec { relu: true, ..fewstep_conv::ConvSpec::same(kernel) };
             let weight = Numbers(4).take(15 * kernel[0] * kernel[1], 1.0);
-            let conv = fewstep_conv::Conv::new(spec, &weight, &[0.0; 5], [&from, &to], algorithm);
             let planes = into_planes(&[f32::NAN; 3 * 64], 1, &from, [8, 8], spec.padding);
             for level in Level::all() {
+                let conv = fewstep_conv::Conv::new(spec, &weight, &[0.0; 5], [&from, &to], algorithm, level);
                 let mut out = Planes::new(1, conv.shape(planes.shape()));
                 let target = fewstep_conv::Target::from(&mut out);
                 conv.run(&planes, target, None, &mut Scratch::new(level));

@@ -43,11 +43,11 @@ struct Worker {
 }
 
 impl CompiledInception {
-    /// Packs the weights.
+    /// Packs the weights for the instructions of `level`.
     pub fn new(folded: &[Folded], level: Level) -> CompiledInception {
         let layers = layers();
         let layers = layers.iter().zip(folded).enumerate();
-        let convs = layers.map(|(i, (layer, folded))| pack(i == 0, layer, folded)).collect();
+        let convs = layers.map(|(i, (layer, folded))| pack(i == 0, layer, folded, level)).collect();
         CompiledInception { convs, level, workers: Mutex::default() }
     }
 
@@ -150,7 +150,7 @@ fn spatial(x: &Planes, features: &mut [f32]) {
 }
 
 /// Packs one layer: the first for what lies under its kernel, gathered.
-fn pack(first: bool, layer: &Layer, Folded { weight, bias }: &Folded) -> Packed {
+fn pack(first: bool, layer: &Layer, Folded { weight, bias }: &Folded, level: Level) -> Packed {
     let Layer { input, output, kernel, stride, padding, .. } = *layer;
     let to = Channels::dense(output);
     // Behind a mean the bias comes later; the last block's pool is a maximum, in front.
@@ -162,10 +162,10 @@ fn pack(first: bool, layer: &Layer, Folded { weight, bias }: &Folded) -> Packed 
         let at = |k: usize| k % 3 * 9 + k / 3;
         let weight: Vec<f32> = weight.chunks(UNDER).flat_map(|kernel| (0..UNDER).map(|k| kernel[at(k)])).collect();
         let point = ConvSpec { relu: true, ..ConvSpec::POINT };
-        Conv::new(point, &weight, bias, [&Channels::dense(UNDER), &to], Algorithm::Fastest)
+        Conv::new(point, &weight, bias, [&Channels::dense(UNDER), &to], Algorithm::Fastest, level)
     } else {
         let bias = if pooled { &none } else { bias };
-        Conv::new(spec, weight, bias, [&Channels::dense(input), &to], Algorithm::Fastest)
+        Conv::new(spec, weight, bias, [&Channels::dense(input), &to], Algorithm::Fastest, level)
     };
     Packed { conv, bias: to.lanes(bias) }
 }

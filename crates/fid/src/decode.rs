@@ -2,11 +2,11 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Cursor, Seek},
+    io::{BufRead, BufReader, Cursor, Read, Seek},
     path::Path,
 };
 
-use crate::{Error, Result, tiff};
+use crate::{Error, Result, jpeg, tiff};
 
 /// What any image may take decoded: 16 million pixels.
 const FREE: u64 = 64 << 20;
@@ -54,9 +54,24 @@ pub fn decode_image(bytes: &[u8]) -> Decoded {
 /// An image of a file of `length` bytes, in memory that these bound: a header alone may claim any size.
 fn decode_from(mut from: impl BufRead + Seek, length: u64) -> Decoded {
     tiff::check(&mut from, length)?;
-    let mut reader = image::ImageReader::new(from).with_guessed_format()?;
+    let reader = image::ImageReader::new(from).with_guessed_format()?;
+    let most = FREE.max(RATIO.saturating_mul(length)).min(MAX_BYTES);
+    if reader.format() == Some(image::ImageFormat::Jpeg) {
+        let mut from = reader.into_inner();
+        let mut bytes = Vec::new();
+        // What has no length of its own, as a device, is read no further than memory allows.
+        from.by_ref().take(MAX_BYTES).read_to_end(&mut bytes)?;
+        if let Some(image) = jpeg::decode(&bytes, most)? {
+            return Ok(image);
+        }
+        return within(image::ImageReader::new(Cursor::new(bytes.as_slice())).with_guessed_format()?, most);
+    }
+    within(reader, most)
+}
+
+fn within(mut reader: image::ImageReader<impl BufRead + Seek>, most: u64) -> Decoded {
     let mut limits = image::Limits::default();
-    limits.max_alloc = Some(FREE.max(RATIO.saturating_mul(length)).min(MAX_BYTES));
+    limits.max_alloc = Some(most);
     reader.limits(limits);
     Ok(reader.decode()?.into_rgb8())
 }

@@ -15,6 +15,8 @@ use crate::{
 /// The one metadata entry of a statistics file (JSON): several would be written in random order.
 const ENTRY: &str = "fewstep";
 const FORMAT: &str = "fewstep statistics, version 1";
+/// The tensor of every image's features.
+const ROWS: &str = "features";
 /// Features of the largest extractor that a file may claim.
 const MAX_DIM: usize = 16_384;
 
@@ -31,6 +33,15 @@ pub struct Statistics {
     pub key: String,
     /// Mean and unbiased covariance.
     pub gaussian: Gaussian,
+}
+
+/// Features that a file of statistics keeps of every image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredRows {
+    /// How many.
+    pub images: usize,
+    /// Theirs, `[images, dim]`, in the order in which they were collected.
+    pub features: Vec<f32>,
 }
 
 /// How the covariance is stored; the mean is always f64.
@@ -91,6 +102,14 @@ impl Statistics {
     /// # Errors
     /// Where they have no such form.
     pub fn to_safetensors(&self, precision: Precision) -> Result<Vec<u8>> {
+        self.to_safetensors_with(precision, None)
+    }
+
+    /// The same with every image's features, `features` `[count, dim]` in f32, for what moments alone do not tell ([`rows`](Self::rows)).
+    ///
+    /// # Errors
+    /// As [`to_safetensors`](Self::to_safetensors); where the rows are of another shape.
+    pub fn to_safetensors_with(&self, precision: Precision, rows: Option<&[f32]>) -> Result<Vec<u8>> {
         let (mean, covariance) = (self.gaussian.mean(), self.gaussian.covariance());
         let dim = mean.len();
         let triangle = (0..dim).flat_map(|i| (i..dim).map(move |j| covariance[(i, j)]));
@@ -108,13 +127,18 @@ impl Statistics {
         };
         let invalid = |error: &dyn std::fmt::Display| Error::Values(format!("safetensors of statistics: {error}"));
         let header = serde_json::to_string(&header).map_err(|error| invalid(&error))?;
-        let tensors = [
+        let rows: Option<Vec<u8>> = rows.map(|rows| rows.iter().flat_map(|value| value.to_le_bytes()).collect());
+        let mut tensors = vec![
             ("mean", TensorView::new(Dtype::F64, vec![dim], &mean).map_err(|error| invalid(&error))?),
             (
                 "covariance",
                 TensorView::new(dtype, vec![dim * (dim + 1) / 2], &packed).map_err(|error| invalid(&error))?,
             ),
         ];
+        if let Some(rows) = &rows {
+            let shape = vec![self.count as usize, dim];
+            tensors.push((ROWS, TensorView::new(Dtype::F32, shape, rows).map_err(|error| invalid(&error))?));
+        }
         let metadata = HashMap::from([(ENTRY.to_owned(), header)]);
         let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|error| invalid(&error))?;
         Ok(bytes)
@@ -169,18 +193,9 @@ impl Statistics {
         if path.extension().is_none_or(|ending| ending != "safetensors") {
             return Self::read_npz(path, assumed);
         }
-        let invalid = |reason: String| {
-            Error::invalid(path, format!("{reason}; expected a statistics file written by `fewstep stats`"))
-        };
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| invalid(error.to_string()))?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| invalid(error.to_string()))?;
-        let entry = metadata.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
-        let header: Header = serde_json::from_str(entry.ok_or_else(|| invalid("no origin in the metadata".into()))?)
-            .map_err(|error| invalid(format!("origin: {error}")))?;
-        if header.format != FORMAT {
-            return Err(invalid(format!("format is '{}'", header.format)));
-        }
+        let (header, tensors) = parse(path, &bytes)?;
+        let invalid = |reason| invalid(path, reason);
         let values = |name: &str| -> Result<Vec<f64>> {
             let tensor = tensors.tensor(name).map_err(|error| invalid(format!("tensor {name}: {error}")))?;
             match tensor.dtype() {
@@ -199,6 +214,30 @@ impl Statistics {
         let gaussian = Gaussian::new(mean, covariance).map_err(|error| invalid(error.to_string()))?;
         let Header { identity, dataset, count, key, .. } = header;
         Ok(Statistics { identity, dataset, count, key, gaussian })
+    }
+
+    /// Every image's features, where a file of ours keeps them.
+    ///
+    /// # Errors
+    /// Where the file is damaged, or has those of another number of images or features, or some that are not finite.
+    pub fn rows(path: &Path) -> Result<Option<StoredRows>> {
+        if path.extension().is_none_or(|ending| ending != "safetensors") {
+            return Ok(None);
+        }
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let (Header { count, .. }, tensors) = parse(path, &bytes)?;
+        let Ok(tensor) = tensors.tensor(ROWS) else { return Ok(None) };
+        let dim = tensors.tensor("mean").map_or(0, |mean| mean.shape().iter().product());
+        let expected = [count as usize, dim];
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != expected {
+            let found = format!("{ROWS} are {:?} of {:?}", tensor.dtype(), tensor.shape());
+            return Err(invalid(path, format!("{found}, of images and features {expected:?}")));
+        }
+        let features: Vec<f32> = tensor.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+        match features.iter().position(|value| !value.is_finite()) {
+            Some(at) => Err(invalid(path, format!("{ROWS} of image {} are not finite", at / dim.max(1)))),
+            None => Ok(Some(StoredRows { images: count as usize, features })),
+        }
     }
 
     fn read_npz(path: &Path, assumed: &Identity) -> Result<Self> {
@@ -245,6 +284,24 @@ impl Statistics {
             None => Ok(()),
         }
     }
+}
+
+/// Origin and tensors of a file's bytes.
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Header, SafeTensors<'a>)> {
+    let invalid = |reason| invalid(path, reason);
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| invalid(error.to_string()))?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| invalid(error.to_string()))?;
+    let entry = metadata.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
+    let header: Header = serde_json::from_str(entry.ok_or_else(|| invalid("no origin in the metadata".into()))?)
+        .map_err(|error| invalid(format!("origin: {error}")))?;
+    if header.format != FORMAT {
+        return Err(invalid(format!("format is '{}'", header.format)));
+    }
+    Ok((header, tensors))
+}
+
+fn invalid(path: &Path, reason: String) -> Error {
+    Error::invalid(path, format!("{reason}; expected a statistics file written by `fewstep stats`"))
 }
 
 /// The arrays of an `.npz` that statistics in this feature space lie in.

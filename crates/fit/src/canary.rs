@@ -5,11 +5,12 @@ use std::sync::Arc;
 use fewstep_sampler::{Grid, Method, Plan, Request, Schedule};
 
 use crate::{
-    Error, Result,
+    Error, Result, curve,
     objective::{Features, Objective, Target},
     path::Points,
     rule::{Constraint, Rule},
     stages::{Held, Problem, Spec, Stage},
+    student::Levels,
     teacher::Teacher,
 };
 
@@ -53,11 +54,13 @@ pub fn canary() -> Result<Vec<Plan>> {
         let rule = Rule { history: 2, states, constraint, ridge: 1e-9 };
         let spec =
             Spec { rule, grid: Grid::quadratic(), grids: vec![Grid::trailing()], stages: Stage::ALL.into(), rounds: 2 };
-        problem.fit(&spec, 3, &|_| None, |outcome| {
+        problem.fit(&spec, 3, &(), |outcome| {
             plans.push(outcome.plan);
             Ok::<(), Error>(())
         })?;
     }
+    let numbers = Levels { tau: curve::canary(&schedule)?, at: Vec::new() };
+    plans.push(numbers.plan(&[], &schedule, "curve"));
     let (levels, steps) = Points::of(&run(4, 0.0)?).olss(3)?;
     plans.push(levels.plan(&steps, &schedule, "olss"));
     Ok(plans)

@@ -10,6 +10,7 @@ use crate::{
     objective::Target,
     student::{Levels, Student},
     teacher::{Epsilon, Teacher},
+    trials::Trials,
 };
 
 /// Numbers of the curve: ln r at equal steps of ln ρ, linear between.
@@ -53,7 +54,11 @@ impl Normalised<'_> {
     /// Curves that are tried, about: for the time left only.
     pub const TRIALS: u64 = (2 * KNOTS * 2 * MOVES.len() * 3 / 2) as u64;
 
-    fn plan(&self, nfe: usize, normaliser: Option<&Normaliser>, schedule: &Schedule) -> Result<Plan> {
+    /// With a normaliser, or without.
+    ///
+    /// # Errors
+    /// Where the method cannot be normalised.
+    pub fn plan(&self, nfe: usize, normaliser: Option<&Normaliser>, schedule: &Schedule) -> Result<Plan> {
         let method = Method { normalise: normaliser.is_some(), ..self.method };
         Ok(method.plan(&Request { normaliser, ..Request::new(schedule, self.grid, nfe) })?)
     }
@@ -78,11 +83,18 @@ impl Normalised<'_> {
         Ok(if mean.is_finite() { mean } else { f64::INFINITY })
     }
 
-    /// The best curve; `own` is the paper's, of this network.
+    /// The best curve; `own` is the paper's, of this network. What `trials` know is not tried again.
     ///
     /// # Errors
-    /// The network's; where the method cannot be normalised.
-    pub fn fit(&self, own: &Normaliser, teacher: &Teacher, target: &Target, network: &Epsilon) -> Result<Curve> {
+    /// The network's; where the method cannot be normalised, or a trial not kept.
+    pub fn fit(
+        &self,
+        own: &Normaliser,
+        teacher: &Teacher,
+        target: &Target,
+        network: &Epsilon,
+        trials: &mut Trials,
+    ) -> Result<Curve> {
         if self.nfe.is_empty() {
             return Err(Error::Request("a curve for no number of evaluations".into()));
         }
@@ -92,36 +104,59 @@ impl Normalised<'_> {
         let (plain, published) = (value(None)?, value(Some(own))?);
         let places = places(schedule);
         let of_own: Vec<f64> = places.iter().map(|log| own.at(schedule.tau_of_rho(log.exp())).ln()).collect();
-        let mut of = |logs: &[f64]| value(Some(&curve(logs, schedule)?));
-        let mut best: Option<(f64, Vec<f64>)> = None;
-        for begin in [vec![0.0; KNOTS], of_own] {
-            let mut current = (of(&begin)?, begin);
-            for by in MOVES {
-                for knot in 0..KNOTS {
-                    for by in [-by, by] {
-                        loop {
-                            let mut logs = current.1.clone();
-                            logs[knot] += by;
-                            let found = of(&logs)?;
-                            if found >= current.0 {
-                                break;
-                            }
-                            current = (found, logs);
-                        }
-                    }
-                }
+        let mut of = |logs: &[f64]| {
+            if let Some(&[found]) = trials.known(logs).as_deref() {
+                return Ok(found);
             }
-            if best.as_ref().is_none_or(|(value, _)| current.0 < *value) {
-                best = Some(current);
-            }
-        }
-        let (fitted, mut logs) = best.unwrap_or((plain, vec![0.0; KNOTS]));
+            let found = value(Some(&curve(logs, schedule)?))?;
+            trials.add(logs.to_vec(), vec![found])?;
+            Ok::<_, Error>(found)
+        };
+        let (fitted, mut logs) = descended([vec![0.0; KNOTS], of_own], &mut of)?;
         let mean = logs.iter().sum::<f64>() / KNOTS as f64;
         logs.iter_mut().for_each(|log| *log -= mean);
         let normaliser = curve(&logs, schedule)?;
         let plans = self.nfe.iter().map(|&nfe| self.plan(nfe, Some(&normaliser), schedule)).collect::<Result<_>>()?;
         Ok(Curve { normaliser, plans, value: [plain, published, fitted] })
     }
+}
+
+/// The least of what `of` says of numbers, and those: by coordinate search from both beginnings.
+fn descended(begins: [Vec<f64>; 2], of: &mut dyn FnMut(&[f64]) -> Result<f64>) -> Result<(f64, Vec<f64>)> {
+    let mut best = (f64::INFINITY, begins[0].clone());
+    for begin in begins {
+        let mut current = (of(&begin)?, begin);
+        for by in MOVES {
+            for knot in 0..KNOTS {
+                for by in [-by, by] {
+                    loop {
+                        let mut logs = current.1.clone();
+                        logs[knot] += by;
+                        let found = of(&logs)?;
+                        if found >= current.0 {
+                            break;
+                        }
+                        current = (found, logs);
+                    }
+                }
+            }
+        }
+        if current.0 < best.0 {
+            best = current;
+        }
+    }
+    Ok(best)
+}
+
+/// What a search finds on a formula, and the curve of it: other numbers where the code does anything else. No plan is made, which takes its time.
+///
+/// # Errors
+/// None that is known.
+pub(crate) fn canary(schedule: &Schedule) -> Result<Vec<f64>> {
+    let aim = |i: usize| (1.3 * i as f64).sin();
+    let mut of = |logs: &[f64]| Ok(logs.iter().enumerate().map(|(i, log)| (log - aim(i)).powi(2)).sum());
+    let (value, logs) = descended([vec![0.0; KNOTS], vec![0.3; KNOTS]], &mut of)?;
+    Ok([&[value], &*logs, curve(&logs, schedule)?.values()].concat())
 }
 
 /// ln ρ of the numbers.

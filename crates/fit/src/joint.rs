@@ -15,6 +15,7 @@ use crate::{
     solve::symmetric,
     student::{Levels, Student},
     teacher::Epsilon,
+    trials::Trials,
     vectors::Gram,
 };
 
@@ -89,34 +90,88 @@ impl<'a> Unknowns<'a> {
     }
 }
 
-/// Lowers the value of `begin` by at most `rounds` steps; levels stay where they are unless `levels` says otherwise.
+/// What a joint fit stands on.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// What is minimised.
+    pub target: &'a Target,
+    /// Whether levels move too.
+    pub levels: bool,
+    /// Most steps.
+    pub rounds: usize,
+    /// Of the network.
+    pub schedule: &'a Schedule,
+    /// The network.
+    pub network: &'a Epsilon<'a>,
+}
+
+/// Lowers the value of `begin` by at most `rounds` steps; levels stay where they are unless `levels` says otherwise. A step that an earlier run made is
+/// made again without its Jacobian.
 ///
 /// # Errors
-/// The network's.
-pub fn joint(
-    begin: Valued,
-    rule: &Rule,
-    target: &Target,
-    levels: bool,
-    rounds: usize,
-    schedule: &Schedule,
-    network: &Epsilon,
-) -> Result<Valued> {
+/// The network's; where a step cannot be kept.
+pub fn joint(begin: Valued, rule: &Rule, given: &Given, trials: &mut Trials) -> Result<Valued> {
+    let Given { target, levels, rounds, schedule, network } = *given;
     let mut best = begin;
     let mut damping = DAMPING;
     for _ in 0..rounds {
         let (unknowns, p) = Unknowns::of(&best.student, rule, schedule, levels);
-        let run = |p: &[f64]| -> Result<Option<Student>> {
-            let Some((levels, steps)) = unknowns.plan(p) else { return Ok(None) };
-            let start = best.student.x[0].clone();
-            Student::run(levels, steps, &start, Some(&best.student), network).map(Some)
+        let from = From { best: &best, unknowns: &unknowns, target, network };
+        let found = match trials.known(&p) {
+            // The damping, and where the step led if to anything better.
+            Some(known) => {
+                damping = known.first().copied().unwrap_or(damping);
+                let step = known.get(1..).filter(|step| step.len() == p.len());
+                step.map(|step| from.better(step)).transpose()?.flatten()
+            }
+            None => {
+                let (step, found) = from.step(&p, &mut damping)?.unzip();
+                trials.add(p, std::iter::once(damping).chain(step.into_iter().flatten()).collect())?;
+                found
+            }
         };
-        let (mut columns, residual) = (Vec::new(), target.residual(best.student.end())?);
+        let Some(better) = found else { break };
+        let gained = 1.0 - better.value / best.value;
+        best = better;
+        if gained < GAIN {
+            break;
+        }
+    }
+    Ok(best)
+}
+
+/// The plan that a step begins at.
+struct From<'a> {
+    best: &'a Valued,
+    unknowns: &'a Unknowns<'a>,
+    target: &'a Target,
+    network: &'a Epsilon<'a>,
+}
+
+impl From<'_> {
+    /// A plan of other numbers; none where its levels do not descend.
+    fn run(&self, p: &[f64]) -> Result<Option<Student>> {
+        let Some((levels, steps)) = self.unknowns.plan(p) else { return Ok(None) };
+        let best = &self.best.student;
+        Student::run(levels, steps, &best.x[0].clone(), Some(best), self.network).map(Some)
+    }
+
+    /// The same, if it is better.
+    fn better(&self, p: &[f64]) -> Result<Option<Valued>> {
+        let Some(student) = self.run(p)? else { return Ok(None) };
+        let value = self.target.value(student.end())?;
+        Ok(Some(Valued { value, student }).filter(|other| other.value < self.best.value))
+    }
+
+    /// Where a step from the numbers `p` leads, and the better plan there; none where no damping gives one.
+    fn step(&self, p: &[f64], damping: &mut f64) -> Result<Option<(Vec<f64>, Valued)>> {
+        let residual = self.target.residual(self.best.student.end())?;
+        let mut columns = Vec::new();
         for i in 0..p.len() {
             let moved = |by: f64| {
-                let mut other = p.clone();
+                let mut other = p.to_vec();
                 other[i] += by;
-                run(&other).map(|student| student.map(|student| (student, by)))
+                self.run(&other).map(|student| student.map(|student| (student, by)))
             };
             // At the edge of what is allowed, the other way.
             let student = match moved(DIFFERENCE)? {
@@ -124,7 +179,7 @@ pub fn joint(
                 None => moved(-DIFFERENCE)?,
             };
             let column = |(student, by): (Student, f64)| -> Result<Vec<f32>> {
-                let moved = target.residual(student.end())?;
+                let moved = self.target.residual(student.end())?;
                 Ok(moved.iter().zip(&residual).map(|(x, y)| (x - y) / by as f32).collect())
             };
             let column = student.map(column).transpose()?;
@@ -134,30 +189,19 @@ pub fn joint(
         }
         columns.push(residual);
         let vectors: Vec<&[f32]> = columns.iter().map(Vec::as_slice).collect();
-        let gram = Gram::of(&vectors, target.width());
+        let gram = Gram::of(&vectors, self.target.width());
         let n = p.len();
         let normal = Mat::from_fn(n, n, |i, j| gram.at(i, j));
         let right: Vec<f64> = (0..n).map(|i| -gram.at(i, n)).collect();
-        let mut better = None;
         for _ in 0..TRIALS {
-            let (step, _) = symmetric(&normal, &right, damping)?;
+            let (step, _) = symmetric(&normal, &right, *damping)?;
             let other: Vec<f64> = p.iter().zip(&step).map(|(p, step)| p + step).collect();
-            let valued =
-                |student: Student| -> Result<Valued> { Ok(Valued { value: target.value(student.end())?, student }) };
-            let tried = run(&other)?.map(valued).transpose()?;
-            if let Some(tried) = tried.filter(|tried| tried.value < best.value) {
-                better = Some(tried);
-                damping = (damping / 10.0).max(1e-9);
-                break;
+            if let Some(better) = self.better(&other)? {
+                *damping = (*damping / 10.0).max(1e-9);
+                return Ok(Some((other, better)));
             }
-            damping *= 10.0;
+            *damping *= 10.0;
         }
-        let Some(better) = better else { break };
-        let gained = 1.0 - better.value / best.value;
-        best = better;
-        if gained < GAIN {
-            break;
-        }
+        Ok(None)
     }
-    Ok(best)
 }

@@ -5,7 +5,7 @@
 //! solves for the numbers of few. `docs/fit.md` says how, and what of it is whose.
 //!
 //! [`vectors`] sums over images, [`solve`] and [`rule`] make a step's factors of such sums, [`student`] runs and fits plans,
-//! [`path`], [`search`] and [`joint`] find levels and all numbers together, [`stages`] puts them in a row.
+//! [`path`], [`search`] and [`joint`] find levels and all numbers together, [`stages`] puts them in a row, and [`trials`] let a run that was ended go on.
 
 mod canary;
 pub mod curve;
@@ -19,6 +19,7 @@ pub mod solve;
 pub mod stages;
 pub mod student;
 pub mod teacher;
+pub mod trials;
 pub mod vectors;
 
 pub use canary::canary;
@@ -30,3 +31,4 @@ pub use rule::{Constraint, Rule};
 pub use stages::{Errors, Held, METHOD, Outcome, Problem, Spec, Stage};
 pub use student::{Levels, Student};
 pub use teacher::{Epsilon, Teacher};
+pub use trials::{Journal, Trial, Trials};

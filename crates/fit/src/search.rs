@@ -5,6 +5,7 @@ use fewstep_sampler::Schedule;
 use crate::{
     Result,
     student::{Levels, Student},
+    trials::Trials,
 };
 
 /// How far levels are moved, in ln ρ, one after another.
@@ -36,11 +37,12 @@ pub struct Valued {
 /// best one so far, or none where that diverges.
 ///
 /// # Errors
-/// Those of `fitted`.
+/// Those of `fitted`; where a trial cannot be kept.
 pub fn search(
     begin: Valued,
     moved: Moved,
     schedule: &Schedule,
+    trials: &mut Trials,
     mut fitted: impl FnMut(Levels, &Student) -> Result<Option<Valued>>,
 ) -> Result<Valued> {
     let mut best = begin;
@@ -51,8 +53,7 @@ pub fn search(
             for k in 1..steps {
                 for by in [-distance, distance] {
                     while let Some(levels) = shifted(&best.student.levels, moved, k, by, schedule) {
-                        let other = fitted(levels, &best.student)?;
-                        match other.filter(|other| other.value < best.value) {
+                        match trials.better(levels, &best, &mut fitted)?.1 {
                             Some(better) => best = better,
                             None => break,
                         }

@@ -78,6 +78,8 @@ pub fn symmetric(a: &Mat<f64>, b: &[f64], ridge: f64) -> Result<(Vec<f64>, f64)>
     if !(0..n).all(|i| (0..n).all(|j| scaled[(i, j)].is_finite())) || !b.iter().all(finite) {
         return Err(Error::Diverged("a least-squares problem with numbers that are not finite".into()));
     }
+    // faer reads its threads from a global, and sums split over threads would differ between machines.
+    faer::set_global_parallelism(faer::Par::Seq);
     let eigen = scaled
         .self_adjoint_eigen(Side::Lower)
         .map_err(|error| Error::Diverged(format!("eigenvalues of a least-squares problem: {error:?}")))?;

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    joint::joint,
+    joint::{Given, joint},
     objective::Target,
     path::{Cost, Points},
     rule::Rule,
     search::{Moved, Valued, search},
     student::{Levels, Student},
     teacher::{Epsilon, Teacher},
+    trials::{Journal, Trials},
     vectors::{root_mean, squared_errors},
 };
 
@@ -92,7 +93,7 @@ pub struct Problem<'a> {
 pub struct Outcome {
     /// Which.
     pub stage: Stage,
-    /// In words: of a path, where it began.
+    /// In words: of the path stage, what each of its beginnings is worth, the one that was taken first.
     pub note: String,
     /// The plan.
     pub plan: Plan,
@@ -100,7 +101,7 @@ pub struct Outcome {
     pub fit: Errors,
     /// On those for validation.
     pub validation: Errors,
-    /// The largest condition of a step's normal equations; 0 where none were solved.
+    /// The largest condition of the normal equations of a step behind the first; 0 where none were solved.
     pub condition: f64,
 }
 
@@ -150,8 +151,7 @@ impl Problem<'_> {
         }
     }
 
-    /// Runs the stages for `nfe` evaluations. `known` gives the plan of a stage that was finished before, with its note and
-    /// condition; `done` hears of each when it is done.
+    /// Runs the stages for `nfe` evaluations, from where `journal` says that an earlier run was ended; `done` hears of each when it is done.
     ///
     /// # Errors
     /// Where there are fewer numbers than unknowns, or a stage cannot be.
@@ -159,11 +159,12 @@ impl Problem<'_> {
         &self,
         spec: &Spec,
         nfe: usize,
-        known: &dyn Fn(Stage) -> Option<(Plan, String, f64)>,
+        journal: &dyn Journal,
         mut done: impl FnMut(Outcome) -> Result<()>,
     ) -> Result<()> {
         let unknowns: usize = (0..nfe).map(|k| spec.rule.unknowns(k)).sum::<usize>() + nfe;
-        let numbers = self.teacher.x[0].len();
+        // What an objective sees of an image may be less than its pixels.
+        let numbers = self.teacher.images() * self.teacher.len.min(self.target.width());
         if numbers < 4 * unknowns {
             return Err(Error::Request(format!(
                 "{} images have {numbers} numbers, too few for {unknowns} unknowns of a plan of {nfe} evaluations; expected 4 times as many",
@@ -173,7 +174,7 @@ impl Problem<'_> {
         let on = |grid: &Grid| Ok::<_, Error>(Levels::of_states(grid.times(nfe, self.schedule())?));
         let mut best = self.fitted(on(&spec.grid)?, &spec.rule, None)?;
         let (mut note, mut last) = (spec.grid.name(), 0.0);
-        let residual = numbers.max(self.teacher.images() * self.target.width());
+        let residual = self.teacher.x[0].len().max(self.teacher.images() * self.target.width());
         let columns = (unknowns + 1).saturating_mul(residual);
         if spec.stages.contains(&Stage::Joint) && columns > MOST {
             return Err(Error::Request(format!(
@@ -182,7 +183,10 @@ impl Problem<'_> {
             )));
         }
         for &stage in &spec.stages {
-            let before = known(stage);
+            let before = journal.finished(stage);
+            let keep = |all: &[_]| journal.tried(stage, all);
+            let tried = if before.is_some() { Vec::new() } else { journal.trials(stage) };
+            let trials = &mut Trials::after(tried, &keep);
             match stage {
                 _ if before.is_some() => {}
                 Stage::Coefficients => {}
@@ -197,29 +201,41 @@ impl Problem<'_> {
                         let path = self.points.shortest(cost, &spec.rule, nfe)?;
                         candidates.push((name.to_owned(), Levels::of_states(path)));
                     }
+                    let mut worth = vec![format!("{} {:.4}", spec.grid.name(), best.value)];
+                    let mut least = 0;
                     for (name, levels) in candidates {
-                        let other = self.candidate(levels, &spec.rule, &best.student)?;
-                        if let Some(other) = other.filter(|other| other.value < best.value) {
-                            (best, note) = (other, name);
+                        let fitted = |levels, known: &Student| self.candidate(levels, &spec.rule, known);
+                        let (value, better) = trials.better(levels, &best, fitted)?;
+                        if let Some(better) = better {
+                            (best, least) = (better, worth.len());
                         }
+                        worth.push(if value.is_nan() {
+                            format!("{name} diverges")
+                        } else {
+                            format!("{name} {value:.4}")
+                        });
                     }
+                    let first = worth.remove(least);
+                    note = if worth.is_empty() { first } else { format!("{first}; {}", worth.join(", ")) };
                 }
                 Stage::Grid | Stage::Levels => {
                     let moved = if stage == Stage::Grid { Moved::States } else { Moved::Evaluations };
-                    best = search(best, moved, self.schedule(), |levels, known| {
+                    best = search(best, moved, self.schedule(), trials, |levels, known| {
                         self.candidate(levels, &spec.rule, known)
                     })?;
                     note = String::new();
                 }
                 Stage::Joint => {
-                    let (schedule, network) = (self.schedule(), self.network);
-                    best = joint(best, &spec.rule, self.target, true, spec.rounds, schedule, network)?;
+                    let (target, schedule, network) = (self.target, self.schedule(), self.network);
+                    let given = Given { target, levels: true, rounds: spec.rounds, schedule, network };
+                    best = joint(best, &spec.rule, &given, trials)?;
                     note = String::new();
                 }
             }
             // Of a plan that was gone on from there are none, or of some steps: what was said of it holds.
             if best.student.condition.len() == nfe {
-                last = best.student.condition.iter().copied().fold(0.0, f64::max);
+                // At the first step state and prediction are nearly the same on any grid, which says nothing of the plan.
+                last = best.student.condition.iter().skip(1).copied().fold(0.0, f64::max);
             }
             let mut condition = if stage == Stage::Joint { 0.0 } else { last };
             if let Some((plan, said, of)) = before {

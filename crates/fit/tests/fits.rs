@@ -2,9 +2,11 @@
 
 mod formula;
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use fewstep_fit::{
-    Constraint, Errors, Held, Levels, Normalised, Objective, Points, Problem, Spec, Stage, Student, Target, canary,
-    path::Cost, search::Valued,
+    Constraint, Errors, Held, Journal, Levels, Normalised, Objective, Points, Problem, Spec, Stage, Student, Target,
+    Trial, Trials, canary, path::Cost, search::Valued,
 };
 use fewstep_sampler::{Grid, Method, Normaliser, Request, Schedule, Step};
 use formula::{LEN, SIDE, bent, bent_teacher, exact, exact_teacher, gaussian, levels, noise, rule};
@@ -203,19 +205,28 @@ fn all_stages(images: usize) -> Vec<fewstep_fit::Outcome> {
     };
     let mut all = Vec::new();
     problem
-        .fit(&spec, 4, &|_| None, |outcome| {
+        .fit(&spec, 4, &(), |outcome| {
             all.push(outcome);
             Ok(())
         })
         .unwrap();
     // From what was kept of any stage, what follows is the same.
-    let kept = |stage: Stage| {
-        let outcome = all.iter().find(|outcome| outcome.stage == stage && stage <= Stage::Grid)?;
-        Some((outcome.plan.clone(), outcome.note.clone(), outcome.condition))
-    };
+    struct Finished<'a>(&'a [fewstep_fit::Outcome]);
+    impl Journal for Finished<'_> {
+        fn finished(&self, stage: Stage) -> Option<(fewstep_sampler::Plan, String, f64)> {
+            let outcome = self.0.iter().find(|outcome| outcome.stage == stage && stage <= Stage::Grid)?;
+            Some((outcome.plan.clone(), outcome.note.clone(), outcome.condition))
+        }
+        fn trials(&self, _: Stage) -> Vec<Trial> {
+            Vec::new()
+        }
+        fn tried(&self, _: Stage, _: &[Trial]) -> fewstep_fit::Result<()> {
+            Ok(())
+        }
+    }
     let mut again = Vec::new();
     problem
-        .fit(&spec, 4, &kept, |outcome| {
+        .fit(&spec, 4, &Finished(&all), |outcome| {
             again.push(outcome);
             Ok(())
         })
@@ -224,6 +235,71 @@ fn all_stages(images: usize) -> Vec<fewstep_fit::Outcome> {
         assert_eq!((one.stage, &one.plan, one.fit, one.validation), (two.stage, &two.plan, two.fit, two.validation));
     }
     all
+}
+
+/// A fit that is ended anywhere within its stages goes on from there: the same plans, without the evaluations of trials that were made before.
+#[test]
+fn a_fit_that_is_ended_within_a_stage_goes_on() {
+    struct Kept(std::cell::RefCell<std::collections::BTreeMap<Stage, Vec<Trial>>>);
+    impl Journal for Kept {
+        fn finished(&self, _: Stage) -> Option<(fewstep_sampler::Plan, String, f64)> {
+            None
+        }
+        fn trials(&self, stage: Stage) -> Vec<Trial> {
+            self.0.borrow().get(&stage).cloned().unwrap_or_default()
+        }
+        fn tried(&self, stage: Stage, all: &[Trial]) -> fewstep_fit::Result<()> {
+            self.0.borrow_mut().insert(stage, all.to_vec());
+            Ok(())
+        }
+    }
+    let schedule = Schedule::linear();
+    let (teacher, other) = (bent_teacher(&schedule, 16, 0.0), bent_teacher(&schedule, 8, 0.7));
+    let (points, fitting) = (Points::of(&teacher), target(Objective::Bands, &teacher));
+    let validation = Held { start: other.start().clone(), target: target(Objective::Bands, &other) };
+    let (spent, most) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+    let network = |x: &[f32], tau: f64| {
+        if spent.load(Relaxed) == most.load(Relaxed) {
+            return Err(fewstep_fit::Error::Network("ended".into()));
+        }
+        spent.fetch_add(1, Relaxed);
+        bent(&schedule, x, tau)
+    };
+    let problem =
+        Problem { teacher: &teacher, points: &points, target: &fitting, validation: &validation, network: &network };
+    let spec = Spec {
+        rule: rule(2, Constraint::Free),
+        grid: Grid::quadratic(),
+        grids: vec![Grid::trailing()],
+        stages: Stage::ALL.into(),
+        rounds: 5,
+    };
+    let run = |journal: &dyn Journal, limit: usize| {
+        spent.store(0, Relaxed);
+        most.store(limit, Relaxed);
+        let mut plans = Vec::new();
+        let ended = problem.fit(&spec, 4, journal, |outcome| {
+            plans.push(outcome.plan);
+            Ok(())
+        });
+        (ended.is_ok(), plans, spent.load(Relaxed))
+    };
+    let (_, whole, cost) = run(&(), usize::MAX);
+    let kept = Kept(Default::default());
+    let mut spent_on_all = 0;
+    for round in 1.. {
+        // Every round must get further than the trials that the one before it left.
+        assert!(round < 40, "{spent_on_all} of {cost}");
+        let (done, plans, spent) = run(&kept, cost / 3);
+        spent_on_all += spent;
+        if done {
+            assert_eq!(plans, whole);
+            break;
+        }
+    }
+    // Once more, all trials known: what is left is a run for every change for the better.
+    let (done, plans, again) = run(&kept, usize::MAX);
+    assert!(done && plans == whole && again < cost / 3, "{again} of {cost}");
 }
 
 /// Each stage lowers what it minimises, on the images that it is fitted to, and on others.
@@ -295,7 +371,7 @@ fn what_cannot_be_fitted_is_refused() {
         rounds: 1,
     };
     let said = |nfe, problem: &Problem| {
-        problem.fit(&spec(&[Stage::Coefficients]), nfe, &|_| None, |_| Ok(())).unwrap_err().to_string()
+        problem.fit(&spec(&[Stage::Coefficients]), nfe, &(), |_| Ok(())).unwrap_err().to_string()
     };
     assert!(said(10, &problem).contains("too few for 47 unknowns"), "{}", said(10, &problem));
     let broken = |_: &[f32], _: f64| Ok(vec![f32::NAN; LEN]);
@@ -330,7 +406,9 @@ fn the_fitted_normaliser_is_no_worse_than_none_or_the_papers() {
         Normaliser::new(points.iter().map(|point| point.0).collect(), points.iter().map(|point| point.1).collect());
     let grid = Grid::quadratic();
     let normalised = Normalised { method: Method::deis(2), grid: &grid, nfe: &[4, 6] };
-    let found = normalised.fit(&own.unwrap(), &teacher, &target, &network).unwrap();
+    let found = normalised
+        .fit(&own.unwrap(), &teacher, &target, &network, &mut Trials::after(Vec::new(), &|_| Ok(())))
+        .unwrap();
     let [plain, published, fitted] = found.value;
     assert!(fitted < plain.min(published) - 0.02, "{plain} {published} {fitted}");
     let run = |plan: &fewstep_sampler::Plan| {
@@ -356,7 +434,7 @@ fn levels_below_the_first_timestep_are_no_obstacle() {
     let spec = Spec { rule: rule(2, Constraint::Unit), grid, grids: Vec::new(), stages, rounds: 4 };
     let mut values = Vec::new();
     problem
-        .fit(&spec, 4, &|_| None, |outcome| {
+        .fit(&spec, 4, &(), |outcome| {
             values.push(outcome.fit.objective);
             Ok(())
         })

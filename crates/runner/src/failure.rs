@@ -42,11 +42,7 @@ impl Failure {
     pub fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |error| {
             let message = format!("{}: {error}", path.display());
-            // A full disk is no fault of the request, and the same one may do later.
-            match error.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Failure::Run(message),
-                _ => Failure::Request(message),
-            }
+            if comes_again(error.kind()) { Failure::Request(message) } else { Failure::Run(message) }
         }
     }
 
@@ -58,6 +54,26 @@ impl Failure {
             Failure::Interrupted(signal) => ExitCode::from(128 + signal),
         }
     }
+}
+
+/// Whether the same request will meet it again. What a full disk, a device or a network did is no fault of it, and may be over the next time.
+fn comes_again(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::IsADirectory
+            | ErrorKind::NotADirectory
+            | ErrorKind::DirectoryNotEmpty
+            | ErrorKind::AlreadyExists
+            | ErrorKind::InvalidFilename
+            | ErrorKind::InvalidInput
+            | ErrorKind::InvalidData
+            | ErrorKind::UnexpectedEof
+            | ErrorKind::NotSeekable
+            | ErrorKind::Unsupported
+    )
 }
 
 impl fmt::Display for Failure {
@@ -81,6 +97,7 @@ impl From<fewstep_fid::Error> for Failure {
     fn from(error: fewstep_fid::Error) -> Self {
         match error {
             fewstep_fid::Error::Values(message) => Failure::Run(message),
+            fewstep_fid::Error::Io { path, source } => Failure::file(&path)(source),
             other => Failure::request(other),
         }
     }
@@ -98,5 +115,49 @@ impl From<fewstep_model::Error> for Failure {
 impl From<fewstep_sampler::Error> for Failure {
     fn from(error: fewstep_sampler::Error) -> Self {
         Failure::request(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn is_request(error: io::Error) -> bool {
+        matches!(Failure::file(Path::new("a"))(error), Failure::Request(message) if message.starts_with("a: "))
+    }
+
+    #[test]
+    fn what_may_pass_is_no_wrong_request() {
+        for kind in [
+            ErrorKind::NotFound,
+            ErrorKind::PermissionDenied,
+            ErrorKind::ReadOnlyFilesystem,
+            ErrorKind::IsADirectory,
+            ErrorKind::NotADirectory,
+            ErrorKind::InvalidInput,
+            ErrorKind::InvalidData,
+        ] {
+            assert!(is_request(kind.into()), "{kind:?}");
+        }
+        for kind in [
+            ErrorKind::StorageFull,
+            ErrorKind::QuotaExceeded,
+            ErrorKind::Interrupted,
+            ErrorKind::TimedOut,
+            ErrorKind::StaleNetworkFileHandle,
+            ErrorKind::NetworkDown,
+            ErrorKind::ResourceBusy,
+            ErrorKind::Other,
+        ] {
+            assert!(!is_request(kind.into()), "{kind:?}");
+        }
+        // EIO, which has no kind of its own.
+        assert!(cfg!(not(unix)) || !is_request(io::Error::from_raw_os_error(5)));
+        let of_images =
+            |kind: ErrorKind| Failure::from(fewstep_fid::Error::Io { path: "a".into(), source: kind.into() });
+        assert!(matches!(of_images(ErrorKind::TimedOut), Failure::Run(_)));
+        assert!(matches!(of_images(ErrorKind::NotFound), Failure::Request(_)));
     }
 }

@@ -20,9 +20,9 @@ use crate::{
 /// Where that is not possible; `path` is then as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = parent(path);
-    std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    make_folder(&folder)?;
     let beside = beside(path);
-    let mut file = lock::open(&beside).map_err(Failure::file(path))?;
+    let mut file = lock::open(&beside, path)?;
     let written = file.set_len(0).and_then(|()| file.write_all(bytes)).and_then(|()| file.sync_all());
     let placed = written.and_then(|()| std::fs::rename(&beside, path)).and_then(|()| sync(&folder));
     placed.map_err(|error| {
@@ -38,10 +38,24 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Where it cannot.
 pub fn check_writable(path: &Path) -> Result<()> {
     let (folder, beside) = (parent(path), beside(path));
-    let held = lock::open(&beside).map_err(Failure::file(&folder))?;
+    let held = lock::open(&beside, &folder)?;
     std::fs::remove_file(&beside).map_err(Failure::file(&folder))?;
     drop(held);
     Ok(())
+}
+
+/// Sees to it that there is a folder at `path`; each that is made for it is on disk in the one that it is in.
+///
+/// # Errors
+/// Where there can be none.
+pub fn make_folder(path: &Path) -> Result<()> {
+    let lacks = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let made: Vec<&Path> = path.ancestors().take_while(lacks).collect();
+    let make = || {
+        std::fs::create_dir_all(path)?;
+        made.iter().rev().try_for_each(|folder| sync(&parent(folder)))
+    };
+    make().map_err(Failure::file(path))
 }
 
 /// Where `path` is written before it is there.

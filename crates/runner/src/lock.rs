@@ -1,14 +1,15 @@
 //! Who works on what: file locks, which end with the process that holds them, however it ends.
 //!
 //! They are for runs on one machine, or on file systems that have locks across machines. Where a file system has none, nothing is
-//! locked, and it is said once; what is kept is believed by its hash alone, so that two runs at once cost time there and no figure.
+//! locked, and it is said once; what is kept is believed by its hash alone, so that two runs at once cost time there and no figure. A file
+//! system may also keep the lock of a machine that is gone: a run that waits for another says so, and for a single file none waits for long.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -94,18 +95,48 @@ impl Drop for Lock {
     }
 }
 
-/// The file at `path`, made where there is none, once nobody else has it open by this.
-pub fn open(path: &Path) -> io::Result<File> {
+/// How long a file that another writes is waited for, which takes seconds; and by a process that is asked to end, which has its own to save.
+const LONGEST: Duration = Duration::from_secs(60);
+const ASKED: Duration = Duration::from_secs(5);
+
+/// The file at `path`, made where there is none, once nobody else has it open by this; `named` is what an error is of.
+///
+/// # Errors
+/// Where there can be no such file; where another has it for so long that it is no process at work, as a file system may keep the lock of a
+/// machine that is gone.
+pub fn open(path: &Path, named: &Path) -> Result<File> {
+    open_within(path, named, LONGEST)
+}
+
+fn open_within(path: &Path, named: &Path, longest: Duration) -> Result<File> {
+    let failed = || Failure::file(named);
+    let start = Instant::now();
     loop {
-        let file = at(path)?;
-        match file.lock() {
-            Err(error) if has_none(&error) => say_once(path),
-            Err(error) => return Err(error),
-            Ok(()) => {}
-        }
+        let file = at(path).map_err(failed())?;
+        let free = match file.try_lock() {
+            Err(TryLockError::WouldBlock) => false,
+            Err(TryLockError::Error(error)) if has_none(&error) => {
+                say_once(path);
+                true
+            }
+            Err(TryLockError::Error(error)) => return Err(failed()(error)),
+            Ok(()) => true,
+        };
         // While this waited it may have been renamed or removed.
-        if is_at(&file, path) {
+        if free && is_at(&file, path) {
             return Ok(file);
+        }
+        if start.elapsed() >= ASKED {
+            interrupt::check()?;
+        }
+        if start.elapsed() >= longest {
+            let (path, seconds) = (path.display(), longest.as_secs_f32());
+            return Err(Failure::Run(format!(
+                "{path}: locked by another process for {seconds} s; where none writes there, as after a machine was lost, remove it"
+            )));
+        }
+        if !free {
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }
@@ -127,10 +158,12 @@ fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
+/// Of network file systems without a lock service: Linux's number, and that of macOS and the BSDs.
+const ENOLCK: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 37 } else { 77 };
+
 /// Whether the file system has no locks.
 fn has_none(error: &io::Error) -> bool {
-    // ENOLCK, of network file systems without a lock service.
-    error.kind() == io::ErrorKind::Unsupported || (cfg!(unix) && error.raw_os_error() == Some(37))
+    error.kind() == io::ErrorKind::Unsupported || (cfg!(unix) && error.raw_os_error() == Some(ENOLCK))
 }
 
 fn say_once(path: &Path) {
@@ -160,6 +193,19 @@ mod tests {
             drop(second);
         });
         assert!(!path.exists() && Lock::take(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_file_is_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".table.csv.part");
+        let held = open(&path, &path).unwrap();
+        let failed = open_within(&path, &path, Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(&failed, Failure::Run(message) if message.contains("for 0.05 s; where none writes there")));
+        // As somebody does who knows that no machine is there any more.
+        std::fs::remove_file(&path).unwrap();
+        open(&path, &path).unwrap();
+        drop(held);
     }
 
     /// Many who write one file at once: it is always one of theirs, whole.

@@ -5,7 +5,24 @@
 //! made of what is in the folder alone ([`report`]). Each knows only those before it in this list: [`results`],
 //! [`experiment`], [`cell`]; and [`results`], [`report`].
 //!
-//! What makes a run end well, whatever ends it, is for all of them: [`files`], [`lock`] and [`interrupt`].
+//! What makes a run end well, whatever ends it, is for all of them: [`files`], [`lock`], [`interrupt`] and [`output`].
+
+/// As the standard library's, which panic where nobody listens any more: nothing that cannot be said ends a run ([`output`]).
+macro_rules! print {
+    ($($text:tt)*) => {
+        $crate::output::out(format_args!($($text)*))
+    };
+}
+macro_rules! println {
+    ($($text:tt)*) => {
+        $crate::output::out(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+macro_rules! eprintln {
+    ($($text:tt)*) => {
+        $crate::output::error(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
 
 mod assets;
 mod cell;
@@ -20,6 +37,7 @@ mod fuzz;
 mod interrupt;
 mod lock;
 mod npz;
+mod output;
 mod progress;
 mod report;
 mod results;
@@ -30,26 +48,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 fn main() -> ExitCode {
-    quiet_pipes();
     let matches = command::with_lists(cli::Arguments::command()).get_matches();
     let arguments = cli::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    match command::run(arguments.command) {
+    match command::run(arguments.command).and_then(|()| output::end()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");
             failure.exit_code()
         }
     }
-}
-
-/// A reader that has seen enough, as `head`, ends the program and is no failure.
-fn quiet_pipes() {
-    let otherwise = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let message = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
-        if message.starts_with("failed printing to std") {
-            std::process::exit(0);
-        }
-        otherwise(panic);
-    }));
 }

@@ -8,7 +8,8 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{
-    GAUSSIAN, authors_pt, expect_refusals, experiment, fewstep, gaussian_folder, npz, pixels, repository, succeed, zip,
+    GAUSSIAN, TRAIN, authors_pt, expect_refusals, experiment, fewstep, gaussian_folder, npz, pixels, repository,
+    succeed, zip,
 };
 
 const NETWORK: &str = r#"samples = 2
@@ -70,6 +71,18 @@ fn write_inputs(cwd: &Path) {
     let component = "{ mean = 0.0, variance = 1.0 }";
     let mixture = format!("kind = \"mixture\"\nsize = 1024\ncomponent = [{}]", [component; 1024].join(", "));
     write("memory-components.toml", large.replace(gaussian, &mixture).as_bytes());
+    let training = |name: &str, changes: &[(&str, &str)]| {
+        let change = |text: String, (from, to): &(&str, &str)| text.replacen(from, to, 1);
+        write(name, changes.iter().fold(TRAIN.to_owned(), change).as_bytes());
+    };
+    // Of so many levels the last has few pixels, each of which heeds every other.
+    let large = [("size = 16", "size = 1024\ncrop = true"), ("[1, 1]", "[1, 1, 1, 1, 1, 1, 1, 1]")];
+    training("train-weights.toml", &[("model_channels = 32", "model_channels = 4096")]);
+    training("train-batch.toml", &[&large[..], &[("batch = 2", "batch = 65536")]].concat());
+    training("train-parts.toml", &[("batch = 2", "batch = 65536\npart = 1")]);
+    training("train-part.toml", &[("size = 16", "size = 1024")]);
+    training("train-images.toml", &[&large[..], &[("images.npz", "many.npz")]].concat());
+    write("many.npz", &npz("arr_0", "|u1", &[12_000, 16, 16, 3], &pixels(12_000 * 768)));
     experiment(cwd, "variance.toml", "variance = 0.25", "variance = -0.25");
     experiment(
         cwd,

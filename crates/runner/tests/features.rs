@@ -175,6 +175,72 @@ fn fid_says_what_it_is_uncertain_by() {
     assert!((limit + figure(lines[3], "bias of these images ") - whole).abs() < 1e-6, "{text}");
 }
 
+/// Everything that `fid` says of images it says of their stored features, to the last digit, and of nothing else.
+#[test]
+fn stored_features_stand_for_their_images() {
+    let folder = inputs();
+    let cwd = folder.path();
+    fs::write(cwd.join("others.npz"), npz("arr_0", "|u1", &[40, 16, 16, 3], &common::pixels(40 * 768 + 7)[7..]))
+        .unwrap();
+    let features = ["--features", "net/model.safetensors"];
+    let stats = |images: &str, out: &str, rest: &[&str]| {
+        run(cwd, &[&["stats", images, "--out", out], &features[..], rest].concat())
+    };
+    assert!(stats("others.npz", "o.safetensors", &["--rows"]).status.success());
+    // Statistics without features are others, and are not written over.
+    let kept = String::from_utf8(stats("images.npz", "vit.safetensors", &["--rows"]).stderr).unwrap();
+    assert!(kept.contains("or without --rows; give another name, or --replace"), "{kept}");
+    assert!(stats("images.npz", "vit.safetensors", &["--rows", "--replace"]).status.success());
+    let there = |rest: &[&str]| String::from_utf8(stats("others.npz", "o.safetensors", rest).stdout).unwrap();
+    assert!(there(&["--rows"]).contains("there already: 40 images") && there(&[]).contains("there already: 40 images"));
+
+    let asked = ["--error", "--bootstrap", "20", "--limit", "--kid", "--kid-subset-size", "20", "--prdc", "--json"];
+    let json = |first: &str, second: &str| -> serde_json::Value {
+        let mut all =
+            serde_json::from_str(&succeed(cwd, &[&["fid", first, second], &features[..], &asked].concat())).unwrap();
+        // What is said of the two: their names.
+        let serde_json::Value::Object(members) = &mut all else { panic!("{all}") };
+        for side in ["images", "reference"] {
+            members[side]["path"].take();
+        }
+        all
+    };
+    let of_images = json("others.npz", "images.npz");
+    assert_eq!(of_images["images"]["images"], 40);
+    for (first, second) in
+        [("o.safetensors", "images.npz"), ("others.npz", "vit.safetensors"), ("o.safetensors", "vit.safetensors")]
+    {
+        assert_eq!(json(first, second), of_images, "{first} {second}");
+    }
+
+    // One feature of the second image is no number; of one image fewer than the moments are of.
+    let whole = fs::read(cwd.join("o.safetensors")).unwrap();
+    let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let text = String::from_utf8(whole[8..8 + header].to_vec()).unwrap();
+    let at = text.split_once("\"features\":{").unwrap().1.split_once("\"data_offsets\":[").unwrap().1;
+    let start: usize = at.split_once(',').unwrap().0.parse().unwrap();
+    let mut damaged = whole.clone();
+    let value = 8 + header + start + 4 * (32 + 3);
+    damaged[value..value + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(cwd.join("nan.safetensors"), damaged).unwrap();
+    let fewer = text.replace("[40,32]", "[20,64]");
+    assert_ne!(fewer, text);
+    fs::write(cwd.join("shape.safetensors"), [&whole[..8], fewer.as_bytes(), &whole[8 + header..]].concat()).unwrap();
+    for (file, expected) in [
+        ("nan.safetensors", "nan.safetensors: features of image 1 are not finite; expected a statistics file"),
+        (
+            "shape.safetensors",
+            "shape.safetensors: features are F32 of [20, 64], of images and features [40, 32]; expected",
+        ),
+    ] {
+        let output = run(cwd, &[&["fid", file, "images.npz", "--error"], &features[..]].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(expected), "{said}");
+        // Nothing of them is asked for.
+        assert!(run(cwd, &[&["fid", file, "images.npz"], &features[..]].concat()).status.success());
+    }
+}
+
 #[test]
 fn fid_is_in_the_features_that_are_named() {
     let folder = inputs();

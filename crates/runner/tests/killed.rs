@@ -121,6 +121,42 @@ fn statistics_that_are_killed_end_with_the_same_bytes() {
     assert!(!cwd.join(".killed.safetensors.parts").exists() && !cwd.join(".killed.safetensors.part").exists());
 }
 
+/// A pipe that nobody reads any more, as of `head`.
+#[cfg(target_os = "linux")]
+fn unread() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_said_ends_no_run_and_only_a_reader_that_has_enough_is_no_failure() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    succeed(cwd, &["sweep", "gaussian.toml", "--out", "whole"]);
+    let full = || Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    for (out, stdout, stderr, status) in [
+        ("no-room", full(), Stdio::piped(), 1),
+        ("enough", unread(), Stdio::piped(), 0),
+        ("nobody", unread(), unread(), 0),
+        ("no-log", Stdio::null(), full(), 0),
+        ("no-word", full(), unread(), 1),
+    ] {
+        let mut command = fewstep(cwd, &["sweep", "gaussian.toml", "--out", out]);
+        let output = command.stdout(stdout).stderr(stderr).spawn().unwrap().wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{out}: {said}");
+        assert_eq!(said.contains("error: standard output: No space left"), out == "no-room", "{out}: {said}");
+        assert!(!said.contains("panicked"), "{out}: {said}");
+        assert_same_bytes(&cwd.join(out), &cwd.join("whole"));
+        assert_nothing_left(&cwd.join(out));
+    }
+    // Nor does it hide that a run failed.
+    let output = fewstep(cwd, &["sweep", "absent.toml"]).stdout(unread()).stderr(unread()).status().unwrap();
+    assert_eq!(output.code(), Some(2));
+}
+
 /// Needs the right to mount a small file system.
 #[cfg(target_os = "linux")]
 #[test]

@@ -13,7 +13,9 @@ use std::{
     io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
 };
 
 use common::{MIXTURE_FIT, TRAIN, fewstep, gaussian_folder, succeed};
@@ -104,10 +106,53 @@ fn a_training_that_is_killed_again_and_again_ends_with_the_same_bytes() {
     let cwd = folder.path();
     let text = TRAIN.replace("steps = 2", "steps = 9").replace("samples = 1", "every = 2\nsamples = 1");
     fs::write(cwd.join("t.toml"), text).unwrap();
-    let train = |out: &str| fewstep(cwd, &["train", "t.toml", "--out", out]);
+    let train = |out: &str| {
+        let mut command = fewstep(cwd, &["train", "t.toml", "--out", out]);
+        // States between those that the file asks for change nothing.
+        if out != "whole" {
+            command.env("FEWSTEP_CHECKPOINT", "0.01");
+        }
+        command
+    };
     // Of the time that it took.
     let is_other = |name: &str| ["provenance.toml", "report.html"].contains(&name);
     again_and_again(cwd, 25, train, |folder| assert_readable(folder, &[]), is_other);
+}
+
+#[test]
+fn a_training_keeps_its_state_by_the_clock() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    fs::write(cwd.join("t.toml"), TRAIN.replace("steps = 2", "steps = 500")).unwrap();
+    let mut command = fewstep(cwd, &["train", "t.toml", "--out", "t"]);
+    command.env("FEWSTEP_CHECKPOINT", "0").stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let state = cwd.join("t/state.safetensors");
+    while !state.exists() && child.try_wait().unwrap().is_none() {
+        sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // What the file asks for is written after the last step alone.
+    assert!(state.exists() && !cwd.join("t/model.safetensors").exists());
+    let rows = fs::read_to_string(cwd.join("t/loss.csv")).unwrap().lines().count() - 1;
+    assert!((1..500).contains(&rows), "{rows}");
+}
+
+/// What was fetched is looked at, and a kill between its renaming and the removal of the rest is not seen for ever.
+#[test]
+fn what_a_killed_fetch_left_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let cwd = folder.path();
+    for part in ["cache/cifar10", "cache/.cifar10.part/content"] {
+        fs::create_dir_all(cwd.join(part)).unwrap();
+        fs::write(cwd.join(part).join("data_batch_1.bin"), b"no images").unwrap();
+    }
+    let output = common::run(cwd, &["fetch", "cifar10"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("and fetch again"), "{said}");
+    assert_eq!(cwd.join("cache").read_dir().unwrap().count(), 1);
+    assert!(cwd.join("cache/cifar10/data_batch_1.bin").exists());
 }
 
 #[test]

@@ -6,9 +6,9 @@ mod common;
 mod folder;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Output, Stdio},
     thread::sleep,
     time::Duration,
@@ -165,32 +165,43 @@ fn a_sweep_that_is_asked_to_end_saves_and_says_so() {
     assert_nothing_left(&cwd.join("out/gaussian"));
 }
 
+/// Whether or not the step that it ends after is one to write samples of.
 #[test]
 fn a_training_that_is_asked_to_end_goes_on_where_it_was() {
     let folder = gaussian_folder();
     let cwd = folder.path();
-    fs::write(
-        cwd.join("t.toml"),
-        TRAIN.replace("steps = 2", "steps = 12").replace("samples = 1", "every = 100\nsamples = 1"),
-    )
-    .unwrap();
-    let mut child = start(cwd, &["train", "t.toml", "--out", "asked"]);
-    // From here on it listens, and has not begun: it ends after its first step.
-    until(&mut child, || cwd.join("asked/.lock").exists());
-    signal(&child, "-TERM");
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(143), "{}", said(&output));
-    assert!(cwd.join("asked/state.safetensors").exists(), "{}", said(&output));
-    for out in ["asked", "whole"] {
-        succeed(cwd, &["train", "t.toml", "--out", out]);
+    for every in [100, 1] {
+        let text =
+            TRAIN.replace("steps = 2", "steps = 12").replace("samples = 1", &format!("every = {every}\nsamples = 1"));
+        fs::write(cwd.join("t.toml"), text).unwrap();
+        let (asked, whole) = (format!("asked-{every}"), format!("whole-{every}"));
+        let mut child = start(cwd, &["train", "t.toml", "--out", &asked]);
+        // From here on it listens, and has not begun: it ends after its first step.
+        until(&mut child, || cwd.join(&asked).join(".lock").exists());
+        signal(&child, "-TERM");
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(143), "{}", said(&output));
+        assert!(cwd.join(&asked).join("state.safetensors").exists(), "{}", said(&output));
+        assert!(!cwd.join(&asked).join("model.safetensors").exists(), "{}", said(&output));
+        let files = |out: &String| -> BTreeMap<PathBuf, Vec<u8>> {
+            let root = cwd.join(out);
+            let all =
+                tree(&root).into_iter().map(|(path, bytes)| (path.strip_prefix(&root).unwrap().to_owned(), bytes));
+            // But for what has the time that it took.
+            all.filter(|(path, _)| !["provenance.toml", "report.html"].iter().any(|name| path.ends_with(name)))
+                .collect()
+        };
+        for out in [&asked, &whole] {
+            succeed(cwd, &["train", "t.toml", "--out", out]);
+            assert_nothing_left(&cwd.join(out));
+        }
+        let (asked, whole) = (files(&asked), files(&whole));
+        assert_eq!(asked.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
+        assert!(whole.contains_key(Path::new("model.safetensors")) && whole.contains_key(Path::new("loss.svg")));
+        for (path, bytes) in &whole {
+            assert!(&asked[path] == bytes, "{}", path.display());
+        }
     }
-    for file in ["state.safetensors", "model.safetensors", "loss.csv", "loss.svg"] {
-        assert!(
-            fs::read(cwd.join("asked").join(file)).unwrap() == fs::read(cwd.join("whole").join(file)).unwrap(),
-            "{file}"
-        );
-    }
-    assert_nothing_left(&cwd.join("asked"));
 }
 
 #[test]

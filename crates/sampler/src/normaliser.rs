@@ -12,12 +12,16 @@ const MAX_GAP: f64 = 0.05;
 const MAX_BYTES: u64 = 64 << 20;
 /// First line of the files that [`Normaliser::to_csv`] writes, after any comments.
 const COLUMNS: &str = "tau,mean_abs_eps";
+/// Behind them, where it is known.
+const ERROR: &str = ",error";
 
 /// A curve r(τ), linear between its points, constant below entry `clip` and above the last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normaliser {
     tau: Vec<f64>,
     r: Vec<f64>,
+    /// Standard errors of r over images; none where they are not known.
+    errors: Vec<f64>,
     clip: usize,
 }
 
@@ -52,7 +56,7 @@ impl Normaliser {
         if tau.last().is_some_and(|&last| (last - 1.0).abs() > 1e-3) {
             return refuse(format!("the last tau is {}; expected 1", tau[tau.len() - 1]));
         }
-        Ok(Normaliser { tau, r, clip: 0 })
+        Ok(Normaliser { tau, r, errors: Vec::new(), clip: 0 })
     }
 
     /// Holds r constant below entry `clip` (0-based), as the authors do: 5 on CIFAR-10, 1 on LSUN-Church.
@@ -67,7 +71,22 @@ impl Normaliser {
         Ok(self)
     }
 
-    /// Reads `tau,mean_abs_eps` CSV (lines that start with `#` are comments), or the authors' `.pt` with
+    /// With standard errors of r over the images that it is a mean of.
+    ///
+    /// # Errors
+    /// Where they are not as many as values, or one is negative or not finite.
+    pub fn with_errors(mut self, errors: Vec<f64>) -> Result<Self> {
+        if errors.len() != self.r.len() {
+            return Err(Error::Request(format!("{} errors of {} values", errors.len(), self.r.len())));
+        }
+        if let Some(error) = errors.iter().find(|error| !error.is_finite() || **error < 0.0) {
+            return Err(Error::Request(format!("a standard error is {error}")));
+        }
+        self.errors = errors;
+        Ok(self)
+    }
+
+    /// Reads `tau,mean_abs_eps` or `tau,mean_abs_eps,error` CSV (lines that start with `#` are comments), or the authors' `.pt` with
     /// `score_abs` and `Ls` (|s| and σ from τ = 1 down to 1/T; r = σ|s|).
     ///
     /// # Errors
@@ -79,18 +98,21 @@ impl Normaliser {
             return Err(invalid(format!("{length} bytes are no normaliser (about 20 KB)")));
         }
         let archive = path.extension().is_some_and(|ending| ending == "pt" || ending == "pth");
-        let (tau, r) = if archive { read_pt(path) } else { read_csv(path) }.map_err(invalid)?;
-        Normaliser::new(tau, r).map_err(|error| invalid(error.to_string()))
+        let (tau, r, errors) = if archive { read_pt(path) } else { read_csv(path) }.map_err(invalid)?;
+        let curve = Normaliser::new(tau, r);
+        let known = |curve: Self| if errors.is_empty() { Ok(curve) } else { curve.with_errors(errors) };
+        curve.and_then(known).map_err(|error| invalid(error.to_string()))
     }
 
     /// The curve as CSV, with `comments` in front.
     pub fn to_csv(&self, comments: &[String]) -> String {
         let mut text = String::new();
         comments.iter().for_each(|line| text.extend(["# ", line.as_str(), "\n"]));
-        text.extend([COLUMNS, "\n"]);
-        for (tau, r) in self.tau.iter().zip(&self.r) {
+        text.extend([COLUMNS, if self.errors.is_empty() { "" } else { ERROR }, "\n"]);
+        for (i, (tau, r)) in self.tau.iter().zip(&self.r).enumerate() {
+            let error = self.errors.get(i).map_or(String::new(), |error| format!(",{error}"));
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{tau},{r}");
+            let _ = writeln!(text, "{tau},{r}{error}");
         }
         text
     }
@@ -103,6 +125,11 @@ impl Normaliser {
     /// The values at [`tau`](Self::tau).
     pub fn values(&self) -> &[f64] {
         &self.r
+    }
+
+    /// Their standard errors over images; none where they are not known.
+    pub fn errors(&self) -> &[f64] {
+        &self.errors
     }
 
     /// r(τ), clipped.
@@ -147,17 +174,20 @@ impl AuthorsTable {
     }
 }
 
-type Curve = std::result::Result<(Vec<f64>, Vec<f64>), String>;
+/// Times, values, and their errors where they are known.
+type Curve = std::result::Result<(Vec<f64>, Vec<f64>, Vec<f64>), String>;
 
 fn read_csv(path: &Path) -> Curve {
     // What has no length of its own, as a device, is read no further than a file.
     let file = File::open(path).map_err(text)?.take(MAX_BYTES);
     let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(file);
     let headers = reader.headers().map_err(text)?;
-    if headers.iter().collect::<Vec<_>>() != COLUMNS.split(',').collect::<Vec<_>>() {
-        return Err(format!("columns are '{}'; expected '{COLUMNS}'", headers.iter().collect::<Vec<_>>().join(",")));
-    }
-    let mut curve = (Vec::new(), Vec::new());
+    let found = headers.iter().collect::<Vec<_>>().join(",");
+    let rest = found.strip_prefix(COLUMNS).filter(|rest| rest.is_empty() || *rest == ERROR);
+    let Some(rest) = rest else {
+        return Err(format!("columns are '{found}'; expected '{COLUMNS}' or '{COLUMNS}{ERROR}'"));
+    };
+    let mut curve = (Vec::new(), Vec::new(), Vec::new());
     for record in reader.records() {
         let record = record.map_err(text)?;
         let line = record.position().map_or(0, csv::Position::line);
@@ -166,6 +196,9 @@ fn read_csv(path: &Path) -> Curve {
         };
         curve.0.push(number(0)?);
         curve.1.push(number(1)?);
+        if !rest.is_empty() {
+            curve.2.push(number(2)?);
+        }
     }
     Ok(curve)
 }
@@ -193,7 +226,7 @@ fn read_pt(path: &Path) -> Curve {
     }
     let count = score.len();
     let tau = (1..=count).map(|k| k as f64 / count as f64).collect();
-    Ok((tau, score.iter().zip(&sigma).rev().map(|(score, sigma)| score * sigma).collect()))
+    Ok((tau, score.iter().zip(&sigma).rev().map(|(score, sigma)| score * sigma).collect(), Vec::new()))
 }
 
 fn text(error: impl std::fmt::Display) -> String {

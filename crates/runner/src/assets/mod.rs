@@ -112,6 +112,9 @@ pub fn fetch(name: &str) -> Result<()> {
     std::fs::create_dir_all(&root).map_err(Failure::file(&root))?;
     let wait = |holder: &str| eprintln!("{name}: {holder} fetches it; waiting");
     let _lock = Lock::wait(&root.join(format!(".{name}.lock")), wait)?;
+    // By one name, so that what a kill leaves of it, be the asset in its place or not, is not left for long.
+    let work = root.join(format!(".{name}.part"));
+    files::remove_folder(&work)?;
     if folder.exists() {
         check(&folder)
             .map_err(|error| Failure::Request(format!("{error}; remove {} and fetch again", folder.display())))?;
@@ -119,11 +122,8 @@ pub fn fetch(name: &str) -> Result<()> {
         return Ok(());
     }
     let mut failures = Vec::new();
-    // By one name, so that what a kill leaves of it is not left for long.
-    let work = root.join(format!(".{name}.part"));
     for (source, way) in ways {
         eprintln!("{name}: trying {source}");
-        files::remove_folder(&work)?;
         let content = work.join("content");
         let attempt = std::fs::create_dir_all(&content)
             .map_err(Failure::file(&content))
@@ -139,8 +139,8 @@ pub fn fetch(name: &str) -> Result<()> {
             }
             Err(error) => failures.push(format!("{source}: {error}")),
         }
+        files::remove_folder(&work)?;
     }
-    files::remove_folder(&work)?;
     Err(Failure::Run(format!("{name} could not be fetched:\n  {}", failures.join("\n  "))))
 }
 

@@ -34,7 +34,7 @@ pub fn collect(
     progress: impl Fn(u64) + Sync,
     known: impl Fn(u64),
 ) -> Result<Normaliser> {
-    let means = sums(spec, |take| match parts {
+    let (means, errors) = sums(spec, |take| match parts {
         Some(parts) => {
             let known = |images| known((images * spec.nfe) as u64);
             let work = |images| part(sampler, spec, plan, &progress, images);
@@ -50,12 +50,14 @@ pub fn collect(
         return Err(Failure::run(format!("normaliser: mean |ε| at τ = {} is {}", plan.tau[step], means[step])));
     }
     let ascending = |values: &[f64]| -> Vec<f64> { values[..spec.nfe].iter().rev().copied().collect() };
-    Normaliser::new(ascending(&plan.tau), ascending(&means)).map_err(Failure::run)
+    let curve = Normaliser::new(ascending(&plan.tau), ascending(&means)).map_err(Failure::run)?;
+    // Of one image none is known.
+    if errors.is_empty() { Ok(curve) } else { curve.with_errors(ascending(&errors)).map_err(Failure::run) }
 }
 
 /// mean |ε| at every evaluation of `plan`.
 pub fn means(sampler: &Sampler, spec: &CollectSpec, plan: &Plan, progress: impl Fn(u64) + Sync) -> Result<Vec<f64>> {
-    sums(spec, |take| each(sampler, spec, plan, &progress, take))
+    Ok(sums(spec, |take| each(sampler, spec, plan, &progress, take))?.0)
 }
 
 /// mean |ε| of every image at every evaluation of `plan`: a list of images for each evaluation.
@@ -77,17 +79,23 @@ pub fn by_image(
 /// Takes mean |ε| of images, `[images, evaluations]`.
 type Take<'a> = &'a mut dyn FnMut(&[f32]);
 
-/// The mean over images of what `run` gives.
-fn sums(spec: &CollectSpec, run: impl FnOnce(Take) -> Result<()>) -> Result<Vec<f64>> {
-    let mut sums = vec![0.0; spec.nfe];
+/// The mean over images of what `run` gives, and its standard error where there are two or more.
+fn sums(spec: &CollectSpec, run: impl FnOnce(Take) -> Result<()>) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (mut sums, mut squares) = (vec![0.0; spec.nfe], vec![0.0; spec.nfe]);
     // Image by image, so that the batch size does not change the last bits.
     run(&mut |images| {
         for image in images.chunks(spec.nfe) {
-            sums.iter_mut().zip(image).for_each(|(sum, &mean)| *sum += f64::from(mean));
+            for ((sum, square), &mean) in sums.iter_mut().zip(&mut squares).zip(image) {
+                *sum += f64::from(mean);
+                *square += f64::from(mean).powi(2);
+            }
         }
     })?;
-    sums.iter_mut().for_each(|sum| *sum /= spec.samples as f64);
-    Ok(sums)
+    let n = spec.samples as f64;
+    sums.iter_mut().for_each(|sum| *sum /= n);
+    let error = |(square, mean): (&f64, &f64)| ((square / n - mean * mean).max(0.0) / (n - 1.0)).sqrt();
+    let errors = if spec.samples > 1 { squares.iter().zip(&sums).map(error).collect() } else { Vec::new() };
+    Ok((sums, errors))
 }
 
 /// Gives `take` the images in their order.

@@ -126,10 +126,13 @@ impl<'a> Ways<'a> {
         Ok(Ways { extraction: Extraction::new(loaded, lacking, targets.solution.as_ref()), all })
     }
 
-    /// Nothing yet, of samples of `len` numbers.
-    pub fn begin(&self, len: usize) -> Gathered {
-        let in_space =
-            |space: &&Space| InSpace { moments: Moments::new(space.extractor.dim()), rows: Vec::new(), seconds: 0.0 };
+    /// Nothing yet, of `count` samples of `len` numbers.
+    pub fn begin(&self, count: usize, len: usize) -> Gathered {
+        let in_space = |space: &&Space| {
+            let dim = space.extractor.dim();
+            // A vector that grows would be there twice or thrice over.
+            InSpace { moments: Moments::new(dim), rows: Vec::with_capacity(count * dim), seconds: 0.0 }
+        };
         let spaces = self.extraction.spaces.iter().map(in_space).collect();
         Gathered { spaces, x: self.extraction.x.then(|| Moments::new(len)), squared: Vec::new() }
     }
@@ -297,7 +300,7 @@ mod tests {
         let key = key::frechet_to_data("by hand").unwrap();
         let wanted: Vec<Wanted> = all.iter().map(|(metric, _)| Wanted { metric: *metric, key: key.clone() }).collect();
         let ways = Ways { extraction: Extraction { spaces: vec![&space], x: false, solution: None }, all };
-        let mut gathered = ways.begin(3);
+        let mut gathered = ways.begin(2, 3);
         // One image a batch.
         for (first, level) in [(0, 0u8), (1, 2)] {
             let images = Images::new(1, 1, vec![level, 0, 0]).unwrap();

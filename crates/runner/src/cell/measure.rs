@@ -67,7 +67,7 @@ pub fn measure(
     };
     let ways = Ways::new(loaded, (wanted, lacking), targets)?;
     let making = Making { loaded, cell, samples, extraction: &ways.extraction, targets, progress };
-    let (mut gathered, mut first) = (ways.begin(len), Vec::new());
+    let (mut gathered, mut first) = (ways.begin(count, len), Vec::new());
     let mut parts = parts(loaded, cell, lacking, &ways.extraction, kept)?;
     let evaluated = making.each(&mut parts, 0..count, |part| {
         gathered.add(&part.rows)?;

@@ -80,7 +80,8 @@ fn parts(kept: &Path, key: &Key, spec: &CollectSpec) -> Parts {
     Parts::new(key.clone(), kept, &[], Widths { x: spec.nfe, ..Widths::default() })
 }
 
-fn forget(parts: &Parts, kept: &Path) -> Result<()> {
+/// Removes what was kept of the way, once all is there.
+pub fn forget(parts: &Parts, kept: &Path) -> Result<()> {
     parts.remove()?;
     // Where nothing else is in it.
     let _ = std::fs::remove_dir(Parts::folder(kept));

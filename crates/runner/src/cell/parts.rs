@@ -25,7 +25,11 @@ use crate::{
 const EVERY: f64 = 60.0;
 const VARIABLE: &str = "FEWSTEP_CHECKPOINT";
 
-fn every() -> Result<Duration> {
+/// How long what is made may be in memory alone.
+///
+/// # Errors
+/// Where the variable makes no sense.
+pub fn every() -> Result<Duration> {
     let Ok(text) = std::env::var(VARIABLE) else { return Ok(Duration::from_secs_f64(EVERY)) };
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or_else(|| Failure::Request(format!("{VARIABLE} is '{text}'; expected seconds between checkpoints")))

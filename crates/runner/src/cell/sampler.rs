@@ -36,8 +36,10 @@ pub struct Sampler {
 
 /// Seconds that a batch may take on a core: what is kept when a run is ended, and what a kill loses, is of whole batches.
 const SECONDS: f64 = 30.0;
-/// Images of a batch at least, however long they take: of one alone a network reads all weights.
+/// Images of a batch at least, where they take no longer than [`LONGEST`]: of one alone a network reads all weights.
 const FEWEST: usize = 4;
+/// Seconds that so few may take on a core.
+const LONGEST: f64 = 120.0;
 
 impl Sampler {
     /// Numbers of one image.
@@ -245,11 +247,12 @@ impl Sampler {
     }
 
     /// Images of a batch that give every core as many, or some would wait for the last: of 8 images on two cores, 4 and 4; and no more than
-    /// a core evaluates so often in half a minute, by a rate of one or two images, or a few. On the CPU an image's bits do not depend on its batch; elsewhere they may, and the
+    /// a core evaluates so often in half a minute, or a few if they take no longer than two, by a rate of one or two images. On the CPU an image's bits do not depend on its batch; elsewhere they may, and the
     /// key has the batch that was asked for.
     fn share(&self, samples: usize, evaluations: usize) -> usize {
-        let most = (SECONDS * self.rate / evaluations.max(1) as f64) as usize;
-        let least = FEWEST.max(self.predictor.group());
+        let within = |seconds: f64| (seconds * self.rate / evaluations.max(1) as f64) as usize;
+        let most = within(SECONDS);
+        let least = FEWEST.min(within(LONGEST)).max(self.predictor.group());
         let count = samples.div_ceil(self.batch.min(most.max(least))).next_multiple_of(self.workers());
         samples.div_ceil(count.max(1)).max(1)
     }

@@ -124,21 +124,17 @@ impl Solution {
             return Ok(Solution { run: run_key(loaded, nfe, seed)?, counted, first: 0, x, check });
         }
         let (mut solution, parts) = Solution::solved(loaded, nfe, seed, (images, &key), kept, progress)?;
-        let finer = plan(loaded, 2 * nfe)?;
-        let run = |range: Range<usize>| {
-            let n = range.len() as u64;
-            loaded.sampler.run(&finer, seed, range, |_, _| progress.advance(n))
-        };
-        loaded.sampler.batches((spec.checked(), 2 * nfe), run, |range, part| {
-            let coarser = solution.of(&range, len).chunks(len);
-            let check: Vec<f64> = coarser.zip(part.chunks(len)).map(|(x, y)| squared_error(x, y)).collect();
-            solution.check.extend(check);
-            Ok(())
-        })?;
+        // By itself, whoever made the images.
+        let widths = Widths { x: len, ..Widths::default() };
+        let mut own = Parts::new(key::distance(&key, true, NAME)?, &kept.folder, &[], widths);
+        let (finer, _) = ran(loaded, &plan(loaded, 2 * nfe)?, seed, 0..spec.checked(), &mut own, progress)?;
+        let pairs = solution.x.chunks(len).zip(finer.chunks(len));
+        solution.check = pairs.map(|(x, y)| squared_error(x, y)).collect();
         let Solution { counted, x, check, .. } = solution;
         let numbers = Numbers { counted, check, values: x, ..Numbers::default() };
         kept.write(NAME, &key, &numbers)?;
         parts.remove()?;
+        own.remove()?;
         let Numbers { check, values: x, .. } = numbers;
         Ok(Solution { x, check, ..solution })
     }
@@ -171,29 +167,10 @@ impl Solution {
         kept: &Kept,
         progress: &Progress,
     ) -> Result<(Self, Parts)> {
-        let (sampler, plan) = (&loaded.sampler, plan(loaded, nfe)?);
         progress.say(format!("solution with {nfe} evaluations, seed {seed}"));
-        let mut parts = kept.parts(key.clone(), Widths { x: sampler.len(), ..Widths::default() });
-        let work = |images: Range<usize>| {
-            let (n, mut evaluated) = (images.len() as u64, 0);
-            let x = sampler.run(&plan, seed, images.clone(), |_, _| {
-                progress.advance(n);
-                evaluated += n;
-            })?;
-            Ok(Part { images, rows: Rows { x, ..Rows::default() }, evaluated, ..Part::default() })
-        };
-        let (first, count, mut x) =
-            (images.start, images.len().max(1), Vec::with_capacity(images.len() * sampler.len()));
-        let evaluated = parts.each(
-            sampler,
-            (images, nfe),
-            |known| progress.skip((known * nfe) as u64),
-            work,
-            |part| {
-                x.extend(&part.rows.x);
-                Ok(())
-            },
-        )?;
+        let mut parts = kept.parts(key.clone(), Widths { x: loaded.sampler.len(), ..Widths::default() });
+        let (first, count) = (images.start, images.len().max(1));
+        let (x, evaluated) = ran(loaded, &plan(loaded, nfe)?, seed, images, &mut parts, progress)?;
         let counted = evaluated as f64 / count as f64;
         Ok((Solution { run: run_key(loaded, nfe, seed)?, counted, first, x, check: Vec::new() }, parts))
     }
@@ -210,6 +187,33 @@ impl Solution {
         )?;
         Ok(Solution { run: None, counted: 0.0, first, x, check: vec![0.0; spec.checked()] })
     }
+}
+
+/// x_0 of the images by a plan, as far as `parts` do not have them, and how many evaluations they took.
+fn ran(
+    loaded: &Loaded,
+    plan: &Plan,
+    seed: u64,
+    images: Range<usize>,
+    parts: &mut Parts,
+    progress: &Progress,
+) -> Result<(Vec<f32>, u64)> {
+    let (sampler, evaluations) = (&loaded.sampler, plan.steps.len());
+    let mut x = Vec::with_capacity(images.len() * sampler.len());
+    let work = |images: Range<usize>| {
+        let (n, mut evaluated) = (images.len() as u64, 0);
+        let x = sampler.run(plan, seed, images.clone(), |_, _| {
+            progress.advance(n);
+            evaluated += n;
+        })?;
+        Ok(Part { images, rows: Rows { x, ..Rows::default() }, evaluated, ..Part::default() })
+    };
+    let known = |known| progress.skip((known * evaluations) as u64);
+    let evaluated = parts.each(sampler, (images, evaluations), known, work, |part| {
+        x.extend(&part.rows.x);
+        Ok(())
+    })?;
+    Ok((x, evaluated))
 }
 
 /// Of a cell's samples by the run that a solution is.

@@ -1,14 +1,17 @@
 //! What plans are fitted to: a network's own trajectories, from noise that no cell starts from, kept under their key.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use fewstep_fit::{Epsilon, Error, Teacher};
 
 use super::{
+    figures::Rows,
     kept::{self, Numbers},
     key::{self, Key},
     load::Loaded,
-    sampler::Sampler,
+    normaliser::forget,
+    parts::{Part, Parts, Widths},
+    sampler::{Sampler, values},
     solution,
 };
 use crate::{
@@ -81,17 +84,51 @@ impl Trajectories {
         let tau: Vec<f64> = Teacher::points(plan.steps.len(), stride).into_iter().map(|k| plan.tau[k]).collect();
         let count = (2 * tau.len() - 1) * images * sampler.len();
         if let Some(numbers) = if fresh { None } else { kept::read(folder, NAME, &key, count) } {
+            // A kill may have come between the two.
+            forget(&Parts::new(key.clone(), folder, &[], Widths::default()), folder)?;
             progress.skip((nfe * images) as u64);
             return Ok(Trajectories { key, teacher: teacher(loaded, tau, &numbers.values, images)? });
         }
         progress.say(format!("trajectories with {nfe} evaluations of {images} images for {draw}"));
         let start = sampler.fitting_noise(seed, images, validation);
-        let advance = |n| progress.advance(n);
-        let network = network(sampler, &advance);
-        let teacher = Teacher::run(&sampler.schedule, &plan, start, sampler.len(), stride, &*network)?;
-        let values = teacher.x.iter().chain(&teacher.epsilon).flat_map(|values| values.iter().copied()).collect();
-        kept::write(folder, NAME, &key, &Numbers { counted: nfe as f64, values, ..Numbers::default() })?;
-        Ok(Trajectories { key, teacher })
+        let (steps, len) = (plan.steps.len() as u64, sampler.len());
+        // A batch's whole runs, image by image, so that a kill costs the batches in hand.
+        let work = |range: Range<usize>| {
+            let network = |x: &[f32], tau: f64| {
+                let epsilon = values(sampler.predictor.epsilon_of(sampler.given(x), tau, range.clone()));
+                progress.advance(range.len() as u64);
+                epsilon.map_err(|failure| Error::Network(failure.to_string()))
+            };
+            let start = start[range.start * len..range.end * len].to_vec();
+            let run = Teacher::run(&sampler.schedule, &plan, start, len, stride, &network)?;
+            let of_image = |i: usize| run.x.iter().chain(&run.epsilon).flat_map(move |x| &x[i * len..(i + 1) * len]);
+            let features = (0..range.len()).flat_map(of_image).copied().collect();
+            let rows = Rows { features: vec![(features, 0.0)], ..Rows::default() };
+            Ok(Part { images: range, rows, evaluated: steps, ..Part::default() })
+        };
+        let each = (2 * tau.len() - 1) * len;
+        let widths = Widths { spaces: vec![each], ..Widths::default() };
+        Parts::check()?;
+        let mut parts = Parts::new(key.clone(), folder, &[], widths);
+        if fresh {
+            parts.remove()?;
+        }
+        let mut all = vec![0f32; count];
+        let known = |images: usize| progress.skip(steps * images as u64);
+        parts.each(sampler, (0..images, plan.steps.len()), known, work, |part| {
+            let images_of = part.rows.features.iter().flat_map(|(features, _)| features.chunks_exact(each));
+            for (image, values) in part.images.clone().zip(images_of) {
+                for (point, x) in values.chunks_exact(len).enumerate() {
+                    let at = (point * images + image) * len;
+                    all[at..at + len].copy_from_slice(x);
+                }
+            }
+            Ok(())
+        })?;
+        let numbers = Numbers { counted: nfe as f64, values: all, ..Numbers::default() };
+        kept::write(folder, NAME, &key, &numbers)?;
+        forget(&parts, folder)?;
+        Ok(Trajectories { key, teacher: teacher(loaded, tau, &numbers.values, images)? })
     }
 }
 

@@ -101,6 +101,10 @@ pub struct Stats {
     /// Round the covariance to f32: half the size.
     #[arg(long)]
     pub compact: bool,
+    /// Keep every image's features too, 8 KiB an image of Inception: `fid` then has --error, --bootstrap, --limit, --kid, --prdc and --is of them
+    /// without the images.
+    #[arg(long)]
+    pub rows: bool,
     /// Write over a file of other statistics.
     #[arg(long)]
     pub replace: bool,

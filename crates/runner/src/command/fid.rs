@@ -37,7 +37,10 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
         if statistics { Ok(None) } else { assets::images(path, arguments.crop.map(usize::from)).map(Some) }
     };
     let sets = paths.into_iter().zip(given).map(open).collect::<Result<Vec<_>>>()?;
-    measures::check(arguments, paths, [0, 1].map(|i| sets[i].as_ref().map(ImageSet::len)))?;
+    // Of statistics, where they are kept there.
+    let mut stored = measures::stored(arguments, paths, given)?;
+    let counts = [0, 1].map(|i| sets[i].as_ref().map(ImageSet::len).or(stored[i].as_ref().map(|rows| rows.images)));
+    measures::check(arguments, paths, counts)?;
     let network = Network::open(arguments)?;
     let extractor = network.extractor();
     let mut rows = Rows::new(arguments, network.inception())?;
@@ -51,7 +54,12 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
         Some(set) => of_set(of, set, paths[i], arguments, rows),
         None => sized(paths[i], of),
     };
-    let mut features = |i: usize| side(extractor, i, &mut |features| rows.keep(i, features));
+    let mut features = |i: usize| {
+        if let Some(stored) = stored[i].take() {
+            rows.keep(i, &stored.features);
+        }
+        side(extractor, i, &mut |features| rows.keep(i, features))
+    };
     let both = [features(0)?, features(1)?];
     let distance = frechet_distance(&both[0].gaussian, &both[1].gaussian)?;
     let mut measures = rows.measure(arguments, &both[0].gaussian, &both[1].gaussian)?;

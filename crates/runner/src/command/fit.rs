@@ -4,17 +4,17 @@ mod arguments;
 mod chart;
 mod curve;
 mod features;
+mod journal;
 mod table;
 
 use std::path::PathBuf;
 
-use fewstep_fit::{Errors, Held, METHOD, Normalised, Outcome, Points, Problem, Spec, Stage, Student, Target};
+use fewstep_fit::{Errors, Held, METHOD, Normalised, Points, Problem, Stage, Student, Target};
 use fewstep_sampler::{Normaliser, Plan, PlanFile};
-use serde::{Deserialize, Serialize};
 
 use super::folders::run_folder;
 use crate::{
-    cell::{Kept, Key, Loaded, Solution, Trajectories, fitted_key, network, normaliser},
+    cell::{Kept, Loaded, Solution, Trajectories, network, normaliser},
     cli,
     experiment::{Experiment, FitSpec},
     failure::{Failure, Result},
@@ -25,6 +25,7 @@ use crate::{
 };
 use arguments::{chosen, numbers};
 use features::Network;
+use journal::{OfNumber, network_error};
 use table::Row;
 
 /// Evaluations of trajectories where neither the experiment nor its solution says how many.
@@ -53,30 +54,6 @@ pub fn run(arguments: &cli::Fit) -> Result<()> {
     let _lock = lock::writing(&folder)?;
     let run = Run::prepare(experiment, fit, folder, &nfes, arguments)?;
     run.all(&nfes)
-}
-
-/// What is known of a stage that was finished before.
-#[derive(Serialize, Deserialize)]
-struct Provenance {
-    /// Of all that the plan depends on.
-    key: String,
-    /// Of the file without this, so that a plan that was changed by hand is not gone on from.
-    sha256: String,
-    fitted_to: String,
-    experiment: String,
-    fewstep_build: String,
-    stage: String,
-    note: String,
-    /// As text, which comes back to the last bit.
-    condition: String,
-    objective: String,
-    rule: fewstep_fit::Rule,
-    images: usize,
-    validation_images: usize,
-    trajectories_nfe: usize,
-    seed: u64,
-    fit: [f64; 2],
-    validation: [f64; 2],
 }
 
 struct Run {
@@ -116,7 +93,14 @@ impl Run {
         {
             let refuse =
                 |error| Failure::Request(format!("[fit] grid '{}' for {nfe} evaluations: {error}", grid.name()));
-            grid.times(nfe, &experiment.model.schedule).map_err(refuse)?;
+            let times = grid.times(nfe, &experiment.model.schedule).map_err(refuse)?;
+            // The last step is fitted to the solution's end, which is at 0.
+            if grid.denoises() || times.last() != Some(&0.0) {
+                let name = grid.name();
+                return Err(Failure::Request(format!(
+                    "[fit] grid '{name}': expected one that ends at 0, as plans are fitted to the solution there"
+                )));
+            }
         }
         let loaded = Loaded::network(experiment, arguments.device)?;
         let features = Network::open(fit.objective, &loaded, arguments.device)?;
@@ -171,11 +155,12 @@ impl Run {
         for &nfe in nfes {
             let before = self.loaded.sampler.predictor.evaluated();
             let mut found = self.olss(&problem, nfe)?;
-            problem.fit(&self.fit.spec, nfe, &|stage| self.known(stage, nfe), |outcome| {
+            let journal = OfNumber::new(self, nfe);
+            problem.fit(&self.fit.spec, nfe, &journal, |outcome| {
                 let what = format!("{nfe} evaluations, {}: {:.4}", outcome.stage.name(), outcome.fit.objective);
                 self.progress.line(&what);
                 self.progress.say(what);
-                self.keep(&outcome, nfe).map_err(network_error)?;
+                journal.keep(&outcome).map_err(network_error)?;
                 found.push(Row::of(&outcome, nfe));
                 Ok(())
             })?;
@@ -189,18 +174,22 @@ impl Run {
                 None if row.validation.objective.is_finite() => Some(row),
                 best => best,
             });
-            if let Some(best) = best {
-                best.chosen = true;
-                let from = self.path(nfe, &best.stage);
-                files::write(&self.folder.join(format!("{METHOD}-{nfe}.json")), files::text(&from)?.as_bytes())?;
-            }
+            let to = self.folder.join(format!("{METHOD}-{nfe}.json"));
+            let Some(best) = best else {
+                // Another run's would be taken for this one's.
+                files::remove(&to)?;
+                let message = format!("no plan of {nfe} evaluations has finite samples on the images for validation");
+                return Err(Failure::Request(message));
+            };
+            best.chosen = true;
+            files::write(&to, files::text(&journal.path(&best.stage))?.as_bytes())?;
             rows.extend(found);
             self.write(&rows, fitting.bands(), "")?;
             let used = self.loaded.sampler.predictor.evaluated() - before;
             self.progress.skip(expected(&self.fit, nfe).saturating_sub(used));
         }
         if let Some(own) = &self.normaliser {
-            self.write(&rows, fitting.bands(), &self.curve(own, &problem, nfes)?)?;
+            self.write(&rows, fitting.bands(), &self.curve(own, &problem, measured.as_ref(), nfes)?)?;
         }
         self.progress.end();
         println!("{}", self.folder.join("fit.md").display());
@@ -285,80 +274,6 @@ impl Run {
             by_band: held.target.by_band(student.end()),
             power: held.target.power_ratio(student.end()),
         })
-    }
-
-    fn path(&self, nfe: usize, stage: &str) -> PathBuf {
-        self.folder.join("stages").join(format!("{METHOD}-{nfe}-{stage}.json"))
-    }
-
-    /// Of everything that the plan of a stage depends on.
-    fn key(&self, stage: Stage, nfe: usize) -> Result<Key> {
-        let Spec { rule, grid, grids, stages, rounds } = &self.fit.spec;
-        let before: Vec<&Stage> = stages.iter().take_while(|other| **other <= stage).collect();
-        let grids: Vec<String> = std::iter::once(grid).chain(grids).map(|grid| grid.name()).collect();
-        fitted_key(
-            &self.teacher.key,
-            &self.held.key,
-            &(nfe, self.fit.objective, rule, grids, before, rounds, fewstep_fit::path::MOST),
-            &self.canary,
-        )
-    }
-
-    /// A stage that was finished before.
-    fn known(&self, stage: Stage, nfe: usize) -> Option<(Plan, String, f64)> {
-        if self.fresh {
-            return None;
-        }
-        let file = PlanFile::read(&self.path(nfe, stage.name())).ok()?;
-        // What came back from y is not the plan to the last bit: such a fit begins again, for the same bytes.
-        if matches!(file.levels, fewstep_sampler::Levels::Y { .. }) {
-            return None;
-        }
-        let provenance: Provenance = serde_json::from_str(file.provenance.as_ref()?).ok()?;
-        let file = PlanFile { provenance: None, ..file };
-        let own = provenance.key == self.key(stage, nfe).ok()?.as_str() && provenance.sha256 == hash(&file);
-        let model = &self.loaded.experiment.model;
-        let plan = file.plan(&model.schedule, &model.schedule_name).ok().filter(|_| own)?;
-        Some((plan, provenance.note, provenance.condition.parse().ok()?))
-    }
-
-    fn keep(&self, outcome: &Outcome, nfe: usize) -> Result<()> {
-        let experiment = &self.loaded.experiment;
-        let errors = |error: &Errors| [error.objective, error.rmse];
-        let file = self.file(&outcome.plan);
-        let provenance = Provenance {
-            key: self.key(outcome.stage, nfe)?.as_str().to_owned(),
-            sha256: hash(&file),
-            fitted_to: self.loaded.sampler.predictor.identity(),
-            experiment: experiment.name.clone(),
-            fewstep_build: BUILD.to_owned(),
-            stage: outcome.stage.name().into(),
-            note: outcome.note.clone(),
-            condition: format!("{:?}", outcome.condition),
-            objective: self.fit.objective.name().into(),
-            rule: self.fit.spec.rule,
-            images: self.fit.images,
-            validation_images: self.fit.validation,
-            trajectories_nfe: self.nfe,
-            seed: experiment.seeds[0],
-            fit: errors(&outcome.fit),
-            validation: errors(&outcome.validation),
-        };
-        let text = serde_json::to_string(&provenance).map_err(Failure::run)?;
-        let file = PlanFile { provenance: Some(text), ..file };
-        files::write(&self.path(nfe, outcome.stage.name()), format!("{file}\n").as_bytes())
-    }
-}
-
-/// Of a plan file as it is written.
-fn hash(file: &PlanFile) -> String {
-    files::sha256(file.to_string().as_bytes())
-}
-
-fn network_error(failure: Failure) -> fewstep_fit::Error {
-    match failure {
-        Failure::Request(message) => fewstep_fit::Error::Request(message),
-        other => fewstep_fit::Error::Network(other.to_string()),
     }
 }
 

@@ -5,13 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tempfile::TempDir;
-
 use super::{folders::PUBLISHED, score_curve::NORMALISER};
 use crate::{
     cli,
     failure::{Failure, Result},
-    files, lock, report,
+    files,
+    lock::{self, Lock},
+    report,
     results::{Folder, NORMALISER_ASSET, Provenance, count},
 };
 
@@ -28,6 +28,11 @@ pub fn run(arguments: &cli::Publish) -> Result<()> {
     if to.canonicalize().ok() == run.canonicalize().ok() {
         return refuse("is what is published".into());
     }
+    // Where there is no folder for it nothing was ever published, and what is refused makes none.
+    let publishing = files::parent(&to).is_dir().then(|| hold(&to)).transpose()?;
+    if publishing.is_some() {
+        recover(&to)?;
+    }
     replaceable(run, &to)?;
     let _lock = lock::writing(run)?;
     if let Some(reason) = unfit(run, &to)?
@@ -35,7 +40,10 @@ pub fn run(arguments: &cli::Publish) -> Result<()> {
     {
         return refuse(format!("{reason}; --force publishes it all the same"));
     }
-    replace(run, &contents(run)?, &to)?;
+    let names = contents(run)?;
+    files::make_folder(&files::parent(&to))?;
+    let _publishing = publishing.map_or_else(|| hold(&to), Ok)?;
+    replace(run, &names, &to)?;
     println!("{}", to.display());
     Ok(())
 }
@@ -143,83 +151,145 @@ fn contents(run: &Path) -> Result<Vec<PathBuf>> {
     Ok(names)
 }
 
-/// Puts a copy of the files `names` of `run` where `to` is. Until the new folder is whole the old one stays.
-fn replace(run: &Path, names: &[PathBuf], to: &Path) -> Result<()> {
-    let parent = files::parent(to);
-    std::fs::create_dir_all(&parent).map_err(Failure::file(&parent))?;
-    let work = TempDir::new_in(&parent).map_err(Failure::file(&parent))?;
-    let new = work.path().join(NEW);
-    std::fs::create_dir(&new).map_err(Failure::file(&new))?;
-    for name in names {
-        let path = run.join(name);
-        files::write(&new.join(name), &std::fs::read(&path).map_err(Failure::file(&path))?)?;
-    }
-    swap(work, to, |from, to| std::fs::rename(from, to))
+/// The lock of what is published at `to`, once nobody else publishes there.
+fn hold(to: &Path) -> Result<Lock> {
+    let wait = |holder: &str| eprintln!("{}: {holder} publishes there; waiting for its end", to.display());
+    Lock::wait(&beside(to, "lock"), wait)
 }
 
-/// The folder to come, in the one that it is made in, and the folder that was.
+/// What is beside `to` while it is replaced: by one name, so that the next who publishes finds what a kill left.
+fn beside(to: &Path, what: &str) -> PathBuf {
+    to.with_file_name(format!(".{}.{what}", to.file_name().unwrap_or_default().to_string_lossy()))
+}
+
+/// The folder that the one to come is made in, and the one that was is kept in until the new one is in its place.
+fn work(to: &Path) -> PathBuf {
+    beside(to, "part")
+}
+
+/// Both in it.
 const NEW: &str = "new";
 const OLD: &str = "old";
 
-/// Puts what is in `work` where `to` is. What was there is deleted only when the new folder is in its place.
-fn swap(work: TempDir, to: &Path, rename: impl Fn(&Path, &Path) -> std::io::Result<()>) -> Result<()> {
-    if !to.exists() {
-        return rename(&work.path().join(NEW), to).map_err(Failure::file(to));
+/// Puts back what was published where a kill came between the two renames, and removes whatever else it left.
+fn recover(to: &Path) -> Result<()> {
+    let old = work(to).join(OLD);
+    if old.exists() && !to.exists() {
+        let put = std::fs::rename(&old, to).and_then(|()| files::sync(&files::parent(to)));
+        put.map_err(Failure::file(to))?;
     }
-    // From here on it holds what was published, and is not to go away by itself.
-    let work = work.keep();
-    let old = work.join(OLD);
-    let put = rename(to, &old).and_then(|()| rename(&work.join(NEW), to));
+    files::remove_folder(&work(to))
+}
+
+/// Puts a copy of the files `names` of `run` where `to` is. Until the new folder is whole the old one stays.
+fn replace(run: &Path, names: &[PathBuf], to: &Path) -> Result<()> {
+    let new = work(to).join(NEW);
+    files::make_folder(&new)?;
+    let copy = |name: &PathBuf| {
+        let path = run.join(name);
+        files::write(&new.join(name), &std::fs::read(&path).map_err(Failure::file(&path))?)
+    };
+    let put = names.iter().try_for_each(copy).and_then(|()| swap(to, |from, to| std::fs::rename(from, to)));
+    // What could not be put back stays for the next time.
+    if !work(to).join(OLD).exists() {
+        _ = std::fs::remove_dir_all(work(to));
+    }
+    put
+}
+
+/// Puts what is made where `to` is. What was there is deleted only when the new folder is in its place, and that on disk.
+fn swap(to: &Path, rename: impl Fn(&Path, &Path) -> std::io::Result<()>) -> Result<()> {
+    let (new, old, parent) = (work(to).join(NEW), work(to).join(OLD), files::parent(to));
+    let replaces = to.exists();
+    let moved = if replaces { rename(to, &old).and_then(|()| files::sync(&work(to))) } else { Ok(()) };
+    let put = moved.and_then(|()| rename(&new, to));
     if put.is_err() && old.exists() && rename(&old, to).is_err() {
-        let message =
-            format!("{}: cannot be put in its place; what was published is in {}", to.display(), old.display());
+        let message = format!(
+            "{}: cannot be put in its place; what was published is in {}, from where the next `fewstep publish` puts it back",
+            to.display(),
+            old.display()
+        );
         return Err(Failure::Run(message));
     }
-    // What is left over is in nobody's way.
-    _ = std::fs::remove_dir_all(&work);
-    put.map_err(Failure::file(to))
+    let put = put.and_then(|()| files::sync(&parent)).map_err(Failure::file(to));
+    if put.is_ok() { files::remove_folder(&old) } else { put }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{cell::Cell, fs, io};
 
+    use tempfile::TempDir;
+
     use super::*;
 
-    /// Something published, something to replace it, and what is in the place of it after renames of which those fail.
-    fn after(failing: &[usize]) -> (TempDir, Result<()>) {
-        let folder = TempDir::new().unwrap();
-        let to = folder.path().join("published");
-        fs::create_dir(&to).unwrap();
-        fs::write(to.join("cells.csv"), "old").unwrap();
-        let work = TempDir::new_in(folder.path()).unwrap();
-        fs::create_dir(work.path().join(NEW)).unwrap();
-        fs::write(work.path().join(NEW).join("cells.csv"), "new").unwrap();
-        let count = Cell::new(0);
-        let result = swap(work, &to, |from, to| {
-            count.set(count.get() + 1);
-            if failing.contains(&count.get()) { Err(io::Error::other("no")) } else { fs::rename(from, to) }
-        });
-        (folder, result)
+    fn write(folder: &Path, text: &str) {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("cells.csv"), text).unwrap();
     }
 
     fn read(path: &Path) -> String {
         fs::read_to_string(path.join("cells.csv")).unwrap_or_default()
     }
 
+    /// Something published, something to replace it, and what is in the place of it after renames of which those fail.
+    fn after(failing: &[usize]) -> (TempDir, Result<()>) {
+        let folder = TempDir::new().unwrap();
+        let to = folder.path().join("published");
+        write(&to, "old");
+        write(&work(&to).join(NEW), "new");
+        let count = Cell::new(0);
+        let result = swap(&to, |from, to| {
+            count.set(count.get() + 1);
+            if failing.contains(&count.get()) { Err(io::Error::other("no")) } else { fs::rename(from, to) }
+        });
+        (folder, result)
+    }
+
     #[test]
     fn what_is_published_survives_whatever_fails() {
         for (failing, expected) in [(&[][..], "new"), (&[1], "old"), (&[2], "old")] {
             let (folder, result) = after(failing);
-            assert_eq!(read(&folder.path().join("published")), expected, "{failing:?}");
+            let to = folder.path().join("published");
+            assert_eq!(read(&to), expected, "{failing:?}");
             assert_eq!(result.is_ok(), failing.is_empty());
-            assert_eq!(folder.path().read_dir().unwrap().count(), 1, "{failing:?}");
+            assert!(!work(&to).join(OLD).exists(), "{failing:?}");
         }
-        // Not even put back: it is where the message says.
+        // Not even put back: it is where the message says, until the next time.
         let (folder, result) = after(&[2, 3]);
+        let to = folder.path().join("published");
         let message = result.unwrap_err().to_string();
         let (_, place) = message.split_once("what was published is in ").unwrap();
+        let (place, _) = place.split_once(", from where").unwrap();
         assert_eq!(read(Path::new(place)), "old");
-        assert!(Path::new(place).starts_with(folder.path()));
+        recover(&to).unwrap();
+        assert_eq!((read(&to).as_str(), folder.path().read_dir().unwrap().count()), ("old", 1));
+    }
+
+    /// Wherever it came: before the first rename, between the two, and after them.
+    #[test]
+    fn what_a_kill_left_is_put_right() {
+        for (there, expected) in [
+            (["published", ".published.part/new"], "published"),
+            ([".published.part/old", ".published.part/new"], ".published.part/old"),
+            (["published", ".published.part/old"], "published"),
+        ] {
+            let folder = TempDir::new().unwrap();
+            there.iter().for_each(|name| write(&folder.path().join(name), name));
+            let to = folder.path().join("published");
+            recover(&to).unwrap();
+            assert_eq!((read(&to).as_str(), folder.path().read_dir().unwrap().count()), (expected, 1), "{there:?}");
+        }
+    }
+
+    #[test]
+    fn a_copy_leaves_nothing_beside_it() {
+        let folder = TempDir::new().unwrap();
+        let (run, to) = (folder.path().join("run"), folder.path().join("results/run"));
+        write(&run, "new");
+        replace(&run, &["cells.csv".into()], &to).unwrap();
+        assert_eq!((read(&to).as_str(), folder.path().join("results").read_dir().unwrap().count()), ("new", 1));
+        assert!(replace(&run, &["cells.csv".into(), "absent.csv".into()], &to).is_err());
+        assert_eq!((read(&to).as_str(), folder.path().join("results").read_dir().unwrap().count()), ("new", 1));
     }
 }

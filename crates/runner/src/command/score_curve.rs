@@ -33,7 +33,7 @@ pub fn score_curve(loaded: &Loaded, normaliser: &Normaliser, stem: &Path) -> Res
         title: format!("Mean absolute score, {} ({source})", loaded.experiment.name),
         tau: normaliser.tau().to_vec(),
         r: normaliser.values().to_vec(),
-        errors: Vec::new(),
+        errors: normaliser.errors().to_vec(),
         sigma: normaliser.tau().iter().map(|&tau| loaded.sampler.schedule.sigma(tau)).collect(),
         used: normaliser.tau().iter().map(|&tau| used.at(tau)).collect(),
         published: published.collect::<Result<_>>()?,

@@ -35,6 +35,8 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
     let dataset = images.hash()?;
     let key = cell::statistics_key(extractor.as_ref(), &dataset, precision)?;
     let there = Statistics::read(out, &extractor.identity()).ok().filter(|there| there.key == key.as_str());
+    // Those without rows are not what is asked for where these are.
+    let there = there.filter(|_| !arguments.rows || matches!(Statistics::rows(out), Ok(Some(_))));
     // Beside the file, until it is there.
     let parts = out.with_file_name(format!(".{name}.parts"));
     if let Some(there) = there {
@@ -47,10 +49,17 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
         return Err(refused(out, extractor.as_ref(), &dataset));
     }
     let name = arguments.images.display().to_string();
-    let moments = collect(extractor.as_ref(), &images, &name, BATCH, Some((&parts, &key)), |_| {})?;
+    let mut rows = Vec::new();
+    let keep = |features: &[f32]| {
+        if arguments.rows {
+            rows.extend_from_slice(features);
+        }
+    };
+    let moments = collect(extractor.as_ref(), &images, &name, BATCH, Some((&parts, &key)), keep)?;
     let mut statistics = Statistics::of(extractor.as_ref(), dataset, &moments)?;
     statistics.key = key.as_str().to_owned();
-    files::write(out, &statistics.to_safetensors(precision)?)?;
+    let rows = arguments.rows.then_some(rows.as_slice());
+    files::write(out, &statistics.to_safetensors_with(precision, rows)?)?;
     files::remove_folder(&parts)?;
     println!("{} ({} images, data set {})", out.display(), statistics.count, statistics.dataset);
     Ok(())
@@ -66,7 +75,7 @@ fn refused(out: &Path, extractor: &dyn Extractor, dataset: &str) -> Failure {
             Ok(()) if there.dataset != dataset => {
                 format!("has the statistics of data set {}, not of {dataset}", there.dataset)
             }
-            Ok(()) => "has these images' statistics, by another build or in another precision".into(),
+            Ok(()) => "has these images' statistics, by another build, in another precision or without --rows".into(),
         },
     };
     Failure::Request(format!("{}: {of}; {OTHERWISE}", out.display()))

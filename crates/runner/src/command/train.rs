@@ -1,5 +1,6 @@
 //! `fewstep train`: a network from a training file, its loss curve and samples on the way, resumed where it was killed.
 
+mod memory;
 mod training;
 
 use std::{
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     assets,
-    cell::{Sampler, images_of, long_run},
+    cell::{Sampler, checkpoint_every, images_of, long_run},
     cli,
     device::{self, Opened},
     experiment::CHANNELS,
@@ -28,6 +29,7 @@ use crate::{
         figures, mosaic,
     },
     results::{BUILD, BURN},
+    source::{MEMORY, too_large},
 };
 #[cfg(test)]
 pub use training::check;
@@ -56,16 +58,23 @@ struct Provenance {
     parameters: usize,
     steps: usize,
     images: usize,
-    /// Of this process; a resumed run's last part.
-    images_per_second: f64,
+    /// Of this process; a resumed run's last part, and nothing where that had no step to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images_per_second: Option<f64>,
     dataset: String,
 }
+
+/// Says of which step the rest in a folder is, and is written last.
+const PROVENANCE: &str = "provenance.toml";
+/// Of the time of a run one part in so many may go into states that the clock asks for: those of large networks have gigabytes.
+const SHARE: u32 = 20;
 
 /// Trains.
 pub fn run(arguments: &cli::Train) -> Result<()> {
     let training = Training::read(&arguments.experiment)?;
     let folder = arguments.run.folder(&training.name);
-    std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    checkpoint_every()?;
+    files::make_folder(&folder)?;
     interrupt::listen()?;
     let wait = |holder: &str| eprintln!("{}: {holder} trains there; waiting for its end", folder.display());
     let _lock = Lock::wait(&lock::of(&folder), wait)?;
@@ -73,6 +82,12 @@ pub fn run(arguments: &cli::Train) -> Result<()> {
     if set.len() < training.spec.batch {
         let (path, images, batch) = (training.data.display(), set.len(), training.spec.batch);
         return Err(Failure::Request(format!("{path}: {images} images; expected at least a batch of {batch}")));
+    }
+    let (images, size) = (set.len(), training.size);
+    if let Some(reason) = too_large(&[images, CHANNELS, size, size], MEMORY) {
+        let (path, data) = (arguments.experiment.display(), training.data.display());
+        let message = format!("{path}: data is {data}, {images} images; so many of {size}x{size} {reason}");
+        return Err(Failure::Request(message));
     }
     let dataset = set.hash()?;
     let images = set.read(0..set.len())?;
@@ -86,6 +101,10 @@ pub fn run(arguments: &cli::Train) -> Result<()> {
     } else {
         Trainer::new(training.spec.clone(), &on, cpu)?
     };
+    if !resumes {
+        // What another run left is of none of this one's steps.
+        files::remove(&folder.join(PROVENANCE))?;
+    }
     let rows = if resumes { read_rows(&folder, trainer.step_count())? } else { Vec::new() };
     let mut run = Run { training, folder, trainer, rows, on, cpu, device: description, identity, dataset };
     run.train(&images)?;
@@ -112,7 +131,13 @@ impl Run {
         let (steps, first) = (self.training.spec.steps, self.trainer.step_count());
         let progress = Progress::new(steps as u64, "steps");
         progress.resume(first as u64);
+        if self.is_shown_at(first) && self.shown() != Some(first) {
+            // A process was ended between the two.
+            self.show(None, &progress)?;
+        }
         let start = Instant::now();
+        let every = checkpoint_every()?;
+        let (mut saved, mut wait) = (start, every);
         while self.trainer.step_count() < steps {
             let Step { step, loss, gradient_norm, learning_rate } = self.trainer.step(data, &levels)?;
             let images = step * self.training.spec.batch;
@@ -120,11 +145,16 @@ impl Run {
             let speed = ((step - first) * self.training.spec.batch) as f64 / start.elapsed().as_secs_f64();
             progress.say(format!("loss {:.4}, {speed:.0} images/s", smooth(&self.rows, step)));
             progress.advance(1);
-            if step.is_multiple_of(self.training.output.every) || step == steps {
-                self.write(speed, &progress)?;
-            } else if let Err(asked) = interrupt::check() {
+            let (shown, asked) = (self.is_shown_at(step), interrupt::check());
+            // Before anything is drawn, which takes time, and which a signal ends.
+            if shown || asked.is_err() || saved.elapsed() >= wait {
+                let begun = Instant::now();
                 self.save()?;
-                return Err(asked);
+                (saved, wait) = (Instant::now(), every.max(SHARE * begun.elapsed()));
+            }
+            asked?;
+            if shown {
+                self.show(Some(speed), &progress)?;
             }
         }
         progress.end();
@@ -132,12 +162,25 @@ impl Run {
         figures::write(&self.folder).map(drop)
     }
 
-    /// Everything that a reader or the next process wants, the state last: what it stands for is then there.
-    fn write(&self, images_per_second: f64, progress: &Progress) -> Result<()> {
+    /// Whether what a reader wants is written after this step.
+    fn is_shown_at(&self, step: usize) -> bool {
+        step > 0 && (step.is_multiple_of(self.training.output.every) || step == self.training.spec.steps)
+    }
+
+    /// The step that it was last written after, all of it.
+    fn shown(&self) -> Option<usize> {
+        let text = std::fs::read_to_string(self.folder.join(PROVENANCE)).ok()?;
+        usize::try_from(text.parse::<toml::Table>().ok()?.get("steps")?.as_integer()?).ok()
+    }
+
+    /// Everything that a reader wants of the step that is saved.
+    fn show(&self, images_per_second: Option<f64>, progress: &Progress) -> Result<()> {
         let step = self.trainer.step_count();
-        progress.line(&format!("step {step}: loss {:.4}, {images_per_second:.0} images/s", smooth(&self.rows, step)));
+        let speed = images_per_second.map(|speed| format!(", {speed:.0} images/s")).unwrap_or_default();
+        progress.line(&format!("step {step}: loss {:.4}{speed}", smooth(&self.rows, step)));
         self.chart().write(&self.folder.join("loss"))?;
         self.samples(&self.folder.join(format!("samples-{step:07}.png")))?;
+        files::write(&self.folder.join("model.safetensors"), &self.trainer.checkpoint(self.training.output.half)?)?;
         let provenance = Provenance {
             experiment: self.training.name.clone(),
             experiment_sha256: self.training.hash.clone(),
@@ -153,9 +196,7 @@ impl Run {
             dataset: self.dataset.clone(),
         };
         let text = toml::to_string(&provenance).map_err(Failure::run)?;
-        files::write(&self.folder.join("provenance.toml"), text.as_bytes())?;
-        files::write(&self.folder.join("model.safetensors"), &self.trainer.checkpoint(self.training.output.half)?)?;
-        self.save()?;
+        files::write(&self.folder.join(PROVENANCE), text.as_bytes())?;
         figures::write(&self.folder).map(drop)
     }
 
@@ -164,6 +205,7 @@ impl Run {
         let mut csv = csv::Writer::from_writer(Vec::new());
         self.rows.iter().try_for_each(|row| csv.serialize(row)).map_err(Failure::run)?;
         files::write(&self.folder.join("loss.csv"), &csv.into_inner().map_err(Failure::run)?)?;
+        // Last: the rows of its steps are then there.
         files::write(&self.folder.join("state.safetensors"), &self.trainer.state(&self.identity)?)
     }
 

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use fewstep_fid::{Extractor, ImageSet, Inception, Pixel8, Split, Statistics, Vit, decode_image, frechet_distance};
+use fewstep_fid::{
+    Extractor, ImageSet, Inception, Pixel8, Split, Statistics, StoredRows, Vit, decode_image, frechet_distance,
+};
 use fewstep_model::{Checkpoint, Classes, Prediction, UNetConfig};
 use fewstep_sampler::{Normaliser, PlanFile, Schedule};
 
@@ -164,7 +166,12 @@ fn vit_config(path: &Path) -> Result<(), String> {
 fn statistics(path: &Path) -> Result<(), String> {
     Statistics::is_file(path);
     let statistics = Statistics::read(path, &Pixel8.identity()).map_err(text)?;
-    if statistics.gaussian.mean().len() > 16 {
+    let dim = statistics.gaussian.mean().len();
+    if let Some(StoredRows { images, features }) = Statistics::rows(path).map_err(text)? {
+        assert!(images as u64 == statistics.count && features.len() == images * dim);
+        assert!(features.iter().all(|value| value.is_finite()));
+    }
+    if dim > 16 {
         return Ok(());
     }
     let distance = frechet_distance(&statistics.gaussian, &statistics.gaussian).map_err(text)?;

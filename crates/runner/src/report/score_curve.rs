@@ -5,6 +5,9 @@ use std::path::Path;
 use super::chart::{Chart, Line};
 use crate::failure::{Failure, Result};
 
+/// Error bars of a line.
+const BARS: usize = 40;
+
 /// What the figure shows, without how it was measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoreCurve {
@@ -72,7 +75,11 @@ impl ScoreCurve {
     fn over(&self, label: &str, divisors: &[f64]) -> Line {
         let over = |values: &[f64]| -> Vec<f64> { values.iter().zip(divisors).map(|(value, by)| value / by).collect() };
         let points = self.tau.iter().copied().zip(over(&self.r)).collect();
-        Line { errors: over(&self.errors), ..Line::new(label, points) }
+        // Of a thousand points not every one has room for its bar.
+        let every = self.tau.len().div_ceil(BARS);
+        let shown = |(i, error): (usize, f64)| if i.is_multiple_of(every) { error } else { f64::NAN };
+        let errors = over(&self.errors).into_iter().enumerate().map(shown).collect();
+        Line { errors, ..Line::new(label, points) }
     }
 }
 
@@ -101,7 +108,12 @@ pub mod tests {
             let value = |line: usize| chart.lines[line].points[i];
             assert_eq!([value(0), value(1)], [(tau, r / curve.sigma[i]), (tau, r)]);
             assert_eq!(value(2), (tau, r / curve.used[i]));
-            assert_eq!(chart.lines[0].errors[i], curve.errors[i] / curve.sigma[i]);
+        }
+        for (i, error) in chart.lines[0].errors.iter().enumerate() {
+            assert!(
+                if i % 5 == 0 { *error == curve.errors[i] / curve.sigma[i] } else { error.is_nan() },
+                "{i}: {error}"
+            );
         }
         assert_eq!(chart.lines.iter().map(|line| line.dashed).collect::<Vec<_>>(), [false, false, false, true]);
     }

@@ -22,7 +22,8 @@ pub fn table(results: &Folder, pairs: &[(String, String)], metric: Metric, nfes:
     (!rows.is_empty()).then(|| super::table::header(nfes) + &rows)
 }
 
-fn cell(wins: &Wins) -> String {
+/// One figure of it.
+pub fn cell(wins: &Wins) -> String {
     if wins.won + wins.lost == 0 {
         return "all alike".into();
     }

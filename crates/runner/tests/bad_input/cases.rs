@@ -5,6 +5,7 @@ use super::common::Case;
 pub fn cases() -> Vec<Case> {
     let sweep = |file: &'static str| vec!["sweep", file];
     let plan = |normaliser: &'static str| vec!["plan", "--method", "deis-sn", "--nfe", "5", "--normaliser", normaliser];
+    let train = |file: &'static str| vec!["train", file, "--out", "out/t"];
     let stats = |images: &'static str| vec!["stats", images, "--features", "pixel-8x8", "--out", "s.safetensors"];
     vec![
         ("absent experiment", &["absent.toml"], sweep("absent.toml")),
@@ -55,6 +56,39 @@ pub fn cases() -> Vec<Case> {
                 "would take 51.5 GB of memory",
             ],
             sweep("memory-components.toml"),
+        ),
+        (
+            "memory of weights in training",
+            &[
+                "train-weights.toml:",
+                "model_channels is 4096 and channel_mult [1, 1];",
+                "GB of memory; expected at most 34.4",
+            ],
+            train("train-weights.toml"),
+        ),
+        (
+            "memory of a training batch",
+            &["train-batch.toml:", "batch is 65536; so many images of 1024x1024", "would take 1649.3 GB of memory"],
+            train("train-batch.toml"),
+        ),
+        (
+            "memory of the parts of a training batch",
+            &["train-parts.toml:", "batch is 65536, in parts of 1;", "GB of memory; expected at most 34.4"],
+            train("train-parts.toml"),
+        ),
+        (
+            "memory of a part of a training batch",
+            &["train-part.toml:", "part is 16; what the network gives of 2 images of 1024x1024"],
+            train("train-part.toml"),
+        ),
+        (
+            "memory of a training's images",
+            &[
+                "train-images.toml: data is ",
+                "many.npz, 12000 images; so many of 1024x1024",
+                "would take 37.7 GB of memory",
+            ],
+            train("train-images.toml"),
         ),
         (
             "no weights of a vision transformer",
@@ -173,12 +207,12 @@ pub fn cases() -> Vec<Case> {
         ),
         (
             "KID of statistics",
-            &["pixels.safetensors: statistics; --kid and --prdc need the images"],
+            &["pixels.safetensors: statistics without features; --kid and --prdc need the images"],
             vec!["fid", "images.npz", "pixels.safetensors", "--kid", "--kid-subset-size", "9"],
         ),
         (
             "error of statistics",
-            &["pixels.safetensors: statistics; --error, --bootstrap and --limit need the images"],
+            &["pixels.safetensors: statistics without features; --error, --bootstrap and --limit need the images"],
             vec!["fid", "pixels.safetensors", "images.npz", "--error"],
         ),
         (
@@ -221,7 +255,7 @@ pub fn cases() -> Vec<Case> {
         ("protocol of pixels", &["pixel-8x8 has none"], [stats("images.npz"), vec!["--protocol", "clean"]].concat()),
         (
             "Inception Score of statistics",
-            &["s-shape.npz: statistics; --is needs the images"],
+            &["s-shape.npz: statistics without features; --is needs the images"],
             vec!["fid", "s-shape.npz", "images.npz", "--is"],
         ),
         (

@@ -38,7 +38,7 @@ pub struct CompiledUNet {
 impl CompiledUNet {
     /// Packs the weights of `unet` for the instructions of `level`.
     pub fn new(unet: &UNet, level: Level) -> CompiledUNet {
-        let mut compiler = Compiler { projections: Vec::new() };
+        let mut compiler = Compiler { level, projections: Vec::new() };
         let mut map = Channels::dense(unet.channels * unet.patch * unet.patch);
         let mut skips = Vec::new();
         let mut input_blocks = Vec::new();
@@ -61,7 +61,7 @@ impl CompiledUNet {
             middle_block,
             output_blocks,
             out_norm,
-            out_conv: conv(&unet.out_conv, &mut map),
+            out_conv: conv(&unet.out_conv, &mut map, level),
             level,
             scratch: Mutex::default(),
         }

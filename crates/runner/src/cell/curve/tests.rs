@@ -42,4 +42,9 @@ fn a_curve_goes_on_where_it_was_and_has_the_same_bits() {
     let by_image = by_image(&sampler, &spec, &plan, |_| {}).unwrap();
     let means = means(&sampler, &spec, &plan, |_| {}).unwrap();
     assert!(by_image.iter().zip(&means).all(|(of, mean)| of.len() == 9 && of.iter().sum::<f64>() / 9.0 == *mean));
+    // The curve ascends, a run descends.
+    for ((of, mean), error) in by_image.iter().zip(&means).zip(whole.errors().iter().rev()) {
+        let variance = of.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 8.0;
+        assert!((error / (variance / 9.0).sqrt() - 1.0).abs() < 1e-6, "{error} {variance}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use fewstep_fid::{
-    Bootstrap, Gaussian, Inception, InceptionScore, Kid, Limit, Manifold, Resamples, Statistics, Subsets,
+    Bootstrap, Gaussian, Inception, InceptionScore, Kid, Limit, Manifold, Resamples, Statistics, StoredRows, Subsets,
     frechet_bootstrap, frechet_influence, frechet_limit, inception_score, kernel_distance, manifold,
 };
 use serde_json::json;
@@ -191,6 +191,11 @@ impl Measures {
     }
 }
 
+/// Why statistics are not enough.
+fn without_rows(who: &str) -> String {
+    format!("statistics without features; {who} the images themselves, or statistics by `fewstep stats --rows`")
+}
+
 /// Images of the least quarter that have a covariance.
 const LIMIT: usize = 8;
 
@@ -199,26 +204,36 @@ fn of_the_distance(arguments: &cli::Fid) -> bool {
     arguments.error || arguments.bootstrap.is_some() || arguments.limit
 }
 
+/// Features that measures need of the files that are statistics, where these keep them.
+///
+/// # Errors
+/// Where a file is damaged.
+pub fn stored(arguments: &cli::Fid, paths: [&PathBuf; 2], statistics: [bool; 2]) -> Result<[Option<StoredRows>; 2]> {
+    let both = arguments.kid || arguments.prdc;
+    let needed = [both || of_the_distance(arguments) || arguments.is, both];
+    let of =
+        |i: usize| -> Result<_> { if needed[i] && statistics[i] { Ok(Statistics::rows(paths[i])?) } else { Ok(None) } };
+    Ok([of(0)?, of(1)?])
+}
+
 /// What needs images, and enough of them, is refused before any goes through the network.
 pub fn check(arguments: &cli::Fid, paths: [&PathBuf; 2], counts: [Option<usize>; 2]) -> Result<()> {
     let (size, nearest) = (arguments.kid_subset_size as usize, usize::from(arguments.nearest));
     for (i, (path, count)) in paths.into_iter().zip(counts).enumerate() {
         let refuse = |reason: String| Err(Failure::Request(format!("{}: {reason}", path.display())));
         let scored = arguments.is && i == 0;
+        if arguments.sfid && Statistics::is_file(path) && !Statistics::has_spatial(path) {
+            return refuse("statistics without mu_s and sigma_s; --sfid needs these, or the images themselves".into());
+        }
         let Some(count) = count else {
             if arguments.kid || arguments.prdc {
-                return refuse("statistics; --kid and --prdc need the images themselves".into());
+                return refuse(without_rows("--kid and --prdc need"));
             }
             if of_the_distance(arguments) && i == 0 {
-                return refuse("statistics; --error, --bootstrap and --limit need the images themselves".into());
+                return refuse(without_rows("--error, --bootstrap and --limit need"));
             }
             if scored {
-                return refuse("statistics; --is needs the images themselves".into());
-            }
-            if arguments.sfid && !Statistics::has_spatial(path) {
-                return refuse(
-                    "statistics without mu_s and sigma_s; --sfid needs these, or the images themselves".into(),
-                );
+                return refuse(without_rows("--is needs"));
             }
             continue;
         };

@@ -1,10 +1,15 @@
 //! `fewstep fit --curve`: score normalisation with the curve that is best for it.
 
-use fewstep_fit::{Normalised, Problem};
+use std::fmt::Write;
+
+use fewstep_fit::{Held, Normalised, Problem, Trials};
 use fewstep_sampler::{Method, Normaliser, PlanFile};
 use serde::{Deserialize, Serialize};
 
-use super::Run;
+use super::{
+    Run,
+    journal::{Written, hash, network_error, read_trials, trials_of, write_trials},
+};
 use crate::{
     cell::fitted_key,
     failure::{Failure, Result},
@@ -33,35 +38,46 @@ struct Provenance {
 
 impl Run {
     /// Finds the curve for DEIS-2 and writes it with its plans; says what it gained.
-    pub(super) fn curve(&self, own: &Normaliser, problem: &Problem, nfes: &[usize]) -> Result<String> {
+    pub(super) fn curve(
+        &self,
+        own: &Normaliser,
+        problem: &Problem,
+        measured: Option<&Held>,
+        nfes: &[usize],
+    ) -> Result<String> {
         let method = Method::deis(2);
         let grid = &self.fit.spec.grid;
         let normalised = Normalised { method, grid, nfe: nfes };
         let (numbers, plans) = normalised.made_of(own, &self.loaded.sampler.schedule)?;
         let steps: Vec<_> = plans.iter().map(|plan| (&plan.tau, &plan.steps)).collect();
         let parts = ("curve", numbers, steps, nfes, self.fit.objective, own.to_csv(&[]));
-        let key = fitted_key(&self.teacher.key, &self.held.key, &parts, &self.canary)?.as_str().to_owned();
+        let key = fitted_key(&self.teacher.key, &self.held.key, &parts, &self.canary)?;
         let csv = self.folder.join("normaliser-fitted.csv");
         let path = |nfe: usize| self.folder.join(format!("{NAME}-{nfe}.json"));
         let known = |nfe: &usize| -> Option<Provenance> {
             let file = PlanFile::read(&path(*nfe)).ok()?;
             let provenance: Provenance = serde_json::from_str(file.provenance.as_ref()?).ok()?;
-            let own = provenance.sha256 == super::hash(&PlanFile { provenance: None, ..file });
-            Some(provenance).filter(|provenance| provenance.key == key && own && !self.fresh && csv.exists())
+            let own = provenance.sha256 == hash(&PlanFile { provenance: None, ..file });
+            Some(provenance).filter(|provenance| provenance.key == key.as_str() && own && !self.fresh && csv.exists())
         };
         let kept: Option<Vec<Provenance>> = nfes.iter().map(known).collect();
         if let Some(kept) = kept.as_ref().and_then(|kept| kept.first()) {
-            return Ok(said(kept.value));
+            files::remove(&trials_of(&csv))?;
+            let fitted = Normaliser::read(&csv)?;
+            return Ok(said(kept.value) + &self.held_out(&normalised, own, &fitted, problem, measured)?);
         }
         self.progress.say("curve for DEIS-2");
-        let found = normalised.fit(own, problem.teacher, problem.target, problem.network)?;
+        let written = Written::not_yet();
+        let keep = |all: &[_]| write_trials(&csv, &key, all, &written).map_err(network_error);
+        let mut trials = Trials::after(read_trials(&csv, &key, self.fresh), &keep);
+        let found = normalised.fit(own, problem.teacher, problem.target, problem.network, &mut trials)?;
         let comments = [
-            format!("key {key}"),
+            format!("key {}", key.as_str()),
             "the r under which DEIS-2 is nearest to the solutions; a factor has no meaning".into(),
         ];
         files::write(&csv, found.normaliser.to_csv(&comments).as_bytes())?;
         let mut provenance = Provenance {
-            key,
+            key: key.as_str().to_owned(),
             sha256: String::new(),
             fitted_to: self.loaded.sampler.predictor.identity(),
             fewstep_build: BUILD.into(),
@@ -71,12 +87,43 @@ impl Run {
         };
         for (&nfe, plan) in nfes.iter().zip(&found.plans) {
             let file = PlanFile { method: "DEIS-2, fitted r".into(), ..self.file(plan) };
-            provenance.sha256 = super::hash(&file);
+            provenance.sha256 = hash(&file);
             let text = serde_json::to_string(&provenance).map_err(Failure::run)?;
             let file = PlanFile { provenance: Some(text), ..file };
             files::write(&path(nfe), format!("{file}\n").as_bytes())?;
         }
-        Ok(said(found.value))
+        files::remove(&trials_of(&csv))?;
+        Ok(said(found.value) + &self.held_out(&normalised, own, &found.normaliser, problem, measured)?)
+    }
+
+    /// What the curve does on images that it was not fitted to, as a table.
+    fn held_out(
+        &self,
+        normalised: &Normalised,
+        own: &Normaliser,
+        fitted: &Normaliser,
+        problem: &Problem,
+        measured: Option<&Held>,
+    ) -> Result<String> {
+        let sets = [("validation", Some(problem.validation)), ("cells", measured)];
+        let mut text = format!("\nOn images that it was not fitted to, {} grid:\n\n", normalised.grid.name());
+        text += "| NFE | images | objective: r = 1 | mean \\|ε\\| | fitted | RMS: r = 1 | mean \\|ε\\| | fitted |\n";
+        text += "|---:|---|---:|---:|---:|---:|---:|---:|\n";
+        for &nfe in normalised.nfe {
+            for (name, held) in sets.iter().filter_map(|(name, held)| Some((name, (*held)?))) {
+                let of = |r: Option<&Normaliser>| -> Result<_> {
+                    let plan = normalised.plan(nfe, r, &self.loaded.sampler.schedule)?;
+                    Ok(self.measure(held, &plan, problem.network)?.error)
+                };
+                let all = [of(None)?, of(Some(own))?, of(Some(fitted))?];
+                // Writing to a string cannot fail.
+                _ = write!(text, "| {nfe} | {name} |");
+                all.iter().for_each(|errors| _ = write!(text, " {:.4} |", errors.objective));
+                all.iter().for_each(|errors| _ = write!(text, " {:.4} |", errors.rmse));
+                text.push('\n');
+            }
+        }
+        Ok(text)
     }
 }
 

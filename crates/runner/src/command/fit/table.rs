@@ -19,7 +19,7 @@ pub struct Row {
     pub fit: Errors,
     /// On those for validation.
     pub validation: Errors,
-    /// The largest condition of a step's normal equations; 0 where none were solved.
+    /// The largest condition of the normal equations of a step behind the first; 0 where none were solved.
     pub condition: f64,
     /// On a cell's own images.
     pub measured: Option<Measured>,

@@ -6,6 +6,7 @@ use fewstep_model::{Prediction, Rate, TrainSpec, UNetConfig};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::memory::Numbers;
 use crate::{experiment::CHANNELS, failure::Result, files, source::Source};
 
 /// A training file, checked.
@@ -138,6 +139,10 @@ impl Training {
         let steps = source.within("steps", &training.steps, 1..100_000_001)?;
         let batch = source.within("batch", &training.batch, 1..65_537)?;
         let part = training.part.as_ref().map_or(Ok(PART), |part| source.within("part", part, 1..65_537))?;
+        let of_part = training.part.as_ref().unwrap_or(&training.batch).span();
+        let numbers = Numbers::of(&config, size);
+        source.weights_fit(raw.model.span(), &config, &numbers)?;
+        source.step_fits([training.batch.span(), of_part], [batch, part, size], &numbers)?;
         let clip = training.clip_norm.as_ref().map(|clip| number("clip_norm", clip, positive, "expected above 0"));
         let not_negative = |value: f64| value >= 0.0 && value.is_finite();
         let decay = training

@@ -68,6 +68,33 @@ U-Net,200,100,evaluations/s,2,1.9,2.2,1.1,1e-6
     assert_eq!(figures.found, [format!("On a processor, 2 cores: from {u_net} to {u_net} as fast as the peer.")]);
     assert_eq!(figures.tables[0].about, "a processor, 2 cores; build abc");
     assert_eq!(figures.provenance.len(), 2);
+    // Another machine's, with what else was measured there.
+    let (slow, other) = (
+        peers.replace("200,100,evaluations/s,2,", "80,100,evaluations/s,0.8,"),
+        machine.replace("a pro", "an old pro"),
+    );
+    let edm = "parameters,batch,evaluations_per_second\n5,2,0.5\n";
+    let files = [
+        ("peers.csv", peers),
+        ("machine.toml", machine),
+        ("peers-old.csv", &slow),
+        ("machine-old.toml", &other),
+        ("edm-old.csv", edm),
+    ];
+    let both = page_of(&files).unwrap();
+    assert!(
+        both.found.len() == 2 && both.found[1].starts_with("On an old processor, 2 cores: from 0.80 times"),
+        "{:?}",
+        both.found
+    );
+    assert_eq!(
+        both.tables.iter().map(|table| &*table.about).collect::<Vec<_>>(),
+        [
+            "a processor, 2 cores; build abc",
+            "an old processor, 2 cores; build abc",
+            "A network of the size of EDM's, ours alone; an old processor, 2 cores",
+        ]
+    );
     // A table without its machine is not shown as anybody's.
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("peers.csv"), peers).unwrap();

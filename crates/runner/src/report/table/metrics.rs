@@ -1,14 +1,16 @@
-//! Several metrics of the same cells, side by side.
+//! Several metrics of the same cells, side by side, and on how many images score normalisation is closer.
 
 use std::fmt::Write;
 
-use super::{Floor, best, cell, number, plus_minus};
+use super::{Floor, best, cell, normalised_pairs, number, plus_minus};
 use crate::{
     failure::{Failure, Result},
-    results::{Folder, Metric, Series, series},
+    report::wins,
+    results::{Folder, Metric, Series, Wins, series},
 };
 
-/// Rows methods, columns metrics, at one number of evaluations.
+/// Rows methods, columns metrics, at one number of evaluations. Behind a metric that is a distance of each image, where methods are there with and without
+/// score normalisation, on how many of the images it is closer.
 ///
 /// # Errors
 /// Where a metric is not measured there.
@@ -20,15 +22,28 @@ pub fn metrics(folder: &Folder, metrics: &[Metric], nfe: u32) -> Result<String> 
     if let Some((metric, _)) = metrics.iter().zip(&all).find(|(_, series)| !measured(series)) {
         return Err(Failure::Request(format!("{} is not measured at {nfe} NFE", metric.name())));
     }
+    let pairs = normalised_pairs(&folder.records);
+    let won = |metric: Metric, label: &str| {
+        let (normalised, plain) = pairs.iter().find(|(normalised, _)| normalised == label)?;
+        Wins::between(folder, metric, [normalised, plain], nfe)
+    };
+    let wins: Vec<bool> =
+        metrics.iter().map(|&metric| pairs.iter().any(|(label, _)| won(metric, label).is_some())).collect();
     // Writing to a string cannot fail.
     let mut text = format!("| {nfe} NFE |");
-    metrics.iter().for_each(|metric| _ = write!(text, " {} |", metric.name()));
+    for (metric, &wins) in metrics.iter().zip(&wins) {
+        _ = write!(text, " {} |", metric.name());
+        if wins {
+            _ = write!(text, " SN closer by {}, % |", metric.name());
+        }
+    }
     text.push_str("\n|---|");
-    metrics.iter().for_each(|_| text.push_str("---:|"));
+    wins.iter().for_each(|&wins| text.push_str(if wins { "---:|---:|" } else { "---:|" }));
     text.push_str("\n| *first rows* |");
-    for floor in &floors {
+    for (floor, &wins) in floors.iter().zip(&wins) {
         let shown = |floor: &Floor| format!("*{}*{}", number(floor.value), plus_minus(floor.error));
         _ = write!(text, " {} |", floor.as_ref().map_or("–".into(), shown));
+        text.push_str(if wins { " – |" } else { "" });
     }
     text.push('\n');
     // A stochastic method has distances to data alone.
@@ -40,10 +55,13 @@ pub fn metrics(folder: &Folder, metrics: &[Metric], nfe: u32) -> Result<String> 
     }
     for label in labels {
         _ = write!(text, "| {label} |");
-        for ((series, floor), &metric) in all.iter().zip(&floors).zip(metrics) {
+        for (((series, floor), &metric), &wins) in all.iter().zip(&floors).zip(metrics).zip(&wins) {
             let point = series.iter().find(|one| one.label == *label).and_then(|one| one.points.get(&nfe));
             let shown = |point| cell(point, nfe, best(series, nfe), floor.as_ref(), metric);
             _ = write!(text, " {} |", point.map_or("–".into(), shown));
+            if wins {
+                _ = write!(text, " {} |", won(metric, label).map_or("–".into(), |wins| wins::cell(&wins)));
+            }
         }
         text.push('\n');
     }
