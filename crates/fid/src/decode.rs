@@ -8,7 +8,7 @@ use std::{
 
 use crate::{Error, Result, jpeg, tiff};
 
-/// What any image may take decoded: 16 million pixels.
+/// What any image may take decoded: 16 million pixels, of JPEG 7 to 22 million.
 const FREE: u64 = 64 << 20;
 /// What it may take for each byte of its file beyond that, and at most: formats differ in how much they can make of how little.
 const RATIO: u64 = 1000;

@@ -27,9 +27,15 @@ pub(crate) fn decode(bytes: &[u8], most: u64) -> Result<Option<RgbImage>, ImageE
 fn decoded(bytes: &[u8], most: u64) -> Result<Option<RgbImage>, ImageError> {
     let from = Decompress::builder().from_reader(bytes)?;
     let (width, height) = from.size();
-    // A progressive one keeps two bytes of every number until its last scan.
-    if (width as u64).saturating_mul(height as u64).saturating_mul(3 * 3) > most {
+    // A progressive one keeps two bytes of every number until its last scan, and goes through all of them in each.
+    let marked = |marker: u8| bytes.windows(2).filter(move |pair| *pair == [0xff, marker]).count();
+    let each = if marked(PROGRESSIVE) > 0 { 3 + 6 } else { 3 };
+    if (width as u64).saturating_mul(height as u64).saturating_mul(each) > most {
         return Err(ImageError::Limits(LimitError::from_kind(LimitErrorKind::InsufficientMemory)));
+    }
+    let scans = marked(SCAN);
+    if scans > SCANS {
+        return Err(failed(format!("it has {scans} scans; expected at most {SCANS}")));
     }
     if matches!(from.color_space(), ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK) {
         return Ok(None);
@@ -47,6 +53,11 @@ fn decoded(bytes: &[u8], most: u64) -> Result<Option<RgbImage>, ImageError> {
 
 /// The marker behind an image.
 const END: &[u8] = &[0xff, 0xd9];
+/// Those of a frame in several scans, and of a scan.
+const PROGRESSIVE: u8 = 0xc2;
+const SCAN: u8 = 0xda;
+/// Encoders make ten or so.
+const SCANS: usize = 500;
 
 fn failed(reason: String) -> ImageError {
     ImageError::Decoding(DecodingError::new(ImageFormatHint::Exact(ImageFormat::Jpeg), reason))

@@ -234,10 +234,21 @@ impl Statistics {
             return Err(invalid(path, format!("{found}, of images and features {expected:?}")));
         }
         let features: Vec<f32> = tensor.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
-        match features.iter().position(|value| !value.is_finite()) {
-            Some(at) => Err(invalid(path, format!("{ROWS} of image {} are not finite", at / dim.max(1)))),
-            None => Ok(Some(StoredRows { images: count as usize, features })),
+        if let Some(at) = features.iter().position(|value| !value.is_finite()) {
+            return Err(invalid(path, format!("{ROWS} of image {} are not finite", at / dim.max(1))));
         }
+        // Those of other images, or changed since, would be measured beside moments that are not theirs.
+        let mean = tensors.tensor("mean").map_err(|error| invalid(path, error.to_string()))?;
+        let stored = mean.data().as_chunks().0.iter().map(|&b| f64::from_le_bytes(b));
+        let mut sums = vec![0.0; dim];
+        for row in features.chunks(dim.max(1)) {
+            sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+        }
+        let differs = |(sum, mean): (f64, f64)| (sum / count as f64 - mean).abs() > 1e-9 * (1.0 + mean.abs());
+        if mean.dtype() != Dtype::F64 || sums.into_iter().zip(stored).any(differs) {
+            return Err(invalid(path, format!("{ROWS} are not those that the mean is of")));
+        }
+        Ok(Some(StoredRows { images: count as usize, features }))
     }
 
     fn read_npz(path: &Path, assumed: &Identity) -> Result<Self> {

@@ -135,9 +135,7 @@ fn open_within(path: &Path, named: &Path, longest: Duration) -> Result<File> {
                 "{path}: locked by another process for {seconds} s; where none writes there, as after a machine was lost, remove it"
             )));
         }
-        if !free {
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

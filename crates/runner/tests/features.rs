@@ -221,12 +221,18 @@ fn stored_features_stand_for_their_images() {
     let start: usize = at.split_once(',').unwrap().0.parse().unwrap();
     let mut damaged = whole.clone();
     let value = 8 + header + start + 4 * (32 + 3);
-    damaged[value..value + 4].copy_from_slice(&f32::NAN.to_le_bytes());
-    fs::write(cwd.join("nan.safetensors"), damaged).unwrap();
+    for (file, number) in [("nan.safetensors", f32::NAN), ("other.safetensors", 1e3)] {
+        damaged[value..value + 4].copy_from_slice(&number.to_le_bytes());
+        fs::write(cwd.join(file), &damaged).unwrap();
+    }
     let fewer = text.replace("[40,32]", "[20,64]");
     assert_ne!(fewer, text);
     fs::write(cwd.join("shape.safetensors"), [&whole[..8], fewer.as_bytes(), &whole[8 + header..]].concat()).unwrap();
     for (file, expected) in [
+        (
+            "other.safetensors",
+            "other.safetensors: features are not those that the mean is of; expected a statistics file",
+        ),
         ("nan.safetensors", "nan.safetensors: features of image 1 are not finite; expected a statistics file"),
         (
             "shape.safetensors",

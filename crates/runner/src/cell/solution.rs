@@ -121,6 +121,10 @@ impl Solution {
         let (key, len) = (Solution::key(loaded, spec, seed)?, loaded.sampler.len());
         if let Some(Numbers { counted, check, values: x, .. }) = kept.read(NAME, &key, spec.samples * len) {
             progress.skip(spec.work());
+            // A kill may have come between the two.
+            for parts in [&key, &key::distance(&key, true, NAME)?] {
+                Parts::new(parts.clone(), &kept.folder, &[], Widths::default()).remove()?;
+            }
             return Ok(Solution { run: run_key(loaded, nfe, seed)?, counted, first: 0, x, check });
         }
         let (mut solution, parts) = Solution::solved(loaded, nfe, seed, (images, &key), kept, progress)?;

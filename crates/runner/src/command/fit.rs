@@ -14,7 +14,7 @@ use fewstep_sampler::{Normaliser, Plan, PlanFile};
 
 use super::folders::run_folder;
 use crate::{
-    cell::{Kept, Loaded, Solution, Trajectories, network, normaliser},
+    cell::{Kept, Loaded, Parts, Solution, Trajectories, network, normaliser},
     cli,
     experiment::{Experiment, FitSpec},
     failure::{Failure, Result},
@@ -114,6 +114,9 @@ impl Run {
             if arguments.curve { Normalised::TRIALS * (fit.images * nfes.iter().sum::<usize>()) as u64 } else { 0 };
         let progress = Progress::new(trajectories + solution_work + stages + curve, "evaluations");
         let canary = canary()?;
+        if arguments.fresh {
+            files::remove_folder(&Parts::folder(&kept))?;
+        }
         let find = |images, validation| {
             let (of, fresh) = ((images, validation, &*canary), arguments.fresh);
             Trajectories::find(&loaded, nfe, of, &kept, fresh, &progress)
@@ -176,8 +179,10 @@ impl Run {
             });
             let to = self.folder.join(format!("{METHOD}-{nfe}.json"));
             let Some(best) = best else {
-                // Another run's would be taken for this one's.
+                // Another run's would be taken for this one's; which stage diverged is in the table.
                 files::remove(&to)?;
+                rows.extend(found);
+                self.write(&rows, fitting.bands(), "")?;
                 let message = format!("no plan of {nfe} evaluations has finite samples on the images for validation");
                 return Err(Failure::Request(message));
             };

@@ -54,11 +54,14 @@ impl Run {
         let key = fitted_key(&self.teacher.key, &self.held.key, &parts, &self.canary)?;
         let csv = self.folder.join("normaliser-fitted.csv");
         let path = |nfe: usize| self.folder.join(format!("{NAME}-{nfe}.json"));
+        // Another run's curve has the same name.
+        let of_this =
+            std::fs::read_to_string(&csv).is_ok_and(|text| text.starts_with(&format!("# key {}\n", key.as_str())));
         let known = |nfe: &usize| -> Option<Provenance> {
             let file = PlanFile::read(&path(*nfe)).ok()?;
             let provenance: Provenance = serde_json::from_str(file.provenance.as_ref()?).ok()?;
             let own = provenance.sha256 == hash(&PlanFile { provenance: None, ..file });
-            Some(provenance).filter(|provenance| provenance.key == key.as_str() && own && !self.fresh && csv.exists())
+            Some(provenance).filter(|provenance| provenance.key == key.as_str() && own && !self.fresh && of_this)
         };
         let kept: Option<Vec<Provenance>> = nfes.iter().map(known).collect();
         if let Some(kept) = kept.as_ref().and_then(|kept| kept.first()) {
