@@ -69,7 +69,7 @@ impl<'a> Trials<'a> {
         let at = [&*levels.tau, &*levels.at].concat();
         let worth = |found: &[f64]| found.first().copied().unwrap_or(f64::NAN);
         let known = self.known(&at).as_deref().map(worth);
-        if let Some(value) = known.filter(|&value| !is_less(value, best.value)) {
+        if let Some(value) = known.filter(|&value| value.is_nan() || value >= best.value) {
             return Ok((value, None));
         }
         let found = fitted(levels, &best.student)?;
@@ -77,13 +77,8 @@ impl<'a> Trials<'a> {
         if known.is_none() {
             self.add(at, vec![value])?;
         }
-        Ok((value, found.filter(|_| is_less(value, best.value))))
+        Ok((value, found.filter(|_| value < best.value)))
     }
-}
-
-/// Not where either is no number.
-fn is_less(one: f64, other: f64) -> bool {
-    one < other
 }
 
 /// What a fit that was ended before left, and what this one leaves.

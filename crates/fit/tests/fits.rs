@@ -2,18 +2,12 @@
 
 mod formula;
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use fewstep_fit::{
-    Constraint, Errors, Held, Journal, Levels, Normalised, Objective, Points, Problem, Spec, Stage, Student, Target,
-    Trial, Trials, canary, path::Cost, search::Valued,
+    Constraint, Errors, Held, Levels, Normalised, Objective, Points, Problem, Spec, Stage, Student, Trials, canary,
+    path::Cost, search::Valued,
 };
 use fewstep_sampler::{Grid, Method, Normaliser, Request, Schedule, Step};
-use formula::{LEN, SIDE, bent, bent_teacher, exact, exact_teacher, gaussian, levels, noise, rule};
-
-fn target(objective: Objective, teacher: &fewstep_fit::Teacher) -> Target {
-    Target::new(objective, SIDE, LEN, teacher.end().to_vec())
-}
+use formula::{LEN, bent, bent_teacher, exact, exact_teacher, gaussian, levels, noise, rule, target};
 
 /// With one prediction and a free factor of the state the exact solution of a Gaussian's ODE is a plan: x' = √(ᾱ'/ᾱ) x + c ε, whose c
 /// carries the variance on.
@@ -210,96 +204,7 @@ fn all_stages(images: usize) -> Vec<fewstep_fit::Outcome> {
             Ok(())
         })
         .unwrap();
-    // From what was kept of any stage, what follows is the same.
-    struct Finished<'a>(&'a [fewstep_fit::Outcome]);
-    impl Journal for Finished<'_> {
-        fn finished(&self, stage: Stage) -> Option<(fewstep_sampler::Plan, String, f64)> {
-            let outcome = self.0.iter().find(|outcome| outcome.stage == stage && stage <= Stage::Grid)?;
-            Some((outcome.plan.clone(), outcome.note.clone(), outcome.condition))
-        }
-        fn trials(&self, _: Stage) -> Vec<Trial> {
-            Vec::new()
-        }
-        fn tried(&self, _: Stage, _: &[Trial]) -> fewstep_fit::Result<()> {
-            Ok(())
-        }
-    }
-    let mut again = Vec::new();
-    problem
-        .fit(&spec, 4, &Finished(&all), |outcome| {
-            again.push(outcome);
-            Ok(())
-        })
-        .unwrap();
-    for (one, two) in all.iter().zip(&again) {
-        assert_eq!((one.stage, &one.plan, one.fit, one.validation), (two.stage, &two.plan, two.fit, two.validation));
-    }
     all
-}
-
-/// A fit that is ended anywhere within its stages goes on from there: the same plans, without the evaluations of trials that were made before.
-#[test]
-fn a_fit_that_is_ended_within_a_stage_goes_on() {
-    struct Kept(std::cell::RefCell<std::collections::BTreeMap<Stage, Vec<Trial>>>);
-    impl Journal for Kept {
-        fn finished(&self, _: Stage) -> Option<(fewstep_sampler::Plan, String, f64)> {
-            None
-        }
-        fn trials(&self, stage: Stage) -> Vec<Trial> {
-            self.0.borrow().get(&stage).cloned().unwrap_or_default()
-        }
-        fn tried(&self, stage: Stage, all: &[Trial]) -> fewstep_fit::Result<()> {
-            self.0.borrow_mut().insert(stage, all.to_vec());
-            Ok(())
-        }
-    }
-    let schedule = Schedule::linear();
-    let (teacher, other) = (bent_teacher(&schedule, 16, 0.0), bent_teacher(&schedule, 8, 0.7));
-    let (points, fitting) = (Points::of(&teacher), target(Objective::Bands, &teacher));
-    let validation = Held { start: other.start().clone(), target: target(Objective::Bands, &other) };
-    let (spent, most) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-    let network = |x: &[f32], tau: f64| {
-        if spent.load(Relaxed) == most.load(Relaxed) {
-            return Err(fewstep_fit::Error::Network("ended".into()));
-        }
-        spent.fetch_add(1, Relaxed);
-        bent(&schedule, x, tau)
-    };
-    let problem =
-        Problem { teacher: &teacher, points: &points, target: &fitting, validation: &validation, network: &network };
-    let spec = Spec {
-        rule: rule(2, Constraint::Free),
-        grid: Grid::quadratic(),
-        grids: vec![Grid::trailing()],
-        stages: Stage::ALL.into(),
-        rounds: 5,
-    };
-    let run = |journal: &dyn Journal, limit: usize| {
-        spent.store(0, Relaxed);
-        most.store(limit, Relaxed);
-        let mut plans = Vec::new();
-        let ended = problem.fit(&spec, 4, journal, |outcome| {
-            plans.push(outcome.plan);
-            Ok(())
-        });
-        (ended.is_ok(), plans, spent.load(Relaxed))
-    };
-    let (_, whole, cost) = run(&(), usize::MAX);
-    let kept = Kept(Default::default());
-    let mut spent_on_all = 0;
-    for round in 1.. {
-        // Every round must get further than the trials that the one before it left.
-        assert!(round < 40, "{spent_on_all} of {cost}");
-        let (done, plans, spent) = run(&kept, cost / 3);
-        spent_on_all += spent;
-        if done {
-            assert_eq!(plans, whole);
-            break;
-        }
-    }
-    // Once more, all trials known: what is left is a run for every change for the better.
-    let (done, plans, again) = run(&kept, usize::MAX);
-    assert!(done && plans == whole && again < cost / 3, "{again} of {cost}");
 }
 
 /// Each stage lowers what it minimises, on the images that it is fitted to, and on others.

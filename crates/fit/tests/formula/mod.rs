@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use fewstep_fit::{Constraint, Result, Rule, Teacher};
+use fewstep_fit::{Constraint, Objective, Result, Rule, Target, Teacher};
 use fewstep_sampler::{Grid, Method, Request, Schedule};
 
 pub const SIDE: usize = 4;
@@ -61,4 +61,9 @@ pub fn bent(schedule: &Schedule, x: &[f32], tau: f64) -> Result<Vec<f32>> {
 pub fn bent_teacher(schedule: &Schedule, images: usize, phase: f32) -> Teacher {
     let plan = Method::deis(2).plan(&Request::new(schedule, &Grid::quadratic(), 200)).unwrap();
     Teacher::run(schedule, &plan, noise(images, phase), LEN, 2, &|x, tau| bent(schedule, x, tau)).unwrap()
+}
+
+/// What is minimised, against the teacher's ends.
+pub fn target(objective: Objective, teacher: &Teacher) -> Target {
+    Target::new(objective, SIDE, LEN, teacher.end().to_vec())
 }
