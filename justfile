@@ -22,7 +22,7 @@ test-fetched: fetch
 
 # The wgpu backend against the same goldens; needs a Vulkan driver (Mesa's software one will do) and fetched weights.
 test-wgpu: fetch
-    cargo test --release --workspace --features fewstep-runner/wgpu --test wgpu -- --include-ignored
+    cargo test --profile check-wgpu --workspace --features fewstep-runner/wgpu --test wgpu -- --include-ignored
 
 # The CUDA backend, with LLVM from the folder that tests/cuda/llvm.sh made of Debian's package; not run to its end by this project yet.
 build-cuda folder:

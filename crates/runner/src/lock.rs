@@ -31,6 +31,9 @@ pub fn writing(folder: &Path) -> Result<Lock> {
     Lock::wait(&of(folder), wait)
 }
 
+/// How often a lock's file may be another's before the file system is what is wrong.
+const ATTEMPTS: usize = 1000;
+
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -46,7 +49,7 @@ impl Lock {
     /// Where there can be no such file.
     pub fn take(path: &Path) -> Result<Option<Lock>> {
         let failed = || Failure::file(path);
-        loop {
+        for _ in 0..ATTEMPTS {
             let file = at(path).map_err(failed())?;
             match file.try_lock() {
                 Err(TryLockError::WouldBlock) => return Ok(None),
@@ -57,7 +60,11 @@ impl Lock {
             if is_at(&file, path) {
                 return Lock::held(file, path).map(Some);
             }
+            std::thread::sleep(Duration::from_millis(1));
         }
+        let message =
+            format!("{}: never the file that was opened; expected a file system whose files stay", path.display());
+        Err(Failure::Run(message))
     }
 
     /// The lock at `path`, once nobody else has it; `wait` hears that somebody has, and who.

@@ -1,5 +1,5 @@
 //! The wgpu backend against the same goldens as the CPU's, and a small sweep on it:
-//! `cargo test --release --workspace --features fewstep-runner/wgpu --test wgpu -- --include-ignored`.
+//! `cargo test --profile check-wgpu --workspace --features fewstep-runner/wgpu --test wgpu -- --include-ignored`.
 //!
 //! CI runs this on Mesa's software Vulkan, which refuses single buffers over 128 MiB and is slow: everything here is small.
 #![cfg(feature = "wgpu")]

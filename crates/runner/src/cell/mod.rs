@@ -28,7 +28,7 @@ pub use key::{Key, fitted as fitted_key};
 pub use load::{Loaded, inception, statistics, statistics_key, vit};
 pub use measure::{Samples, forget, measure, measure_part, picture};
 pub use normaliser::normaliser;
-pub use parts::{Part, Parts, Sink, Widths, every as checkpoint_every};
+pub use parts::{Clock, Part, Parts, Sink, Widths};
 pub use reuse::Reuse;
 pub use sampler::{Sampler, images_of, levels_of, values};
 pub use solution::Solution;

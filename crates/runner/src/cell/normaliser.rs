@@ -25,8 +25,9 @@ pub struct Found {
     pub csv: String,
 }
 
-/// The experiment's normaliser. A collected one is taken from `kept` where its key is there, and put there where `keep` says so.
-pub fn normaliser(loaded: &Loaded, kept: &Path, keep: bool, fresh: bool) -> Result<Option<Found>> {
+/// The experiment's normaliser. A collected one is taken from `kept` where its key is there; on the way and at the end it is kept in the
+/// folder `keep`, where there is one.
+pub fn normaliser(loaded: &Loaded, kept: &Path, keep: Option<&Path>, fresh: bool) -> Result<Option<Found>> {
     let Some(spec) = &loaded.experiment.normaliser else { return Ok(None) };
     let found = match &spec.source {
         NormaliserSource::File(file) => {
@@ -40,17 +41,20 @@ pub fn normaliser(loaded: &Loaded, kept: &Path, keep: bool, fresh: bool) -> Resu
     Ok(Some(found))
 }
 
-fn collected(loaded: &Loaded, spec: &CollectSpec, kept: &Path, keep: bool, fresh: bool) -> Result<Found> {
+fn collected(loaded: &Loaded, spec: &CollectSpec, kept: &Path, keep: Option<&Path>, fresh: bool) -> Result<Found> {
     let plan = curve::plan(&loaded.sampler, spec)?;
     let key = key::normaliser(&loaded.sampler, &loaded.canary, &plan, spec.seed, spec.samples)?;
-    let path = path(kept, &key);
-    if !fresh && path.exists() {
+    let own = keep.filter(|keep| *keep != kept);
+    for path in [Some(kept), own].into_iter().flatten().map(|folder| path(folder, &key)) {
+        if fresh || !path.exists() {
+            continue;
+        }
         let text = files::text(&path)?;
         let csv = unsealed(&text).filter(|csv| csv.starts_with(&format!("# {}\n", comments(loaded, spec, &key)[0])));
         if let Some(csv) = csv {
-            if keep {
+            if let Some(keep) = keep {
                 // Where a run was killed between writing the one and removing the other.
-                forget(&parts(kept, &key, spec), kept)?;
+                forget(&parts(keep, &key, spec), keep)?;
             }
             return Ok(Found { normaliser: Normaliser::read(&path)?, csv: csv.to_owned() });
         }
@@ -60,17 +64,18 @@ fn collected(loaded: &Loaded, spec: &CollectSpec, kept: &Path, keep: bool, fresh
     progress.say("normaliser");
     // Of a large network it takes hours: a kill costs the batches in hand.
     Parts::check()?;
-    let mut parts = keep.then(|| parts(kept, &key, spec));
-    if let Some(parts) = parts.as_ref().filter(|_| fresh) {
+    let mut parts = keep.map(|keep| (keep, parts(keep, &key, spec)));
+    if let Some((_, parts)) = parts.as_ref().filter(|_| fresh) {
         parts.remove()?;
     }
     let (advance, known) = (|n| progress.advance(n), |n| progress.skip(n));
-    let normaliser = curve::collect(&loaded.sampler, spec, &plan, parts.as_mut(), advance, known)?;
+    let by_parts = parts.as_mut().map(|(_, parts)| parts);
+    let normaliser = curve::collect(&loaded.sampler, spec, &plan, by_parts, advance, known)?;
     progress.end();
     let csv = normaliser.to_csv(&comments(loaded, spec, &key));
-    if let Some(parts) = parts {
-        files::write(&path, sealed(&csv).as_bytes())?;
-        forget(&parts, kept)?;
+    if let Some((keep, parts)) = parts {
+        files::write(&path(keep, &key), sealed(&csv).as_bytes())?;
+        forget(&parts, keep)?;
     }
     Ok(Found { normaliser, csv })
 }

@@ -29,10 +29,47 @@ const VARIABLE: &str = "FEWSTEP_CHECKPOINT";
 ///
 /// # Errors
 /// Where the variable makes no sense.
-pub fn every() -> Result<Duration> {
+fn every() -> Result<Duration> {
     let Ok(text) = std::env::var(VARIABLE) else { return Ok(Duration::from_secs_f64(EVERY)) };
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or_else(|| Failure::Request(format!("{VARIABLE} is '{text}'; expected seconds between checkpoints")))
+}
+
+/// When what is made is kept: every minute, or as [`VARIABLE`] says, and where that takes long, so seldom that it takes a twentieth of the time.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    every: Duration,
+    at: Instant,
+    took: Duration,
+}
+
+/// Of the time one part in so many may go into keeping.
+const SHARE: u32 = 20;
+
+impl Clock {
+    /// From now on.
+    ///
+    /// # Errors
+    /// Where the variable makes no sense.
+    pub fn start() -> Result<Self> {
+        Ok(Clock { every: every()?, at: Instant::now(), took: Duration::ZERO })
+    }
+
+    /// Whether it is time.
+    pub fn is_due(&self) -> bool {
+        self.at.elapsed() >= self.every.max(SHARE * self.took)
+    }
+
+    /// Keeps, and looks how long that takes.
+    ///
+    /// # Errors
+    /// Those of `keep`.
+    pub fn keep(&mut self, keep: impl FnOnce() -> Result<()>) -> Result<()> {
+        let begun = Instant::now();
+        keep()?;
+        (self.at, self.took) = (Instant::now(), begun.elapsed());
+        Ok(())
+    }
 }
 
 const FOLDER: &str = "parts";

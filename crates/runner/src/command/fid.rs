@@ -1,5 +1,6 @@
 //! `fewstep fid`: the distance between two sets of images or statistics, and other measures of theirs.
 
+mod kept;
 mod measures;
 
 use std::path::{Path, PathBuf};
@@ -10,11 +11,12 @@ use serde_json::json;
 use super::stats::of_images;
 use crate::{
     assets,
-    cell::{inception, statistics, vit},
+    cell::{Parts, inception, statistics, vit},
     cli, device,
     failure::{Failure, Result},
-    files,
+    files, interrupt,
 };
+pub use kept::Kept;
 use measures::{Measures, Rows};
 
 /// Opens both, collects what is not statistics already, and prints the distance.
@@ -41,6 +43,7 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
     let mut stored = measures::stored(arguments, paths, given)?;
     let counts = [0, 1].map(|i| sets[i].as_ref().map(ImageSet::len).or(stored[i].as_ref().map(|rows| rows.images)));
     measures::check(arguments, paths, counts)?;
+    let mut kept = keeping()?;
     let network = Network::open(arguments)?;
     let extractor = network.extractor();
     let mut rows = Rows::new(arguments, network.inception())?;
@@ -50,8 +53,8 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
         let given = paths.into_iter().zip(&sets).filter(|(_, set)| set.is_none());
         given.map(|(path, _)| sized(path, of)).try_for_each(|read| read.map(drop))?;
     }
-    let side = |of: &dyn Extractor, i: usize, rows: &mut dyn FnMut(&[f32])| match &sets[i] {
-        Some(set) => of_set(of, set, paths[i], arguments, rows),
+    let mut side = |of: &dyn Extractor, i: usize, rows: &mut dyn FnMut(&[f32])| match &sets[i] {
+        Some(set) => of_set(of, (set, paths[i]), arguments, kept.as_mut(), rows),
         None => sized(paths[i], of),
     };
     let mut features = |i: usize| {
@@ -64,11 +67,18 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
     let distance = frechet_distance(&both[0].gaussian, &both[1].gaussian)?;
     let mut measures = rows.measure(arguments, &both[0].gaussian, &both[1].gaussian)?;
     if let Some(spatial) = &spatial {
-        let of = |i: usize| side(spatial, i, &mut |_| {});
+        let mut of = |i: usize| side(spatial, i, &mut |_| {});
         measures.sfid = Some(frechet_distance(&of(0)?.gaussian, &of(1)?.gaussian)?);
     }
     print(arguments, distance, &both, &network, &measures);
-    Ok(())
+    kept.map_or(Ok(()), Kept::end)
+}
+
+/// What makes it possible to go on after a kill, where there is a place for it.
+fn keeping() -> Result<Option<Kept>> {
+    Parts::check()?;
+    interrupt::listen()?;
+    Ok(Kept::open())
 }
 
 /// Statistics of as many numbers as the features have.
@@ -114,12 +124,12 @@ impl Network {
 
 fn of_set(
     extractor: &dyn Extractor,
-    set: &ImageSet,
-    path: &Path,
+    (set, path): (&ImageSet, &Path),
     arguments: &cli::Fid,
+    kept: Option<&mut Kept>,
     rows: impl FnMut(&[f32]),
 ) -> Result<Statistics> {
-    of_images(extractor, set, &path.display().to_string(), arguments.batch_size, rows)
+    of_images(extractor, (set, &path.display().to_string()), arguments.batch_size, kept, rows)
 }
 
 fn print(arguments: &cli::Fid, distance: f64, both: &[Statistics; 2], network: &Network, measures: &Measures) {
@@ -199,8 +209,10 @@ fn save(arguments: &cli::Fid) -> Result<()> {
         return Err(Failure::Request(format!("{}: statistics already; expected images", from.display())));
     }
     let images = assets::images(from, arguments.crop.map(usize::from))?;
-    let statistics = of_set(Network::open(arguments)?.extractor(), &images, from, arguments, |_| {})?;
+    let mut kept = keeping()?;
+    let network = Network::open(arguments)?;
+    let statistics = of_set(network.extractor(), (&images, from), arguments, kept.as_mut(), |_| {})?;
     files::write(to, &statistics.to_npz()?)?;
     println!("{} ({} images)", to.display(), statistics.count);
-    Ok(())
+    kept.map_or(Ok(()), Kept::end)
 }

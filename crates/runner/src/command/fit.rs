@@ -6,6 +6,7 @@ mod curve;
 mod features;
 mod journal;
 mod table;
+mod tried;
 
 use std::path::PathBuf;
 
@@ -127,7 +128,7 @@ impl Run {
             .map(|spec| Solution::find(&loaded, &spec, seed, &Kept::at(kept.clone(), arguments.fresh), &progress))
             .transpose()?;
         let clip = loaded.experiment.normaliser.as_ref().map_or(0, |spec| spec.clip);
-        let found = normaliser(&loaded, &kept, true, arguments.fresh)?;
+        let found = normaliser(&loaded, &kept, Some(&kept), arguments.fresh)?;
         let normaliser = found.map(|found| found.normaliser.with_clip(clip)).transpose()?;
         let fresh = arguments.fresh;
         let canary = features.iter().fold(canary, |all, network| format!("{all} {}", network.canary));
@@ -158,7 +159,7 @@ impl Run {
         for &nfe in nfes {
             let before = self.loaded.sampler.predictor.evaluated();
             let mut found = self.olss(&problem, nfe)?;
-            let journal = OfNumber::new(self, nfe);
+            let journal = OfNumber::new(self, nfe)?;
             problem.fit(&self.fit.spec, nfe, &journal, |outcome| {
                 let what = format!("{nfe} evaluations, {}: {:.4}", outcome.stage.name(), outcome.fit.objective);
                 self.progress.line(&what);

@@ -54,7 +54,7 @@ pub fn run(arguments: &cli::Sample) -> Result<()> {
     let sampler = &loaded.sampler;
     // A request that cannot be planned is refused before a normaliser is collected for it.
     entry.unnormalised().plan(&sampler.schedule, arguments.nfe, None)?;
-    let found = normaliser(&loaded, &kept, false, false)?;
+    let found = normaliser(&loaded, &kept, None, false)?;
     let clipped = found.map(|found| found.normaliser.with_clip(clip)).transpose()?;
     let plan = entry.plan(&sampler.schedule, arguments.nfe, clipped.as_ref())?;
     let progress = Progress::new((samples * plan.nfe) as u64, "evaluations");

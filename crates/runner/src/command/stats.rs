@@ -4,9 +4,10 @@ use std::{ops::Range, path::Path};
 
 use fewstep_fid::{Extractor, ImageSet, Moments, Pixel8, Precision, Statistics};
 
+use super::fid::Kept;
 use crate::{
     assets,
-    cell::{self, Key, Part, Parts, Rows, Sink, Widths},
+    cell::{self, Part, Parts, Rows, Sink, Widths},
     cli, device,
     failure::{Failure, Result},
     files, interrupt,
@@ -55,7 +56,8 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
             rows.extend_from_slice(features);
         }
     };
-    let moments = collect(extractor.as_ref(), &images, &name, BATCH, Some((&parts, &key)), keep)?;
+    let mut on_the_way = Parts::new(key.clone(), &parts, &[], widths(extractor.as_ref()));
+    let moments = collect(extractor.as_ref(), (&images, &name), BATCH, Some(&mut on_the_way), keep)?;
     let mut statistics = Statistics::of(extractor.as_ref(), dataset, &moments)?;
     statistics.key = key.as_str().to_owned();
     let rows = arguments.rows.then_some(rows.as_slice());
@@ -105,26 +107,33 @@ fn extractor(arguments: &cli::Stats) -> Result<Box<dyn Extractor>> {
     }
 }
 
-/// Statistics of `images`, nothing of which is kept on the way; `rows` sees all features.
+/// Statistics of `images`; `rows` sees all features. On the way parts are kept, where that is possible.
 pub fn of_images(
     extractor: &dyn Extractor,
-    images: &ImageSet,
-    name: &str,
+    (images, name): (&ImageSet, &str),
     batch: u16,
+    kept: Option<&mut Kept>,
     rows: impl FnMut(&[f32]),
 ) -> Result<Statistics> {
-    let moments = collect(extractor, images, name, batch, None, rows)?;
-    Ok(Statistics::of(extractor, images.hash()?, &moments)?)
+    let dataset = images.hash()?;
+    let key = cell::statistics_key(extractor, &dataset, Precision::F64)?;
+    let parts = kept.map(|kept| kept.parts(&key, widths(extractor)));
+    let moments = collect(extractor, (images, name), batch, parts, rows)?;
+    Ok(Statistics::of(extractor, dataset, &moments)?)
+}
+
+/// What a part has of an image.
+fn widths(extractor: &dyn Extractor) -> Widths {
+    Widths { spaces: vec![extractor.dim()], ..Widths::default() }
 }
 
 /// Moments of the features of `images`, called `name` in messages, `batch` at a time; `rows` sees all features, in the images' order. Of many images
-/// parts are kept on the way in the folder `kept`, under the statistics' key.
+/// `parts` are kept on the way.
 fn collect(
     extractor: &dyn Extractor,
-    images: &ImageSet,
-    name: &str,
+    (images, name): (&ImageSet, &str),
     batch: u16,
-    kept: Option<(&Path, &Key)>,
+    parts: Option<&mut Parts>,
     mut rows: impl FnMut(&[f32]),
 ) -> Result<Moments> {
     let progress = Progress::new(images.len() as u64, "images");
@@ -154,10 +163,9 @@ fn collect(
         Ok(())
     };
     let known = |count: usize| progress.skip(count as u64);
-    match kept {
-        Some((folder, key)) => {
-            let widths = Widths { spaces: vec![extractor.dim()], ..Widths::default() };
-            Parts::new(key.clone(), folder, &[], widths).all(0..images.len(), known, make, take)?;
+    match parts {
+        Some(parts) => {
+            parts.all(0..images.len(), known, make, take)?;
         }
         None => {
             let mut take = take;

@@ -150,7 +150,7 @@ impl Sweep {
         let say = |holder: &str| eprintln!("normaliser: {holder} is at it; waiting");
         let collect = || Lock::wait(&kept.folder.join("normaliser.lock"), say);
         let collecting = (!how.alone).then(collect).transpose()?;
-        let found = normaliser(&loaded, &kept.folder, true, kept.fresh)?;
+        let found = normaliser(&loaded, &kept.folder, Some(&kept.folder), kept.fresh)?;
         drop(collecting);
         if let Some(found) = &found {
             loaded.assets.insert(NORMALISER_ASSET.into(), files::sha256(found.csv.as_bytes()));

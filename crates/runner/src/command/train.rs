@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     assets,
-    cell::{Sampler, checkpoint_every, images_of, long_run},
+    cell::{Clock, Sampler, images_of, long_run},
     cli,
     device::{self, Opened},
     experiment::CHANNELS,
@@ -66,14 +66,12 @@ struct Provenance {
 
 /// Says of which step the rest in a folder is, and is written last.
 const PROVENANCE: &str = "provenance.toml";
-/// Of the time of a run one part in so many may go into states that the clock asks for: those of large networks have gigabytes.
-const SHARE: u32 = 20;
 
 /// Trains.
 pub fn run(arguments: &cli::Train) -> Result<()> {
     let training = Training::read(&arguments.experiment)?;
     let folder = arguments.run.folder(&training.name);
-    checkpoint_every()?;
+    Clock::start()?;
     files::make_folder(&folder)?;
     interrupt::listen()?;
     let wait = |holder: &str| eprintln!("{}: {holder} trains there; waiting for its end", folder.display());
@@ -136,8 +134,7 @@ impl Run {
             self.show(None, &progress)?;
         }
         let start = Instant::now();
-        let every = checkpoint_every()?;
-        let (mut saved, mut wait) = (start, every);
+        let mut clock = Clock::start()?;
         while self.trainer.step_count() < steps {
             let Step { step, loss, gradient_norm, learning_rate } = self.trainer.step(data, &levels)?;
             let images = step * self.training.spec.batch;
@@ -147,10 +144,8 @@ impl Run {
             progress.advance(1);
             let (shown, asked) = (self.is_shown_at(step), interrupt::check());
             // Before anything is drawn, which takes time, and which a signal ends.
-            if shown || asked.is_err() || saved.elapsed() >= wait {
-                let begun = Instant::now();
-                self.save()?;
-                (saved, wait) = (Instant::now(), every.max(SHARE * begun.elapsed()));
+            if shown || asked.is_err() || clock.is_due() {
+                clock.keep(|| self.save())?;
             }
             asked?;
             if shown {

@@ -23,6 +23,8 @@ pub struct MethodEntry {
     pub made: Made,
     /// What is done to its data predictions.
     pub threshold: Threshold,
+    /// The numbers of evaluations that it alone is run with; none where it is run with all of the experiment's.
+    pub nfe: Option<Vec<usize>>,
 }
 
 /// By what a plan is made.
@@ -65,12 +67,13 @@ impl MethodEntry {
         }
     }
 
-    /// Whether there is a plan for so many evaluations: a file may be missing, a method may not.
+    /// Whether it is to be run with so many evaluations, and there is a plan for them: a file may be missing, a method may not.
     pub fn has(&self, nfe: usize) -> bool {
-        match &self.made {
+        let there = match &self.made {
             Made::Method { .. } => true,
             Made::Planned(planned) => planned.plan(nfe).is_ok(),
-        }
+        };
+        there && self.nfe.as_ref().is_none_or(|own| own.contains(&nfe))
     }
 
     /// The name in results and for `--only`: as in experiment files, with `-afs` for an analytic first step; of files the label.
@@ -180,6 +183,7 @@ pub(super) struct RawMethod {
     threshold: Option<Spanned<String>>,
     plan: Option<Spanned<String>>,
     label: Option<Spanned<String>>,
+    nfe: Option<Spanned<Vec<Spanned<usize>>>>,
 }
 
 /// What is said for all methods.
@@ -249,6 +253,8 @@ impl Source<'_> {
             return Err(self.error(grids.span(), "grids is empty; expected at least one"));
         }
         for table in raw {
+            let own = self.own_nfe(table.get_ref(), nfe)?;
+            let nfe = own.as_deref().unwrap_or(nfe);
             let entries = match (&table.get_ref().plan, common.grids) {
                 (Some(_), _) => vec![self.planned_entry(table, model, nfe)?],
                 (None, Some(grids)) if table.get_ref().grid.is_none() => {
@@ -256,11 +262,13 @@ impl Source<'_> {
                 }
                 (None, _) => vec![self.method(table, common, common.grid)?],
             };
-            for entry in entries {
+            for entry in entries.into_iter().map(|entry| MethodEntry { nfe: own.clone(), ..entry }) {
                 // Rows of a table are told apart by grids and the like, which files do not say, and cells by names.
                 let files = |entry: &MethodEntry| matches!(entry.made, Made::Planned(_));
                 let alike = |other: &MethodEntry| other.label() == entry.label() || other.name() == entry.name();
-                let same = |other: &&MethodEntry| **other == entry || (files(&entry) || files(other)) && alike(other);
+                // Whatever the numbers of evaluations: a method with two lists of them is one with both.
+                let equal = |other: &MethodEntry| (&other.made, other.threshold) == (&entry.made, entry.threshold);
+                let same = |other: &&MethodEntry| equal(other) || (files(&entry) || files(other)) && alike(other);
                 if let Some(other) = methods.iter().find(same) {
                     let again =
                         if files(&entry) || files(other) { "; expected another label for the plan" } else { "" };
@@ -275,6 +283,16 @@ impl Source<'_> {
         }
         self.told_apart(&methods, &spans)?;
         Ok((methods, spans))
+    }
+
+    /// What a table alone is run with, of what all are.
+    fn own_nfe(&self, table: &RawMethod, all: &[usize]) -> Result<Option<Vec<usize>>> {
+        let Some(raw) = &table.nfe else { return Ok(None) };
+        let own = self.nfe(raw)?;
+        match own.iter().find(|nfe| !all.contains(nfe)) {
+            Some(nfe) => Err(self.error(raw.span(), format!("nfe {nfe} of a method is not among the experiment's"))),
+            None => Ok(Some(own)),
+        }
     }
 
     /// Tables put grids and thresholds behind labels: with them too no two methods may be called the same.
@@ -324,7 +342,7 @@ impl Source<'_> {
             coefficients: entry.coefficients.or(all_coefficients).unwrap_or(Coefficients::Exact),
             afs: entry.afs,
         };
-        Ok(MethodEntry { made, threshold: own_threshold.or(all_threshold).unwrap_or(Threshold::None) })
+        Ok(MethodEntry { made, threshold: own_threshold.or(all_threshold).unwrap_or(Threshold::None), nfe: None })
     }
 
     pub(super) fn own_threshold(&self, entry: &RawMethod) -> Result<Option<Threshold>> {

@@ -283,6 +283,7 @@ impl Source<'_> {
         })
     }
 
+    /// A list of numbers of evaluations, ascending.
     fn nfe(&self, raw: &Spanned<Vec<Spanned<usize>>>) -> Result<Vec<usize>> {
         let mut nfe = Vec::new();
         for value in raw.get_ref() {

@@ -135,7 +135,7 @@ impl Source<'_> {
         let planned = Planned { label, pattern: name, hashes, missing, objectives, plans };
         let threshold = self.own_threshold(raw)?.or_else(|| planned.common(|plan| plan.threshold));
         match threshold {
-            Some(threshold) => Ok(MethodEntry { made: Made::Planned(planned), threshold }),
+            Some(threshold) => Ok(MethodEntry { made: Made::Planned(planned), threshold, nfe: None }),
             None => Err(self.error(table.span(), "the files have several thresholds; expected one for them")),
         }
     }

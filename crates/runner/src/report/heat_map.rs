@@ -1,4 +1,4 @@
-//! Heat maps as SVG and PNG: one value for every solver on every grid, a panel for each number of evaluations.
+//! Heat maps as SVG and PNG: one value for every solver on every grid, a panel for each number of evaluations or one for all.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::chart::{Area, Canvas, Drawn, fitting, fonts, width, write_png};
 use crate::{
     failure::{Failure, Result},
     files,
-    results::Grids,
+    results::{Grids, Overall, Times, lowest},
 };
 
 const MARGIN: i32 = 16;
@@ -27,11 +27,30 @@ const GAP: i32 = 24;
 pub struct HeatMap {
     /// Above it.
     pub title: String,
-    /// What is shown of which solver on which grid.
-    pub grids: Grids,
-    /// What the values are: the metric's title.
-    pub metric: String,
+    /// What the values and the marks behind them are.
+    note: String,
+    rows: Vec<String>,
+    columns: Vec<String>,
+    panels: Vec<Panel>,
 }
+
+#[derive(Debug, Clone, PartialEq)]
+struct Panel {
+    title: String,
+    /// `[row][column]`; none where there is no cell.
+    cells: Vec<Vec<Option<Shown>>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Shown {
+    /// Infinite: diverged.
+    value: f64,
+    /// Behind it.
+    mark: &'static str,
+}
+
+/// Behind values of fewer evaluations than were asked for.
+const CHEAPER: &str = "*";
 
 /// Where everything is, in pixels.
 struct Layout {
@@ -45,9 +64,9 @@ struct Layout {
 impl Layout {
     fn of(map: &HeatMap) -> Self {
         let widest = |labels: &[String]| labels.iter().map(|label| width(label, LABEL)).max().unwrap_or(0);
-        let labels = (widest(&map.grids.solvers) + 10, widest(&map.grids.grids) + 10);
-        let across = map.grids.nfes.len().clamp(1, 2);
-        let down = map.grids.nfes.len().div_ceil(across) as i32;
+        let labels = (widest(&map.rows) + 10, widest(&map.columns) + 10);
+        let across = map.panels.len().clamp(1, 2);
+        let down = map.panels.len().div_ceil(across) as i32;
         let panel = map.panel();
         let body = labels.0 + across as i32 * (panel.0 + GAP) - GAP;
         let height = MARGIN + TITLE + GAP + LABEL + GAP + down * (GAP + labels.1 + panel.1 + GAP);
@@ -67,8 +86,47 @@ impl Layout {
 }
 
 impl HeatMap {
+    /// A panel for each number of evaluations; `metric`: what the values are.
+    pub fn by_nfe(title: String, grids: &Grids, metric: &str) -> Self {
+        let shown = |panel: usize, at: (usize, usize)| {
+            let mark = if grids.is_cheaper(panel, at) { CHEAPER } else { "" };
+            grids.value(panel, at).map(|value| Shown { value, mark })
+        };
+        let row = |panel: usize, row: usize| (0..grids.grids.len()).map(|column| shown(panel, (row, column))).collect();
+        let panel = |(i, nfe): (usize, &u32)| Panel {
+            title: format!("{nfe} NFE"),
+            cells: (0..grids.solvers.len()).map(|solver| row(i, solver)).collect(),
+        };
+        let note = format!(
+            "{metric}; bright is small, colours are logarithmic within a panel. Framed: the best grid of a row; thick: the lowest of all. *: fewer evaluations spent."
+        );
+        let panels = grids.nfes.iter().enumerate().map(panel).collect();
+        HeatMap { title, note, rows: grids.solvers.clone(), columns: grids.grids.clone(), panels }
+    }
+
+    /// One panel for all numbers of evaluations.
+    pub fn overall(title: String, overall: &Overall, metric: &str) -> Self {
+        let shown = |times: &Option<Times>| {
+            times.map(|times| Shown {
+                value: times.value,
+                mark: match (times.normalised, times.cheaper) {
+                    (false, false) => "",
+                    (true, false) => "n",
+                    (false, true) => CHEAPER,
+                    (true, true) => "n*",
+                },
+            })
+        };
+        let cells = overall.times.iter().map(|row| row.iter().map(shown).collect()).collect();
+        let note = format!(
+            "{metric}: how many times the lowest of all, geometric mean over NFE. n: score normalised, where that is lower; *: fewer evaluations spent."
+        );
+        let panels = vec![Panel { title: "all NFE".into(), cells }];
+        HeatMap { title, note, rows: overall.solvers.clone(), columns: overall.grids.clone(), panels }
+    }
+
     fn panel(&self) -> (i32, i32) {
-        (CELL.0 * self.grids.grids.len() as i32, CELL.1 * self.grids.solvers.len() as i32)
+        (CELL.0 * self.columns.len() as i32, CELL.1 * self.rows.len() as i32)
     }
 
     /// Writes `stem.svg` and `stem.png`.
@@ -98,51 +156,45 @@ impl HeatMap {
         let room = layout.size.0 - 2 * MARGIN;
         let title = fitting(&self.title, room, 10..=TITLE);
         canvas.text(&self.title, (layout.size.0 / 2, MARGIN + TITLE / 2), title, HPos::Center)?;
-        let note = format!(
-            "{}; bright is small, colours are logarithmic within a panel. Framed: the best grid of a row; thick: the lowest of all. *: fewer evaluations spent.",
-            self.metric
-        );
-        let size = fitting(&note, room, 8..=LABEL);
-        canvas.text(&note, (layout.size.0 / 2, MARGIN + TITLE + GAP), size, HPos::Center)?;
-        (0..self.grids.nfes.len()).try_for_each(|panel| self.draw_panel(panel, layout, canvas))?;
+        let size = fitting(&self.note, room, 8..=LABEL);
+        canvas.text(&self.note, (layout.size.0 / 2, MARGIN + TITLE + GAP), size, HPos::Center)?;
+        (0..self.panels.len()).try_for_each(|panel| self.draw_panel(panel, layout, canvas))?;
         canvas.area.present()
     }
 
     fn draw_panel<B: DrawingBackend>(&self, panel: usize, layout: &Layout, canvas: &Canvas<B>) -> Drawn<B> {
         let (left, top) = layout.corner(self, panel);
         let (wide, _) = self.panel();
-        let nfe = format!("{} NFE", self.grids.nfes[panel]);
-        canvas.text(&nfe, (left + wide / 2, top - layout.labels.1 - GAP / 2), LABEL + 3, HPos::Center)?;
-        for (i, grid) in self.grids.grids.iter().enumerate() {
+        let Panel { title, cells } = &self.panels[panel];
+        canvas.text(title, (left + wide / 2, top - layout.labels.1 - GAP / 2), LABEL + 3, HPos::Center)?;
+        for (i, grid) in self.columns.iter().enumerate() {
             let x = left + CELL.0 * i as i32 + CELL.0 / 2;
             canvas.upwards(grid, (x, top - 5 - width(grid, LABEL) / 2), LABEL)?;
         }
-        let all =
-            (0..self.grids.solvers.len()).flat_map(|row| (0..self.grids.grids.len()).map(move |column| (row, column)));
-        let shades = Shades::of(all.filter_map(|at| self.grids.value(panel, at)).filter(|value| value.is_finite()));
-        let best = self.grids.best(panel);
-        for (row, solver) in self.grids.solvers.iter().enumerate() {
-            let y = top + CELL.1 * row as i32;
+        let all = cells.iter().flatten().flatten().map(|shown| shown.value);
+        let shades = Shades::of(all.filter(|value| value.is_finite()));
+        let area = |row: usize, column: usize| {
+            let from = (left + CELL.0 * column as i32, top + CELL.1 * row as i32);
+            Area { from, to: (from.0 + CELL.0 - 1, from.1 + CELL.1 - 1) }
+        };
+        for (row, solver) in self.rows.iter().enumerate() {
             if panel.is_multiple_of(layout.across) {
-                canvas.text(solver, (left - 8, y + CELL.1 / 2), LABEL, HPos::Right)?;
+                canvas.text(solver, (left - 8, area(row, 0).from.1 + CELL.1 / 2), LABEL, HPos::Right)?;
             }
-            for column in 0..self.grids.grids.len() {
-                let (value, x) = (self.grids.value(panel, (row, column)), left + CELL.0 * column as i32);
-                let cheaper = self.grids.is_cheaper(panel, (row, column));
-                let area = Area { from: (x, y), to: (x + CELL.0 - 1, y + CELL.1 - 1) };
-                canvas.cell(area, value, cheaper, &shades)?;
+            for (column, shown) in cells[row].iter().enumerate() {
+                canvas.cell(area(row, column), shown.as_ref(), &shades)?;
             }
         }
         // Frames above all cells, or a neighbour would cover them.
-        for row in 0..self.grids.solvers.len() {
-            if let Some(column) = self.grids.best_of(panel, row) {
-                let from = (left + CELL.0 * column as i32, top + CELL.1 * row as i32);
-                let frame = Area { from, to: (from.0 + CELL.0 - 1, from.1 + CELL.1 - 1) };
-                let thick = if best == Some((row, column)) { 4 } else { 1 };
-                // Lines: rectangles of SVG have no width of their own.
-                let Area { from, to } = frame;
-                canvas.line(&[from, (to.0, from.1), to, (from.0, to.1), from], BLACK.stroke_width(thick))?;
-            }
+        let value = |shown: &Option<Shown>| shown.as_ref().map(|shown| shown.value);
+        let best: Vec<Option<usize>> = cells.iter().map(|row| lowest(row.iter().map(value))).collect();
+        let of_row = |(row, column): (usize, &Option<usize>)| column.and_then(|column| value(&cells[row][column]));
+        let first = lowest(best.iter().enumerate().map(of_row));
+        for (row, column) in best.iter().enumerate().filter_map(|(row, column)| Some((row, (*column)?))) {
+            let thick = if first == Some(row) { 4 } else { 1 };
+            // Lines: rectangles of SVG have no width of their own.
+            let Area { from, to } = area(row, column);
+            canvas.line(&[from, (to.0, from.1), to, (from.0, to.1), from], BLACK.stroke_width(thick))?;
         }
         Ok(())
     }
@@ -167,24 +219,23 @@ impl Shades {
 }
 
 impl<B: DrawingBackend> Canvas<B> {
-    /// A value on its colour, with a star where it is of fewer evaluations; nothing where there is none.
-    fn cell(&self, area: Area, value: Option<f64>, cheaper: bool, shades: &Shades) -> Drawn<B> {
+    /// A value on its colour, with its mark; nothing where there is none.
+    fn cell(&self, area: Area, shown: Option<&Shown>, shades: &Shades) -> Drawn<B> {
         let middle = ((area.from.0 + area.to.0) / 2, (area.from.1 + area.to.1) / 2);
-        match value {
+        match shown {
             None => self.area(area, RGBColor(245, 245, 245).filled()),
-            Some(value) if !value.is_finite() => {
+            Some(Shown { value, .. }) if !value.is_finite() => {
                 self.area(area, RGBColor(225, 225, 225).filled())?;
                 self.text("diverged", middle, NUMBER - 2, HPos::Center)
             }
-            Some(value) => {
+            Some(&Shown { value, mark }) => {
                 let colour = shades.colour(value);
                 self.area(area, colour.filled())?;
                 let RGBColor(r, g, b) = colour;
                 // Luminance (ITU-R BT.709).
                 let luminance = 0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b);
                 let ink = if luminance > 130.0 { BLACK } else { WHITE };
-                let star = if cheaper { "*" } else { "" };
-                self.coloured(&format!("{}{star}", number(value)), middle, NUMBER, HPos::Center, ink)
+                self.coloured(&format!("{}{mark}", number(value)), middle, NUMBER, HPos::Center, ink)
             }
         }
     }
@@ -222,12 +273,13 @@ mod tests {
             solvers: vec!["DDIM".into(), "DEIS-2".into()],
             grids: vec!["quadratic".into(), "edm".into(), "log-snr".into()],
             nfes: vec![5, 10],
+            plain: vec![None, None],
             points: vec![
                 vec![vec![point(0.2), point(0.1), None], vec![point(0.05), point(f64::INFINITY), point(0.4)]],
                 vec![vec![point(0.02), point(0.01), None], vec![point(0.005), point(0.006), point(0.04)]],
             ],
         };
-        HeatMap { title: "A title".into(), grids, metric: Metric::OdeRmse.title().into() }
+        HeatMap::by_nfe("A title".into(), &grids, Metric::OdeRmse.title())
     }
 
     #[test]
@@ -244,6 +296,21 @@ mod tests {
         }
         // The best of all, framed thick, once a panel.
         assert_eq!(svg.matches("stroke-width=\"4\"").count(), 2);
+    }
+
+    #[test]
+    fn one_panel_for_all_numbers_of_evaluations_marks_what_is_normalised() {
+        let times = |value: f64, normalised: bool| Some(Times { value, normalised, cheaper: false });
+        let overall = Overall {
+            solvers: vec!["UniPC".into(), "DEIS-2".into()],
+            grids: vec!["quadratic".into(), "edm".into()],
+            times: vec![vec![times(1.0, false), times(f64::INFINITY, false)], vec![times(1.25, true), None]],
+        };
+        let svg = HeatMap::overall("A title".into(), &overall, "RMS distance").svg().unwrap();
+        for text in ["1.00\n", "1.25n\n", "diverged", "all NFE", "geometric mean"] {
+            assert!(svg.contains(text), "{text}");
+        }
+        assert_eq!(svg.matches("stroke-width=\"4\"").count(), 1);
     }
 
     #[test]

@@ -63,7 +63,8 @@ const CONVERGENCE: &str = "convergence";
 
 /// Of every chart that a folder with cells may have.
 fn stems() -> impl Iterator<Item = String> {
-    let of_metric = |metric: Metric| [metric.name().to_owned(), changes_of(metric), grids_of(metric)];
+    let of_metric =
+        |metric: Metric| [metric.name().to_owned(), changes_of(metric), grids_of(metric), overall_of(metric)];
     Metric::ALL.into_iter().flat_map(of_metric).chain([CONVERGENCE.to_owned()])
 }
 
@@ -73,6 +74,10 @@ fn changes_of(metric: Metric) -> String {
 
 fn grids_of(metric: Metric) -> String {
     format!("{}-grids", metric.name())
+}
+
+fn overall_of(metric: Metric) -> String {
+    format!("{}-overall", grids_of(metric))
 }
 
 /// What is drawn.
@@ -125,8 +130,12 @@ fn drawn(results: &Folder) -> (String, BTreeMap<String, Figure>) {
                 "\nEvery solver on its best grid, chosen at each NFE by this very number; bold as above:\n\n",
             );
             text.push_str(&table::best_grids(&grids, floor.as_ref(), metric, None));
-            let map = HeatMap { title: format!("Solvers and grids: {title}"), grids, metric: results.title(metric) };
-            charts.insert(grids_of(metric), Figure::Heat(map));
+            let (title, metric_title) = (format!("Solvers and grids: {title}"), results.title(metric));
+            if let Some(overall) = grids.overall() {
+                let map = HeatMap::overall(title.clone(), &overall, &metric_title);
+                charts.insert(overall_of(metric), Figure::Heat(map));
+            }
+            charts.insert(grids_of(metric), Figure::Heat(HeatMap::by_nfe(title, &grids, &metric_title)));
         }
     }
     (text, charts)

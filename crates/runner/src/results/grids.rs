@@ -20,8 +20,33 @@ pub struct Grids {
     pub grids: Vec<String>,
     /// Numbers of evaluations asked for, ascending.
     pub nfes: Vec<u32>,
+    /// For each row, which one is the same without score normalisation.
+    pub plain: Vec<Option<usize>>,
     /// `[nfe][solver][grid]`; none where there is no cell, or not with all seeds that others have.
     pub points: Vec<Vec<Vec<Option<Point>>>>,
+}
+
+/// Solvers on grids at all numbers of evaluations together, best first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overall {
+    /// Labels of the rows, without score normalisation where there is a row without it.
+    pub solvers: Vec<String>,
+    /// Names of the columns.
+    pub grids: Vec<String>,
+    /// `[solver][grid]`; none where a cell is missing.
+    pub times: Vec<Vec<Option<Times>>>,
+}
+
+/// What a solver on a grid is at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Times {
+    /// How many times the lowest value of all at the same number of evaluations: the geometric mean over these; infinite where one
+    /// diverged.
+    pub value: f64,
+    /// Whether that is with score normalisation, being lower so than without.
+    pub normalised: bool,
+    /// Whether it spent less somewhere than it was asked to.
+    pub cheaper: bool,
 }
 
 /// Solvers and grids from which on a table of both says more than a list.
@@ -62,14 +87,42 @@ impl Grids {
         }
         let there = points.iter().flatten().flatten().filter(|point| point.is_some()).count();
         let all = nfes.len() * solvers.len() * grids.len();
-        (2 * there > all).then_some(Grids { solvers, grids, nfes, points })
+        let plain = rows.iter().map(|row| plain_of(row, &rows, &cells)).collect();
+        (2 * there > all).then_some(Grids { solvers, grids, nfes, plain, points })
+    }
+
+    /// All numbers of evaluations together; none where a lowest value is zero, or all of them diverged.
+    pub fn overall(&self) -> Option<Overall> {
+        let lowest = |k: usize| self.best(k).and_then(|at| self.value(k, at)).filter(|value| *value > 0.0);
+        let lowest: Vec<f64> = (0..self.nfes.len()).map(lowest).collect::<Option<_>>()?;
+        let times = |row: usize, grid: usize, normalised: bool| {
+            let logs = lowest.iter().enumerate().map(|(k, low)| Some((self.value(k, (row, grid))? / low).ln()));
+            let logs: Vec<f64> = logs.collect::<Option<_>>()?;
+            let value = (logs.iter().sum::<f64>() / logs.len() as f64).exp();
+            let cheaper = (0..lowest.len()).any(|k| self.is_cheaper(k, (row, grid)));
+            Some(Times { value, normalised, cheaper })
+        };
+        let lower = |a: &Times, b: &Times| a.value.total_cmp(&b.value);
+        let mut rows: Vec<(String, Vec<Option<Times>>)> = Vec::new();
+        for row in (0..self.solvers.len()).filter(|&row| self.plain[row].is_none()) {
+            let normalised = self.plain.iter().position(|plain| *plain == Some(row));
+            let at = |grid: usize| {
+                let other = normalised.and_then(|other| times(other, grid, true));
+                times(row, grid, false).into_iter().chain(other).min_by(lower)
+            };
+            rows.push((self.solvers[row].clone(), (0..self.grids.len()).map(at).collect()));
+        }
+        let best = |row: &(String, Vec<Option<Times>>)| {
+            row.1.iter().flatten().map(|times| times.value).fold(f64::INFINITY, f64::min)
+        };
+        rows.sort_by(|a, b| best(a).total_cmp(&best(b)));
+        let (solvers, times) = rows.into_iter().unzip();
+        Some(Overall { solvers, grids: self.grids.clone(), times })
     }
 
     /// The grid on which a solver is best.
     pub fn best_of(&self, nfe: usize, solver: usize) -> Option<usize> {
-        let value = |grid: usize| self.value(nfe, (solver, grid)).filter(|value| value.is_finite());
-        let finite = (0..self.grids.len()).filter_map(|grid| Some((grid, value(grid)?)));
-        finite.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(grid, _)| grid)
+        lowest((0..self.grids.len()).map(|grid| self.value(nfe, (solver, grid))))
     }
 
     /// The best solver with its best grid.
@@ -101,6 +154,23 @@ type Row = (String, u32, String, String);
 fn identity(record: &Record) -> Row {
     let Record { method, order, coefficients, threshold, .. } = record.clone();
     (method, order, coefficients, threshold)
+}
+
+/// The place of the lowest of values that are there and finite.
+pub fn lowest(values: impl Iterator<Item = Option<f64>>) -> Option<usize> {
+    let finite = values.enumerate().filter_map(|(i, value)| Some((i, value.filter(|value| value.is_finite())?)));
+    finite.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
+}
+
+/// Which of `rows` is the same without score normalisation.
+fn plain_of(row: &Row, rows: &[Row], cells: &[&Record]) -> Option<usize> {
+    let of = |row: &Row| cells.iter().find(|record| identity(record) == *row);
+    let solver = |record: &Record| {
+        let Record { solver, order, coefficients, threshold, .. } = record.clone();
+        (solver, order, coefficients, threshold)
+    };
+    let own = of(row).filter(|record| record.normalised)?;
+    rows.iter().position(|other| of(other).is_some_and(|other| !other.normalised && solver(other) == solver(own)))
 }
 
 /// A row's label: the method's, with what else tells it from others but for the grid.
@@ -173,6 +243,39 @@ mod tests {
             (rows.solvers.as_slice(), rows.value(0, (2, 0))),
             (["Mine".to_owned(), "Mine".into(), "Mine".into()].as_slice(), Some(4.0))
         );
+        // All numbers of evaluations together, with and without score normalisation in one row, best first.
+        let five = |label: &str, grid: &str, value: f64| record(label, grid, 0, value);
+        let ten = |label: &str, grid: &str, value: f64| Record { nfe: 10, ..five(label, grid, value) };
+        let normalised = |record: Record| Record {
+            normalised: true,
+            solver: "a".into(),
+            method: "a-sn".into(),
+            label: "a-SN".into(),
+            ..record
+        };
+        let mut all = Vec::new();
+        for (i, grid) in ["p", "q", "r"].into_iter().enumerate() {
+            let plain = |record: Record| Record { solver: record.method.clone(), ..record };
+            all.extend([five("a", grid, [4.0, 8.0, 2.0][i]), ten("a", grid, [1.0, 9.0, 2.0][i])].map(plain));
+            all.extend([five("a", grid, [2.0, 9.0, 8.0][i]), ten("a", grid, [0.5, 9.0, 8.0][i])].map(normalised));
+            all.extend([five("b", grid, [1.0, 1.0, 4.0][i]), ten("b", grid, [2.0, 0.25, 2.0][i])].map(plain));
+        }
+        let overall = Grids::of(&all, &per_image, Metric::OdeRmse).unwrap().overall().unwrap();
+        assert_eq!(overall.solvers, ["b", "a"]);
+        // The lowest are 1 at five and 0.25 at ten evaluations.
+        let expected = [
+            [(8.0f64.sqrt(), false), (1.0, false), (32.0f64.sqrt(), false)],
+            [(2.0, true), (288.0f64.sqrt(), false), (4.0, false)],
+        ];
+        for (row, expected) in overall.times.iter().zip(expected) {
+            for (times, (value, normalised)) in row.iter().zip(expected) {
+                let times = times.unwrap();
+                assert!(
+                    (times.value / value - 1.0).abs() < 1e-12 && times.normalised == normalised,
+                    "{times:?} {value}"
+                );
+            }
+        }
         // One that lacks a seed is not compared; two grids are a list.
         let lacking: Vec<Record> = records.iter().filter(|r| r.cell() != record_cell("a", "r", 1)).cloned().collect();
         assert_eq!(Grids::of(&lacking, &per_image, Metric::OdeRmse).unwrap().value(0, (0, 2)), None);

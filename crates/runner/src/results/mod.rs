@@ -14,7 +14,7 @@ mod sign_test;
 
 pub use compare::compare;
 pub use folder::{Folder, PerImage};
-pub use grids::Grids;
+pub use grids::{Grids, Overall, Times, lowest};
 pub use metric::{Features, Metric, Noise};
 pub use provenance::{BUILD, BURN, FILE as PROVENANCE, FITTED_TO, NORMALISER_ASSET, Provenance, VIT_ASSET, count};
 pub use record::{Record, SOLUTION};

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Run,
-    journal::{Written, hash, network_error, read_trials, trials_of, write_trials},
+    journal::{hash, network_error},
+    tried::{self, Tried},
 };
 use crate::{
     cell::fitted_key,
@@ -65,14 +66,14 @@ impl Run {
         };
         let kept: Option<Vec<Provenance>> = nfes.iter().map(known).collect();
         if let Some(kept) = kept.as_ref().and_then(|kept| kept.first()) {
-            files::remove(&trials_of(&csv))?;
+            Tried::nothing()?.done(&csv)?;
             let fitted = Normaliser::read(&csv)?;
             return Ok(said(kept.value) + &self.held_out(&normalised, own, &fitted, problem, measured)?);
         }
         self.progress.say("curve for DEIS-2");
-        let written = Written::not_yet();
-        let keep = |all: &[_]| write_trials(&csv, &key, all, &written).map_err(network_error);
-        let mut trials = Trials::after(read_trials(&csv, &key, self.fresh), &keep);
+        let tried = Tried::nothing()?;
+        let keep = |all: &[_]| tried.hear(&csv, &key, all).map_err(network_error);
+        let mut trials = Trials::after(tried::read(&csv, &key, self.fresh), &keep);
         let found = normalised.fit(own, problem.teacher, problem.target, problem.network, &mut trials)?;
         let comments = [
             format!("key {}", key.as_str()),
@@ -95,7 +96,7 @@ impl Run {
             let file = PlanFile { provenance: Some(text), ..file };
             files::write(&path(nfe), format!("{file}\n").as_bytes())?;
         }
-        files::remove(&trials_of(&csv))?;
+        tried.done(&csv)?;
         Ok(said(found.value) + &self.held_out(&normalised, own, &found.normaliser, problem, measured)?)
     }
 

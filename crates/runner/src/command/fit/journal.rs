@@ -1,18 +1,17 @@
 //! What a fit leaves on its way: the plan of each stage that is done, and the trials of the one that is not.
 
-use std::{
-    cell::Cell,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
 
 use fewstep_fit::{Errors, Journal, METHOD, Outcome, Spec, Stage, Trial};
 use fewstep_sampler::{Plan, PlanFile};
 use serde::{Deserialize, Serialize};
 
-use super::Run;
+use super::{
+    Run,
+    tried::{self, Tried},
+};
 use crate::{
-    cell::{Key, checkpoint_every, fitted_key},
+    cell::{Key, fitted_key},
     failure::{Failure, Result},
     files,
     results::BUILD,
@@ -42,33 +41,16 @@ struct Provenance {
     validation: [f64; 2],
 }
 
-/// Of the time of a search one part in so many may go into keeping its trials.
-const SHARE: u32 = 20;
-
-/// When trials were last kept, and how long that took.
-#[derive(Clone, Copy)]
-pub struct Written {
-    at: Instant,
-    took: Duration,
-}
-
-impl Written {
-    /// Not yet, of a search that begins.
-    pub fn not_yet() -> Cell<Self> {
-        Cell::new(Written { at: Instant::now(), took: Duration::ZERO })
-    }
-}
-
 /// The stages of one number of evaluations.
 pub struct OfNumber<'a> {
     run: &'a Run,
     nfe: usize,
-    written: Cell<Written>,
+    tried: Tried,
 }
 
 impl<'a> OfNumber<'a> {
-    pub fn new(run: &'a Run, nfe: usize) -> Self {
-        OfNumber { run, nfe, written: Written::not_yet() }
+    pub fn new(run: &'a Run, nfe: usize) -> Result<Self> {
+        Ok(OfNumber { run, nfe, tried: Tried::nothing()? })
     }
 
     /// A stage's plan.
@@ -118,7 +100,7 @@ impl<'a> OfNumber<'a> {
         let text = serde_json::to_string(&provenance).map_err(Failure::run)?;
         let file = PlanFile { provenance: Some(text), ..file };
         files::write(&self.path(stage.name()), format!("{file}\n").as_bytes())?;
-        files::remove(&trials_of(&self.path(stage.name())))
+        self.tried.done(&self.path(stage.name()))
     }
 }
 
@@ -141,52 +123,13 @@ impl Journal for OfNumber<'_> {
     }
 
     fn trials(&self, stage: Stage) -> Vec<Trial> {
-        self.key(stage).map_or(Vec::new(), |key| read_trials(&self.path(stage.name()), &key, self.run.fresh))
+        self.key(stage).map_or(Vec::new(), |key| tried::read(&self.path(stage.name()), &key, self.run.fresh))
     }
 
     fn tried(&self, stage: Stage, all: &[Trial]) -> fewstep_fit::Result<()> {
-        let write = || write_trials(&self.path(stage.name()), &self.key(stage)?, all, &self.written);
-        write().map_err(network_error)
+        let hear = || self.tried.hear(&self.path(stage.name()), &self.key(stage)?, all);
+        hear().map_err(network_error)
     }
-}
-
-/// Beside the file that ends a search: what it tried so far.
-pub fn trials_of(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.trials"))
-}
-
-/// Those that an ended search left under the same key, as far as they can be read.
-pub fn read_trials(path: &Path, key: &Key, fresh: bool) -> Vec<Trial> {
-    let text = std::fs::read_to_string(trials_of(path)).unwrap_or_default();
-    let mut lines = text.lines();
-    if fresh || lines.next() != Some(key.as_str()) {
-        return Vec::new();
-    }
-    let numbers = |text: &str| {
-        let bits = text.split_whitespace().map(|word| u64::from_str_radix(word, 16).ok().map(f64::from_bits));
-        bits.collect::<Option<Vec<f64>>>()
-    };
-    let trial = |line: &str| {
-        let (at, found) = line.split_once(':')?;
-        Some(Trial { at: numbers(at)?, found: numbers(found)? })
-    };
-    lines.map_while(trial).collect()
-}
-
-/// All of them, where they were last written some time ago: to the last bit, and never half.
-pub fn write_trials(path: &Path, key: &Key, all: &[Trial], written: &Cell<Written>) -> Result<()> {
-    let Written { at, took } = written.get();
-    if at.elapsed() < checkpoint_every()?.max(SHARE * took) {
-        return Ok(());
-    }
-    let begun = Instant::now();
-    let numbers = |of: &[f64]| of.iter().map(|value| format!("{:x}", value.to_bits())).collect::<Vec<_>>().join(" ");
-    let mut text = format!("{}\n", key.as_str());
-    all.iter().for_each(|Trial { at, found }| text += &format!("{} : {}\n", numbers(at), numbers(found)));
-    files::write(&trials_of(path), text.as_bytes())?;
-    written.set(Written { at: Instant::now(), took: begun.elapsed() });
-    Ok(())
 }
 
 /// Of a plan file as it is written.
@@ -198,35 +141,5 @@ pub fn network_error(failure: Failure) -> fewstep_fit::Error {
     match failure {
         Failure::Request(message) => fewstep_fit::Error::Request(message),
         other => fewstep_fit::Error::Network(other.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use fewstep_fid::{Pixel8, Precision};
-
-    use super::*;
-    use crate::cell::statistics_key;
-
-    #[test]
-    fn trials_come_back_to_the_last_bit_and_under_their_key_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("fitted-5-grid.json");
-        let all = [
-            Trial { at: vec![1.0, 0.1 + 0.2, 1e-300], found: vec![f64::INFINITY] },
-            Trial { at: vec![-0.0], found: Vec::new() },
-        ];
-        let [key, other] = ["1", "2"].map(|set| statistics_key(&Pixel8, set, Precision::F64).unwrap());
-        let now = Written::not_yet();
-        write_trials(&path, &key, &all, &now).unwrap();
-        assert!(!trials_of(&path).exists(), "not so soon after");
-        now.set(Written { at: Instant::now().checked_sub(Duration::from_secs(3600)).unwrap(), took: Duration::ZERO });
-        write_trials(&path, &key, &all, &now).unwrap();
-        assert_eq!(read_trials(&path, &key, false), all);
-        assert!(read_trials(&path, &other, false).is_empty() && read_trials(&path, &key, true).is_empty());
-        // What a damaged line says, and all after it, is not taken.
-        let text = std::fs::read_to_string(trials_of(&path)).unwrap().replace(" : \n", " : x\n");
-        std::fs::write(trials_of(&path), text).unwrap();
-        assert_eq!(read_trials(&path, &key, false), all[..1]);
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     failure::{Failure, Result},
     files, interrupt,
     lock::Lock,
+    progress::Progress,
     report::mosaic,
     results::{Features, Folder, Metric, Record},
 };
@@ -27,8 +28,12 @@ impl Sweep {
             return Err(Failure::Request(format!("{}: {reason}", from.display())));
         }
         let (mut taken, mut same) = (0, 0);
+        // Their pictures are made again, which takes minutes where they are thousands.
+        let progress = Progress::new(self.cells.len() as u64, "cells");
+        progress.say("taking");
         for i in 0..self.cells.len() {
             interrupt::check()?;
+            progress.advance(1);
             let of_cell = |record: &&Record| {
                 let cell = &self.cells[i];
                 record.key == cell.key.as_str() && record.is_solution() == cell.entry.is_none()
@@ -53,6 +58,7 @@ impl Sweep {
             (self.seen[i], self.done[i]) = (modified(cell), Some(done));
             taken += 1;
         }
+        progress.end();
         if same == 0 {
             let path = from.display();
             return Err(Failure::Request(format!("{path}: none of its cells is one of this experiment")));
