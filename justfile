@@ -44,6 +44,7 @@ fuzz-coverage target seconds="60":
 # Licences, sources and known vulnerabilities of the dependencies; needs cargo-deny.
 deny:
     cargo deny check
+    cargo deny --manifest-path fuzz/Cargo.toml --config deny.toml --locked check
 
 # Train a network.
 train training="experiments/train-cifar10.toml" *arguments:

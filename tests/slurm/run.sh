@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # `fewstep slurm` under a real Slurm of its own on this machine: `just test-slurm`; two minutes. Four shards of a sweep of which one is
 # killed, one requeued, one told that its time is over, and a node drained meanwhile, must merge into the tables of a single run, to the last
-# byte but for the columns of seconds. Then a task that reaches its time limit must come back by itself, and one that is cancelled must not.
+# byte but for the columns of seconds. Then a task that reaches its time limit must come back by itself, one that failed too, and one that is
+# cancelled must not.
 # Wants Slurm's programs (Debian: apt-get install munge slurmctld slurmd slurm-client) and Python 3.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -49,11 +50,14 @@ process_of() {
 }
 # `fewstep slurm … --submit`; sets `shards` and `merge`, the ids of the jobs.
 submit() {
-    local ids
-    ids="$("$binary" slurm "$@" --submit)" || fail 'not submitted'
-    echo "$ids"
-    shards="$(awk '$1 == "shards" { print $2 }' <<< "$ids")"
-    merge="$(awk '$1 == "merge" { print $2 }' <<< "$ids")"
+    submitted "$("$binary" slurm "$@" --submit)" || fail 'not submitted'
+}
+# Of what the submission printed.
+submitted() {
+    echo "$1"
+    shards="$(awk '$1 == "shards" { print $2 }' <<< "$1")"
+    merge="$(awk '$1 == "merge" { print $2 }' <<< "$1")"
+    [ -n "$shards" ] && [ -n "$merge" ]
 }
 # The cells of which a shard has all of its images, each with what tells whether it was written again.
 whole() {
@@ -140,4 +144,20 @@ wait_until 60 'the task is cancelled' is_state "${shards}_2" CANCELLED
 sleep 5
 is_state "${shards}_2" CANCELLED || fail 'what was cancelled came back'
 [ -z "$(process_of 2/2 long)" ] || fail 'the shard of a cancelled task runs on'
+say 'a failure that passes'
+"$binary" slurm experiment.toml --shards 2 --out again --cpus 1 --time 10 > /dev/null
+cat > "$work/flaky" << END
+#!/bin/bash
+# Fails the first time that it is asked for the first shard.
+case "\$*" in *'--shard 1/2'*) [ -e '$work/failed' ] || { touch '$work/failed'; exit 1; } ;; esac
+exec '$binary' "\$@"
+END
+chmod +x "$work/flaky"
+sed -i "s|^$binary |$work/flaky |; s|^'$binary' |$work/flaky |" again/slurm/shards.sbatch
+grep -q flaky again/slurm/shards.sbatch || fail 'the program in the script was not found'
+submitted "$(bash again/slurm/submit.sh)" || fail 'not submitted'
+wait_until 300 'the merge is done' is_state "$merge" 'COMPLETED|FAILED|CANCELLED|TIMEOUT'
+is_state "$merge" COMPLETED || fail 'the merge failed'
+grep -q 'shard 1: status 1, requeued' again/slurm/shard-1.log || fail 'the log says nothing of the failure'
+python3 "$root/tests/slurm/same.py" single again
 say 'done'

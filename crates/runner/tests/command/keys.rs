@@ -144,6 +144,8 @@ const GAUSSIAN_LINES: &[Line] = &[
         "{ name = \"unipc-bh2\", threshold = \"dynamic\",",
         cells(&["UniPC"]),
     ),
+    ("method.nfe", "\"deis\", order = 2 }", "\"deis\", order = 2, nfe = [4] }", NOTHING),
+    ("method.nfe", "\"deis\", order = 2 }", "\"deis\", order = 2, nfe = [5] }", Refused),
     ("method.afs", "\"deis\", order = 2 }", "\"deis\", order = 2, afs = true }", cells(&["DEIS-2 AFS"])),
     ("method.plan", "{ name = \"deis\", order = 2 }", "{ plan = \"mine.json\" }", cells(&["deis at"])),
     (

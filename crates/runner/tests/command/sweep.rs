@@ -46,6 +46,24 @@ fn metric(folder: &Path, method: &str, nfe: &str, column: &str) -> f64 {
 }
 
 #[test]
+fn a_method_may_have_numbers_of_evaluations_of_its_own() {
+    let folder = gaussian_folder();
+    let own = "order = 2\nnfe = [10]\n";
+    let text = GAUSSIAN.replacen("order = 2\n", own, 1);
+    std::fs::write(folder.path().join("own.toml"), &text).unwrap();
+    succeed(folder.path(), &["sweep", "own.toml", "--out", "own"]);
+    let all = cells(&folder.path().join("own"));
+    let of = |method: &str| all.iter().filter(|row| row[1] == method).count();
+    assert_eq!((all.len(), of("deis"), of("deis-sn")), (8, 1, 2));
+    // Two lists for one method are one with both.
+    let twice = text.replacen(own, &format!("{own}\n[[method]]\nname = \"deis\"\norder = 2\nnfe = [5]\n"), 1);
+    std::fs::write(folder.path().join("twice.toml"), twice).unwrap();
+    let output = fewstep(folder.path(), &["sweep", "twice.toml"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("method DEIS-2 is there twice"), "{said}");
+}
+
+#[test]
 fn a_sweep_writes_tables_charts_and_provenance() {
     let folder = gaussian_folder();
     let printed = succeed(folder.path(), &["sweep", "gaussian.toml"]);
