@@ -1,5 +1,5 @@
 """What the importers make, held to fewstep's own plans where a published table is another name of a method of its own. Standard
-library alone; FEWSTEP names the binary: `cargo test --test importers` runs this.
+library alone; FEWSTEP names the binary: `cargo test --test command importers` runs this.
 """
 
 import json

@@ -140,6 +140,8 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
         if alphas_cumprod is None and (self.plan.y or prediction_type != "epsilon"):
             raise ValueError("alphas_cumprod is missing: a plan in y, and predictions of v or x_0, need the network's")
         self.plan.check(alphas_cumprod)
+        if any(step.get("noise") for step in self.plan.steps[: self.plan.calls[0]]):
+            raise ValueError("steps before the first call draw noise; the first call's input would not be a multiple of x_T")
         self.set_timesteps()
 
     @staticmethod
@@ -178,22 +180,22 @@ class PlanScheduler(SchedulerMixin, ConfigMixin):
             if not self.scaled and abs(self.first_input() - 1) > 1e-6:
                 raise ValueError("this plan's first call is not at x_T: it needs a pipeline that calls scale_model_input")
             self.states, self.x_t = [self.plan.start * sample], sample
-            self._analytic()
+            self._analytic(generator)
         k = self.plan.calls[self.call]
         seen = self.plan.input(k, self.states[k])
         self.predictions.append(self._epsilon(model_output, seen, k))
         self._advance(k, generator)
         self.call += 1
-        self._analytic()
+        self._analytic(generator)
         last = self.call == len(self.plan.calls)
         following = self.plan.result(self.states[-1]) if last else self.plan.input(len(self.states) - 1, self.states[-1])
         return SchedulerOutput(prev_sample=following) if return_dict else (following,)
 
-    def _analytic(self):
+    def _analytic(self, generator):
         """The steps without a call that come next."""
         while (k := len(self.states) - 1) < len(self.plan.steps) and "afs" in self.plan.steps[k]:
             self.predictions.append(self.plan.steps[k]["afs"] * self.x_t)
-            self._advance(k, None)
+            self._advance(k, generator)
 
     def _advance(self, k, generator):
         like = self.states[k]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `fewstep slurm` under a real Slurm of its own on this machine: `just test-slurm`; two minutes. Four shards of a sweep of which one is
+# `fewstep slurm` under a real Slurm of its own on this machine: `just test-slurm`; three minutes. Four shards of a sweep of which one is
 # killed, one requeued, one told that its time is over, and a node drained meanwhile, must merge into the tables of a single run, to the last
 # byte but for the columns of seconds. Then a task that reaches its time limit must come back by itself, one that failed too, and one that is
 # cancelled must not.

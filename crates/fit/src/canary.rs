@@ -52,8 +52,14 @@ pub fn canary() -> Result<Vec<Plan>> {
         let problem =
             Problem { teacher: &teacher, points: &points, target: &target, validation: &validation, network: &network };
         let rule = Rule { history: 2, states, constraint, ridge: 1e-9 };
-        let spec =
-            Spec { rule, grid: Grid::quadratic(), grids: vec![Grid::trailing()], stages: Stage::ALL.into(), rounds: 2 };
+        let spec = Spec {
+            rule,
+            ridges: Vec::new(),
+            grid: Grid::quadratic(),
+            grids: vec![Grid::trailing()],
+            stages: Stage::ALL.into(),
+            rounds: 2,
+        };
         problem.fit(&spec, 3, &(), |outcome| {
             plans.push(outcome.plan);
             Ok::<(), Error>(())

@@ -55,6 +55,8 @@ impl Stage {
 pub struct Spec {
     /// What a step is made of.
     pub rule: Rule,
+    /// Ridges that are tried besides the rule's: the plan on [`grid`](Self::grid) says by images for validation which is taken.
+    pub ridges: Vec<f64>,
     /// Where [`Stage::Coefficients`] is, and whatever stage comes first.
     pub grid: Grid,
     /// Grids that [`Stage::Path`] tries besides its own paths.
@@ -93,8 +95,11 @@ pub struct Problem<'a> {
 pub struct Outcome {
     /// Which.
     pub stage: Stage,
-    /// In words: of the path stage, what each of its beginnings is worth, the one that was taken first.
+    /// In words: of the path stage, what each of its beginnings is worth, the one that was taken first; where several ridges were
+    /// tried, what each comes to on images for validation.
     pub note: String,
+    /// What a step was made of, with the ridge that was taken.
+    pub rule: Rule,
     /// The plan.
     pub plan: Plan,
     /// On the images that were fitted to.
@@ -151,6 +156,38 @@ impl Problem<'_> {
         }
     }
 
+    /// With the ridge that does best on images for validation, and what each comes to there; with the only one, where there is no other.
+    fn ridged(&self, levels: &Levels, spec: &Spec) -> Result<(Valued, Rule, String)> {
+        let with = |ridge: f64| Rule { ridge, ..spec.rule };
+        if spec.ridges.is_empty() {
+            return Ok((self.fitted(levels.clone(), &spec.rule, None)?, spec.rule, String::new()));
+        }
+        let mut best: Option<(f64, Valued, Rule)> = None;
+        let mut worth = Vec::new();
+        for ridge in std::iter::once(spec.rule.ridge).chain(spec.ridges.iter().copied()) {
+            let fitted = match self.fitted(levels.clone(), &with(ridge), None) {
+                Err(Error::Diverged(_)) => {
+                    worth.push(format!("{ridge} diverges"));
+                    continue;
+                }
+                other => other?,
+            };
+            let end = self.end(&fitted.student.plan(self.schedule(), METHOD), &self.validation.start)?;
+            let value = self.validation.target.value(&end)?;
+            worth.push(format!("{ridge} {value:.6}"));
+            if value.is_finite() && best.as_ref().is_none_or(|(least, ..)| value < *least) {
+                best = Some((value, fitted, with(ridge)));
+            }
+        }
+        let Some((_, fitted, rule)) = best else {
+            return Err(Error::Diverged(format!(
+                "no plan of {} evaluations has finite samples, whatever the ridge",
+                levels.tau.len() - 1
+            )));
+        };
+        Ok((fitted, rule, format!("; ridge {} of those on validation: {}", rule.ridge, worth.join(", "))))
+    }
+
     /// Runs the stages for `nfe` evaluations, from where `journal` says that an earlier run was ended; `done` hears of each when it is done.
     ///
     /// # Errors
@@ -172,8 +209,8 @@ impl Problem<'_> {
             )));
         }
         let on = |grid: &Grid| Ok::<_, Error>(Levels::of_states(grid.times(nfe, self.schedule())?));
-        let mut best = self.fitted(on(&spec.grid)?, &spec.rule, None)?;
-        let (mut note, mut last) = (spec.grid.name(), 0.0);
+        let (mut best, rule, said) = self.ridged(&on(&spec.grid)?, spec)?;
+        let (mut note, mut last) = (spec.grid.name() + &said, 0.0);
         let residual = self.teacher.x[0].len().max(self.teacher.images() * self.target.width());
         let columns = (unknowns + 1).saturating_mul(residual);
         if spec.stages.contains(&Stage::Joint) && columns > MOST {
@@ -198,13 +235,13 @@ impl Problem<'_> {
                     for (name, cost) in
                         [("path of Euler's cost", Cost::Euler), ("path of the fitted cost", Cost::Fitted)]
                     {
-                        let path = self.points.shortest(cost, &spec.rule, nfe)?;
+                        let path = self.points.shortest(cost, &rule, nfe)?;
                         candidates.push((name.to_owned(), Levels::of_states(path)));
                     }
                     let mut worth = vec![format!("{} {:.4}", spec.grid.name(), best.value)];
                     let mut least = 0;
                     for (name, levels) in candidates {
-                        let fitted = |levels, known: &Student| self.candidate(levels, &spec.rule, known);
+                        let fitted = |levels, known: &Student| self.candidate(levels, &rule, known);
                         let (value, better) = trials.better(levels, &best, fitted)?;
                         if let Some(better) = better {
                             (best, least) = (better, worth.len());
@@ -221,14 +258,14 @@ impl Problem<'_> {
                 Stage::Grid | Stage::Levels => {
                     let moved = if stage == Stage::Grid { Moved::States } else { Moved::Evaluations };
                     best = search(best, moved, self.schedule(), trials, |levels, known| {
-                        self.candidate(levels, &spec.rule, known)
+                        self.candidate(levels, &rule, known)
                     })?;
                     note = String::new();
                 }
                 Stage::Joint => {
                     let (target, schedule, network) = (self.target, self.schedule(), self.network);
                     let given = Given { target, levels: true, rounds: spec.rounds, schedule, network };
-                    best = joint(best, &spec.rule, &given, trials)?;
+                    best = joint(best, &rule, &given, trials)?;
                     note = String::new();
                 }
             }
@@ -259,6 +296,7 @@ impl Problem<'_> {
             done(Outcome {
                 stage,
                 note: std::mem::take(&mut note),
+                rule,
                 plan,
                 fit: Errors::of(self.target, best.student.end())?,
                 validation: Errors::of(&self.validation.target, &end)?,

@@ -3,8 +3,8 @@
 mod formula;
 
 use fewstep_fit::{
-    Constraint, Errors, Held, Levels, Normalised, Objective, Points, Problem, Spec, Stage, Student, Trials, canary,
-    path::Cost, search::Valued,
+    Constraint, Errors, Held, Levels, Normalised, Objective, Points, Problem, Rule, Spec, Stage, Student, Trials,
+    canary, path::Cost, search::Valued,
 };
 use fewstep_sampler::{Grid, Method, Normaliser, Request, Schedule, Step};
 use formula::{LEN, bent, bent_teacher, exact, exact_teacher, gaussian, levels, noise, rule, target};
@@ -183,6 +183,10 @@ fn olss_is_exact_where_predictions_are_linear() {
 }
 
 fn all_stages(images: usize) -> Vec<fewstep_fit::Outcome> {
+    stages(images, &Stage::ALL, (0.0, &[]))
+}
+
+fn stages(images: usize, stages: &[Stage], (ridge, ridges): (f64, &[f64])) -> Vec<fewstep_fit::Outcome> {
     let schedule = Schedule::linear();
     let (teacher, other) = (bent_teacher(&schedule, images, 0.0), bent_teacher(&schedule, 8, 0.7));
     let network = |x: &[f32], tau: f64| bent(&schedule, x, tau);
@@ -191,10 +195,11 @@ fn all_stages(images: usize) -> Vec<fewstep_fit::Outcome> {
     let problem =
         Problem { teacher: &teacher, points: &points, target: &fitting, validation: &validation, network: &network };
     let spec = Spec {
-        rule: rule(2, Constraint::Free),
+        rule: Rule { ridge, ..rule(2, Constraint::Free) },
+        ridges: ridges.into(),
         grid: Grid::quadratic(),
         grids: vec![Grid::trailing()],
-        stages: Stage::ALL.into(),
+        stages: stages.into(),
         rounds: 5,
     };
     let mut all = Vec::new();
@@ -205,6 +210,24 @@ fn all_stages(images: usize) -> Vec<fewstep_fit::Outcome> {
         })
         .unwrap();
     all
+}
+
+/// Of several ridges the one is taken whose plan is nearest on images that nothing was fitted to, for all stages.
+#[test]
+fn images_for_validation_choose_the_ridge() {
+    let ridges = [0.0, 1e-4, 1e-2, 0.3];
+    let alone = ridges.map(|ridge| stages(2, &[Stage::Coefficients], (ridge, &[])).remove(0));
+    let on_validation = alone.each_ref().map(|outcome| outcome.validation.objective);
+    let best = (0..4).min_by(|&a, &b| on_validation[a].total_cmp(&on_validation[b])).unwrap();
+    // They differ, or nothing would be chosen.
+    assert!(
+        on_validation.iter().all(|value| *value <= on_validation[3]) && on_validation[3] > 1.1 * on_validation[best]
+    );
+    let both = stages(2, &[Stage::Coefficients, Stage::Grid], (ridges[3], &ridges[..3]));
+    assert_eq!((both[0].validation, &both[0].plan), (alone[best].validation, &alone[best].plan));
+    assert!(both.iter().all(|outcome| outcome.rule.ridge == ridges[best]));
+    let said = format!("; ridge {} of those on validation: 0.3 ", ridges[best]);
+    assert!(both[0].note.contains(&said), "{}", both[0].note);
 }
 
 /// Each stage lowers what it minimises, on the images that it is fitted to, and on others.
@@ -270,6 +293,7 @@ fn what_cannot_be_fitted_is_refused() {
         Problem { teacher: &teacher, points: &points, target: &fitting, validation: &validation, network: &network };
     let spec = |stages: &[Stage]| Spec {
         rule: rule(3, Constraint::Free),
+        ridges: Vec::new(),
         grid: Grid::quadratic(),
         grids: Vec::new(),
         stages: stages.into(),
@@ -336,7 +360,7 @@ fn levels_below_the_first_timestep_are_no_obstacle() {
         Problem { teacher: &teacher, points: &points, target: &fitting, validation: &validation, network: &network };
     let grid: Grid = Grid::list(vec![1.0, 0.5, 0.1, 0.0004, 0.0]).unwrap();
     let stages = vec![Stage::Coefficients, Stage::Joint];
-    let spec = Spec { rule: rule(2, Constraint::Unit), grid, grids: Vec::new(), stages, rounds: 4 };
+    let spec = Spec { rule: rule(2, Constraint::Unit), ridges: Vec::new(), grid, grids: Vec::new(), stages, rounds: 4 };
     let mut values = Vec::new();
     problem
         .fit(&spec, 4, &(), |outcome| {

@@ -53,6 +53,7 @@ fn run(journal: &dyn Journal, most: usize) -> (bool, Vec<Outcome>, usize) {
         Problem { teacher: &teacher, points: &points, target: &fitting, validation: &validation, network: &network };
     let spec = Spec {
         rule: rule(2, Constraint::Free),
+        ridges: Vec::new(),
         grid: Grid::quadratic(),
         grids: vec![Grid::trailing()],
         stages: Stage::ALL.into(),

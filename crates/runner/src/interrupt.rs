@@ -11,14 +11,19 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::failure::{Failure, Result};
 
 static ASKED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
+/// Whether the next signal ends the process.
+static AGAIN: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// From here on signals wait for the work in hand; for commands that [`check`] as they go.
 ///
 /// # Errors
 /// Where the system lets nobody listen.
 pub fn listen() -> Result<()> {
-    let asked = ASKED.get_or_init(Arc::default);
-    let again = Arc::new(AtomicBool::new(false));
+    if let Some(again) = AGAIN.get() {
+        again.store(is_asked(), Ordering::Relaxed);
+        return Ok(());
+    }
+    let (asked, again) = (ASKED.get_or_init(Arc::default), AGAIN.get_or_init(Arc::default));
     for signal in [SIGINT, SIGTERM] {
         let failed = |error| Failure::Run(format!("signal {signal}: {error}"));
         // In this order: the first signal finds `again` unset.
@@ -27,6 +32,17 @@ pub fn listen() -> Result<()> {
         signal_hook::flag::register_usize(signal, asked.clone(), signal as usize).map_err(failed)?;
     }
     Ok(())
+}
+
+/// From here on a signal ends the process, as it did before anybody listened: nothing in hand is worth waiting for.
+///
+/// # Errors
+/// Where one came already.
+pub fn at_once() -> Result<()> {
+    if let Some(again) = AGAIN.get() {
+        again.store(true, Ordering::Relaxed);
+    }
+    check()
 }
 
 /// Whether to end.

@@ -4,7 +4,7 @@ use std::{fmt::Write, fs::File, io::Read, path::Path};
 
 use pytorch_reader::{DType, PytorchReader};
 
-use crate::{Error, Result};
+use crate::{Error, Result, schedule::partition_near};
 
 /// Two neighbouring times further apart than this leave a gap that interpolation would invent.
 const MAX_GAP: f64 = 0.05;
@@ -134,7 +134,9 @@ impl Normaliser {
 
     /// r(τ), clipped.
     pub fn at(&self, tau: f64) -> f64 {
-        let next = self.tau.partition_point(|&point| point < tau);
+        // Most curves are measured at even times.
+        let guess = (tau * self.tau.len() as f64) as usize;
+        let next = partition_near(&self.tau, guess, |point| point < tau);
         if next <= self.clip {
             return self.r[self.clip];
         }

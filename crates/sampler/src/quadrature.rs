@@ -30,7 +30,7 @@ pub(crate) fn edges(schedule: &Schedule, extra: &[f64], from: f64, to: f64) -> V
 
 /// ∫ n(τ) dρ from τ = `low` to `high`, between which the integrand is smooth.
 pub(crate) fn smooth(schedule: &Schedule, low: f64, high: f64, n: impl Fn(f64) -> f64) -> f64 {
-    gauss(schedule.rho(low), schedule.rho(high), |rho| n(schedule.tau_of_rho(rho)))
+    gauss(schedule.rho(low), schedule.rho(high), |rho| n(schedule.tau_of_rho_near(rho, low)))
 }
 
 /// ∫ n(τ) dρ between two times for a piecewise smooth n, to 1e-10.

@@ -142,10 +142,16 @@ impl Schedule {
 
     /// The inverse of [`rho`](Self::rho).
     pub fn tau_of_rho(&self, rho: f64) -> f64 {
+        self.tau_of_rho_near(rho, 0.5)
+    }
+
+    /// The same, sooner where it is not far from `near`.
+    pub(crate) fn tau_of_rho_near(&self, rho: f64, near: f64) -> f64 {
         let target = 1.0 / (1.0 + rho * rho);
         match self {
             Schedule::Discrete(alpha_bar) => {
-                let k = alpha_bar.partition_point(|&value| value > target).clamp(1, alpha_bar.len() - 1) - 1;
+                let guess = (near * self.levels() as f64) as usize;
+                let k = partition_near(alpha_bar, guess, |value| value > target).clamp(1, alpha_bar.len() - 1) - 1;
                 (k as f64 + (alpha_bar[k] - target) / (alpha_bar[k] - alpha_bar[k + 1])) / self.levels() as f64
             }
             Schedule::Continuous { beta_min, beta_max } => {
@@ -214,6 +220,23 @@ impl Schedule {
         let k = (position.ceil() as usize).clamp(1, self.levels()) - 1;
         (k, position - k as f64)
     }
+}
+
+/// [`partition_point`](slice::partition_point), sooner where that is not far from `guess`.
+pub(crate) fn partition_near(values: &[f64], guess: usize, is_before: impl Fn(f64) -> bool) -> usize {
+    /// Further away halving is as fast.
+    const STEPS: usize = 4;
+    let mut at = guess.min(values.len());
+    for _ in 0..STEPS {
+        if at > 0 && !is_before(values[at - 1]) {
+            at -= 1;
+        } else if at < values.len() && is_before(values[at]) {
+            at += 1;
+        } else {
+            return at;
+        }
+    }
+    values.partition_point(|&value| is_before(value))
 }
 
 #[cfg(test)]
@@ -308,6 +331,15 @@ mod tests {
         0.15034264359470215,
         0.0019999999999732445,
     ];
+    #[test]
+    fn a_partition_is_found_from_any_guess() {
+        let values: Vec<f64> = (0..40).map(|i| f64::from(i / 3)).collect();
+        for limit in [-1.0, 0.0, 0.5, 5.0, 12.5, 13.0, 99.0] {
+            let expected = values.partition_point(|&value| value < limit);
+            assert!((0..50).all(|guess| partition_near(&values, guess, |value| value < limit) == expected), "{limit}");
+        }
+    }
+
     #[test]
     fn tau_of_rho_inverts_rho() {
         for schedule in Schedule::examples() {

@@ -3,7 +3,10 @@
 mod common;
 
 use common::{assert_below, largest};
-use fewstep_sampler::{Grid, Method, Plan, PlanFile, Request, Schedule, lint::Lint};
+use fewstep_sampler::{
+    Grid, Levels, Method, Plan, PlanFile, Request, Schedule,
+    lint::{CONVENTION, Lint},
+};
 
 fn plan(name: &str, order: Option<usize>, grid: &str, afs: bool) -> (Plan, Schedule) {
     let schedule = Schedule::linear();
@@ -52,6 +55,31 @@ fn constants_are_carried_by_what_is_known_to_carry_them() {
         }
     }
     assert_below(5e-14, largest(defects), "constants");
+}
+
+/// What is not where the ODE's solution is at the beginning is further from it at the end, and so is what the network is told wrong.
+#[test]
+fn a_wrong_start_and_a_wrong_input_are_seen() {
+    let (plan, schedule) = plan("ddim", None, "log-snr-to-0.001", false);
+    let file = PlanFile::of(&plan, "linear").in_y(&schedule);
+    let of = |file: &PlanFile| Lint::of(file, &schedule).unwrap();
+    let right = of(&file);
+    assert!(right.start == 1.0 && right.scaled.is_empty() && right.beyond.is_empty());
+    let error = |lint: &Lint| lint.gaussian.as_ref().unwrap().error;
+    let doubled = of(&PlanFile { start: Some(2.0 * file.usual_start()), ..file.clone() });
+    assert!((doubled.start - 2.0).abs() < 1e-12 && error(&doubled) > 1.5 * error(&right), "{doubled:?}");
+    // EDM's convention is no flaw.
+    let Levels::Y { sigma } = &file.levels else { panic!("{file}") };
+    let edm = of(&PlanFile { start: Some(sigma[0]), ..file.clone() });
+    assert!((edm.start - 1.0).abs() < CONVENTION && (error(&edm) / error(&right) - 1.0).abs() < 0.01, "{edm:?}");
+    let mut steps = file.steps.clone();
+    steps[3].input = 0.5;
+    assert_eq!(of(&PlanFile { steps, ..file.clone() }).scaled, [3]);
+    // Two levels above the noise of another schedule.
+    let short = Schedule::named("scaled-linear", 32).unwrap();
+    let beyond = Lint::of(&file, &short).unwrap().beyond;
+    assert_eq!(beyond, (0..sigma.len()).filter(|&k| sigma[k] > short.rho(1.0)).collect::<Vec<_>>());
+    assert!(!beyond.is_empty());
 }
 
 /// Adams–Bashforth in ρ of degree d is exact for polynomials in σ up to degree d, once it has that many predictions; iPNDM's

@@ -240,6 +240,7 @@ fn what_is_no_plan_is_refused_with_its_place() {
         (r#""c": [-0.5]"#, r#""c": -0.5"#, "steps[0].c is -0.5; expected a list"),
         (r#""c": [-0.5]"#, r#""c": [-0.5], "noise": -1"#, "steps[0].noise is -1.0; expected a standard deviation"),
         (r#""c": [-0.5]"#, r#""c": [-0.5], "at": 2"#, "steps[0].at is 2.0; expected above 0 to 1"),
+        (r#""method": ""#, r#""method": "\u0007"#, "method is '\\u{7}"),
         (r#""c": [-0.5]"#, r#""c": [-0.5], "input": 0"#, "steps[0].input is 0"),
         (r#""steps""#, r#""nfe": 3, "steps""#, "nfe is 3; the steps evaluate the network 2 times"),
         (r#""steps""#, r#""timestep": [999, 400], "steps""#, "timestep[1] is 400.0; expected 499.0"),

@@ -35,6 +35,11 @@ impl Key {
     pub fn short(&self) -> &str {
         &self.0[..16]
     }
+
+    /// Whether a name may be that of a key.
+    pub fn is_short(name: &str) -> bool {
+        name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
 }
 
 /// What a run of a plan depends on, its noise apart.

@@ -113,6 +113,8 @@ pub struct Parts {
     /// Whether what lacks is an error and not made.
     all_there: bool,
     widths: Widths,
+    /// Whether it is an error that something cannot be kept.
+    must: bool,
     since: Instant,
     /// Since the last that was kept.
     fresh: Vec<Part>,
@@ -125,7 +127,26 @@ impl Parts {
         let folder = |within: &PathBuf| Parts::folder(within).join(key.short());
         let own = folder(&own.to_owned());
         let folders = if shards.is_empty() { vec![own.clone()] } else { shards.iter().map(folder).collect() };
-        Parts { own, folders, all_there: !shards.is_empty(), key, widths, since: Instant::now(), fresh: Vec::new() }
+        Parts {
+            own,
+            folders,
+            all_there: !shards.is_empty(),
+            key,
+            widths,
+            must: true,
+            since: Instant::now(),
+            fresh: Vec::new(),
+        }
+    }
+
+    /// The same, of which as much is kept as can be: what cannot ends nothing.
+    pub fn where_possible(self) -> Self {
+        Parts { must: false, ..self }
+    }
+
+    /// Whether it is of what has this key.
+    pub fn is_of(&self, key: &Key) -> bool {
+        self.key == *key
     }
 
     /// Sees to it that it is known how often to keep parts.
@@ -267,9 +288,14 @@ impl Parts {
         let Some((first, last)) = self.fresh.first().zip(self.fresh.last()) else { return Ok(()) };
         let images = first.images.start..last.images.end;
         let numbers = self.numbers();
-        kept::write(&self.own, &name(&images), &self.key, &numbers)?;
         self.fresh.clear();
-        Ok(())
+        match kept::write(&self.own, &name(&images), &self.key, &numbers) {
+            Err(failure) if !self.must => {
+                eprintln!("{failure}; images {} to {} are not kept on the way", images.start, images.end - 1);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Keeps that an image of a range is not finite, and nothing of the others.

@@ -1,5 +1,7 @@
 //! `fewstep curve`: the normaliser r(τ) of an experiment's network, and its figure.
 
+use fewstep_sampler::Normaliser;
+
 use super::{folders::run_folder, score_curve::score_curve};
 use crate::{
     cell::{Loaded, normaliser},
@@ -21,11 +23,21 @@ pub fn run(arguments: &cli::Curve) -> Result<()> {
     }
     let folder = run_folder(&experiment.name);
     let kept = folder.join("cells");
+    // What is drawn beside it is found wrong before anything is collected.
+    experiment
+        .normaliser
+        .iter()
+        .flat_map(|spec| &spec.published)
+        .try_for_each(|path| Normaliser::read(path).map(drop))?;
     interrupt::listen()?;
     // With a file of its own, what is collected is kept beside that until it is there.
     let (out, keep, _lock) = match &arguments.out {
         Some(out) => {
+            if out.is_dir() || out.file_name().is_none() {
+                return Err(Failure::Request(format!("{}: a folder; expected the name of a file", out.display())));
+            }
             let name = out.file_name().unwrap_or_default().to_string_lossy();
+            files::make_folder(&files::parent(out))?;
             let hidden = |ending: &str| out.with_file_name(format!(".{name}.{ending}"));
             files::check_writable(out)?;
             let wait = |holder: &str| eprintln!("{}: {holder} writes it; waiting for its end", out.display());
@@ -39,10 +51,10 @@ pub fn run(arguments: &cli::Curve) -> Result<()> {
     let loaded = Loaded::network(experiment, arguments.device)?;
     let Some(found) = normaliser(&loaded, &kept, Some(&keep), false)? else { return Ok(()) };
     files::write(&out, found.csv.as_bytes())?;
+    score_curve(&loaded, &found.normaliser, &out.with_extension(""))?;
     if keep != kept {
         files::remove_folder(&keep)?;
     }
-    score_curve(&loaded, &found.normaliser, &out.with_extension(""))?;
     println!("{}", out.display());
     Ok(())
 }

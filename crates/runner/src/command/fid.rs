@@ -14,7 +14,7 @@ use crate::{
     cell::{Parts, inception, statistics, vit},
     cli, device,
     failure::{Failure, Result},
-    files, interrupt,
+    files,
 };
 pub use kept::Kept;
 use measures::{Measures, Rows};
@@ -43,7 +43,7 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
     let mut stored = measures::stored(arguments, paths, given)?;
     let counts = [0, 1].map(|i| sets[i].as_ref().map(ImageSet::len).or(stored[i].as_ref().map(|rows| rows.images)));
     measures::check(arguments, paths, counts)?;
-    let mut kept = keeping()?;
+    let mut kept = keeping(arguments)?;
     let network = Network::open(arguments)?;
     let extractor = network.extractor();
     let mut rows = Rows::new(arguments, network.inception())?;
@@ -64,21 +64,22 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
         side(extractor, i, &mut |features| rows.keep(i, features))
     };
     let both = [features(0)?, features(1)?];
+    // Before anything is measured, which is not kept.
+    let mut in_space = |spatial| Ok::<_, Failure>([side(spatial, 0, &mut |_| {})?, side(spatial, 1, &mut |_| {})?]);
+    let spatial = spatial.as_ref().map(|spatial| in_space(spatial)).transpose()?;
     let distance = frechet_distance(&both[0].gaussian, &both[1].gaussian)?;
     let mut measures = rows.measure(arguments, &both[0].gaussian, &both[1].gaussian)?;
-    if let Some(spatial) = &spatial {
-        let mut of = |i: usize| side(spatial, i, &mut |_| {});
-        measures.sfid = Some(frechet_distance(&of(0)?.gaussian, &of(1)?.gaussian)?);
+    if let Some([own, other]) = &spatial {
+        measures.sfid = Some(frechet_distance(&own.gaussian, &other.gaussian)?);
     }
     print(arguments, distance, &both, &network, &measures);
     kept.map_or(Ok(()), Kept::end)
 }
 
 /// What makes it possible to go on after a kill, where there is a place for it.
-fn keeping() -> Result<Option<Kept>> {
+fn keeping(arguments: &cli::Fid) -> Result<Option<Kept>> {
     Parts::check()?;
-    interrupt::listen()?;
-    Ok(Kept::open())
+    Ok(Kept::open((!arguments.device.is_cpu()).then_some(arguments.batch_size)))
 }
 
 /// Statistics of as many numbers as the features have.
@@ -209,7 +210,7 @@ fn save(arguments: &cli::Fid) -> Result<()> {
         return Err(Failure::Request(format!("{}: statistics already; expected images", from.display())));
     }
     let images = assets::images(from, arguments.crop.map(usize::from))?;
-    let mut kept = keeping()?;
+    let mut kept = keeping(arguments)?;
     let network = Network::open(arguments)?;
     let statistics = of_set(network.extractor(), (&images, from), arguments, kept.as_mut(), |_| {})?;
     files::write(to, &statistics.to_npz()?)?;

@@ -37,6 +37,11 @@ pub fn run(arguments: &cli::Plan) -> Result<()> {
             let label = file.method.clone();
             let name = of_file(&file, arguments.schedule.as_deref())?;
             let schedule = named(&name, size)?;
+            let in_y = matches!(file.levels, Levels::Y { .. });
+            if in_y && arguments.schedule.is_some() && !arguments.lint && arguments.variable.as_deref() != Some("x") {
+                let message = "--schedule has no meaning for a file in y; expected --lint or --variable x beside it";
+                return Err(Failure::request(message));
+            }
             (name, schedule, file, label)
         }
         None => {
@@ -61,7 +66,10 @@ pub fn run(arguments: &cli::Plan) -> Result<()> {
             Ok(())
         }
         (false, false) => {
-            show::alone(&file, &label, arguments.nfe);
+            // A file may call its levels what it likes.
+            let is_its = |plan: Plan| file.grid.parse::<Grid>().is_ok_and(|grid| plan.is_on(&grid, &schedule));
+            let believed = arguments.file.is_none() || file.plan(&schedule, &name).is_ok_and(is_its);
+            show::alone(&file, &label, (arguments.nfe, believed));
             Ok(())
         }
     }

@@ -115,10 +115,14 @@ pub fn of_images(
     kept: Option<&mut Kept>,
     rows: impl FnMut(&[f32]),
 ) -> Result<Statistics> {
+    // What is not kept need not wait for anything.
+    interrupt::at_once()?;
     let dataset = images.hash()?;
     let key = cell::statistics_key(extractor, &dataset, Precision::F64)?;
-    let parts = kept.map(|kept| kept.parts(&key, widths(extractor)));
+    let parts = kept.and_then(|kept| kept.parts(&key, widths(extractor)));
+    interrupt::listen()?;
     let moments = collect(extractor, (images, name), batch, parts, rows)?;
+    interrupt::at_once()?;
     Ok(Statistics::of(extractor, dataset, &moments)?)
 }
 
@@ -166,6 +170,8 @@ fn collect(
     match parts {
         Some(parts) => {
             parts.all(0..images.len(), known, make, take)?;
+            // Whatever comes after may be ended, too.
+            parts.keep()?;
         }
         None => {
             let mut take = take;

@@ -28,7 +28,7 @@ impl Default for FitSpec {
         let rule = Rule { history: 3, states: 0, constraint: Constraint::Free, ridge: 0.0 };
         let stages = vec![Stage::Coefficients, Stage::Path, Stage::Grid, Stage::Joint];
         let grids = ["trailing", "log-snr", "edm"].iter().filter_map(|name| name.parse().ok()).collect();
-        let spec = Spec { rule, grid: Grid::quadratic(), grids, stages, rounds: 8 };
+        let spec = Spec { rule, ridges: Vec::new(), grid: Grid::quadratic(), grids, stages, rounds: 8 };
         FitSpec { images: 64, validation: 64, nfe: None, objective: Objective::Bands, spec }
     }
 }
@@ -50,11 +50,19 @@ pub(super) struct RawFit {
     history: Option<Spanned<usize>>,
     states: Option<Spanned<usize>>,
     constraint: Option<Constraint>,
-    ridge: Option<Spanned<f64>>,
+    ridge: Option<Spanned<RawRidge>>,
     grid: Option<Spanned<RawGrid>>,
     grids: Option<Vec<Spanned<RawGrid>>>,
     stages: Option<Spanned<Vec<Stage>>>,
     rounds: Option<Spanned<usize>>,
+}
+
+/// One, or several of which images for validation choose.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawRidge {
+    One(f64),
+    Several(Vec<f64>),
 }
 
 impl Source<'_> {
@@ -75,11 +83,18 @@ impl Source<'_> {
         fit.objective = raw.objective.unwrap_or(fit.objective);
         fit.spec.rule.constraint = raw.constraint.unwrap_or(fit.spec.rule.constraint);
         if let Some(ridge) = raw.ridge {
-            let value = *ridge.get_ref();
-            if !(0.0..=1.0).contains(&value) {
-                return Err(self.error(ridge.span(), format!("ridge is {value}; expected 0 to 1")));
+            let span = ridge.span();
+            let all = match ridge.into_inner() {
+                RawRidge::One(value) => vec![value],
+                RawRidge::Several(values) => values,
+            };
+            if let Some(value) = all.iter().find(|value| !(0.0..=1.0).contains(*value)) {
+                return Err(self.error(span, format!("ridge is {value}; expected 0 to 1")));
             }
-            fit.spec.rule.ridge = value;
+            let mut others = all.into_iter();
+            fit.spec.rule.ridge =
+                others.next().ok_or_else(|| self.error(span, "ridge is empty; expected at least one"))?;
+            fit.spec.ridges = others.collect();
         }
         if let Some(grid) = raw.grid {
             fit.spec.grid = self.grid(&grid)?;

@@ -127,11 +127,22 @@ impl Source<'_> {
         let label = match label {
             Some(label) => self.label(label)?,
             None if names.iter().all(|other| *other == names[0]) => {
-                self.label(&Spanned::new(span.clone(), names[0].clone()))?
+                let method = names[0].escape_debug();
+                let refused = |_| {
+                    self.error(
+                        span.clone(),
+                        format!("{name}: method is '{method}', which is no label; expected one beside plan"),
+                    )
+                };
+                self.label(&Spanned::new(span.clone(), names[0].clone())).map_err(refused)?
             }
             None => return Err(self.error(table.span(), "the files have several methods; expected a label for them")),
         };
         let missing = nfe.iter().copied().filter(|nfe| several && !plans.contains_key(nfe)).collect();
+        let says = label.split_whitespace().last() == Some("AFS");
+        if says && !plans.values().any(Plan::is_afs) {
+            return Err(self.error(span, format!("label '{label}' says AFS, which {name} has not")));
+        }
         let planned = Planned { label, pattern: name, hashes, missing, objectives, plans };
         let threshold = self.own_threshold(raw)?.or_else(|| planned.common(|plan| plan.threshold));
         match threshold {

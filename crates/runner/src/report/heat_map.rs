@@ -18,6 +18,8 @@ const MARGIN: i32 = 16;
 const TITLE: i32 = 20;
 const LABEL: i32 = 13;
 const NUMBER: i32 = 12;
+/// From a line of the note to the next.
+const LINE: i32 = 17;
 /// Pixels of a cell.
 const CELL: (i32, i32) = (58, 22);
 const GAP: i32 = 24;
@@ -27,8 +29,8 @@ const GAP: i32 = 24;
 pub struct HeatMap {
     /// Above it.
     pub title: String,
-    /// What the values and the marks behind them are.
-    note: String,
+    /// What the values and the marks behind them are, in lines.
+    note: Vec<String>,
     rows: Vec<String>,
     columns: Vec<String>,
     panels: Vec<Panel>,
@@ -69,7 +71,7 @@ impl Layout {
         let down = map.panels.len().div_ceil(across) as i32;
         let panel = map.panel();
         let body = labels.0 + across as i32 * (panel.0 + GAP) - GAP;
-        let height = MARGIN + TITLE + GAP + LABEL + GAP + down * (GAP + labels.1 + panel.1 + GAP);
+        let height = map.top() + down * (GAP + labels.1 + panel.1 + GAP);
         Layout { size: (2 * MARGIN + body, height), labels, across }
     }
 
@@ -77,7 +79,7 @@ impl Layout {
     fn corner(&self, map: &HeatMap, panel: usize) -> (i32, i32) {
         let (column, row) = ((panel % self.across) as i32, (panel / self.across) as i32);
         let (width, height) = map.panel();
-        let top = MARGIN + TITLE + GAP + LABEL + GAP;
+        let top = map.top();
         (
             MARGIN + self.labels.0 + column * (width + GAP),
             top + row * (GAP + self.labels.1 + height + GAP) + GAP + self.labels.1,
@@ -97,9 +99,9 @@ impl HeatMap {
             title: format!("{nfe} NFE"),
             cells: (0..grids.solvers.len()).map(|solver| row(i, solver)).collect(),
         };
-        let note = format!(
+        let note = vec![format!(
             "{metric}; bright is small, colours are logarithmic within a panel. Framed: the best grid of a row; thick: the lowest of all. *: fewer evaluations spent."
-        );
+        )];
         let panels = grids.nfes.iter().enumerate().map(panel).collect();
         HeatMap { title, note, rows: grids.solvers.clone(), columns: grids.grids.clone(), panels }
     }
@@ -118,11 +120,22 @@ impl HeatMap {
             })
         };
         let cells = overall.times.iter().map(|row| row.iter().map(shown).collect()).collect();
-        let note = format!(
-            "{metric}: how many times the lowest of all, geometric mean over NFE. n: score normalised, where that is lower; *: fewer evaluations spent."
-        );
+        let mut note = vec![
+            metric.to_owned(),
+            "how many times the lowest of all at each NFE: geometric mean over these".into(),
+            "n: score normalised, where that mean is lower; errors are in the table".into(),
+            "framed: the best grid of a row; *: fewer evaluations spent".into(),
+        ];
+        if overall.left_out > 0 {
+            note.push(format!("left out: {}, which have not all NFE on any grid", overall.left_out));
+        }
         let panels = vec![Panel { title: "all NFE".into(), cells }];
         HeatMap { title, note, rows: overall.solvers.clone(), columns: overall.grids.clone(), panels }
+    }
+
+    /// Where panels begin.
+    fn top(&self) -> i32 {
+        MARGIN + TITLE + GAP + self.note.len().max(1) as i32 * LINE - LINE + LABEL + GAP
     }
 
     fn panel(&self) -> (i32, i32) {
@@ -156,8 +169,10 @@ impl HeatMap {
         let room = layout.size.0 - 2 * MARGIN;
         let title = fitting(&self.title, room, 10..=TITLE);
         canvas.text(&self.title, (layout.size.0 / 2, MARGIN + TITLE / 2), title, HPos::Center)?;
-        let size = fitting(&self.note, room, 8..=LABEL);
-        canvas.text(&self.note, (layout.size.0 / 2, MARGIN + TITLE + GAP), size, HPos::Center)?;
+        for (i, line) in self.note.iter().enumerate() {
+            let at = (layout.size.0 / 2, MARGIN + TITLE + GAP + i as i32 * LINE);
+            canvas.text(line, at, fitting(line, room, 8..=LABEL), HPos::Center)?;
+        }
         (0..self.panels.len()).try_for_each(|panel| self.draw_panel(panel, layout, canvas))?;
         canvas.area.present()
     }
@@ -305,9 +320,10 @@ mod tests {
             solvers: vec!["UniPC".into(), "DEIS-2".into()],
             grids: vec!["quadratic".into(), "edm".into()],
             times: vec![vec![times(1.0, false), times(f64::INFINITY, false)], vec![times(1.25, true), None]],
+            left_out: 2,
         };
         let svg = HeatMap::overall("A title".into(), &overall, "RMS distance").svg().unwrap();
-        for text in ["1.00\n", "1.25n\n", "diverged", "all NFE", "geometric mean"] {
+        for text in ["1.00\n", "1.25n\n", "diverged", "all NFE", "geometric mean", "left out: 2"] {
             assert!(svg.contains(text), "{text}");
         }
         assert_eq!(svg.matches("stroke-width=\"4\"").count(), 1);

@@ -8,7 +8,7 @@ use crate::results::published::Row;
 /// Images from which on an FID of ours may share an axis with a published one.
 const COMPARABLE: u64 = 50_000;
 
-/// One dashed line a method and source; none beside cells of fewer images, whose FID is biased upwards.
+/// One dashed line a method and model; none beside cells of fewer images, whose FID is biased upwards.
 pub fn lines(rows: &[Row], samples: u64) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for row in rows.iter().filter(|_| samples >= COMPARABLE) {
@@ -36,6 +36,7 @@ pub fn table(rows: &[Row]) -> String {
     // By source; the rest of the row tells methods apart.
     let mut lines: BTreeMap<(&str, String), BTreeMap<u32, f64>> = BTreeMap::new();
     for Row { source, model, tool, samples, method, nfe, fid } in rows {
+        let tool = if tool.is_empty() { "not stated" } else { tool };
         let row = format!("\n| {method} | {model} | {tool} | {samples} | {source} |");
         lines.entry((source, row)).or_default().insert(*nfe, *fid);
     }

@@ -1,6 +1,6 @@
 //! The same solvers on several grids: what a solver is worth once it has its best grid.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fewstep_sampler::{Coefficients, Threshold};
 
@@ -35,6 +35,8 @@ pub struct Overall {
     pub grids: Vec<String>,
     /// `[solver][grid]`; none where a cell is missing.
     pub times: Vec<Vec<Option<Times>>>,
+    /// Solvers that were not run with all numbers of evaluations on any grid.
+    pub left_out: usize,
 }
 
 /// What a solver on a grid is at.
@@ -85,16 +87,38 @@ impl Grids {
                 }
             }
         }
+        for (i, row) in rows.iter().enumerate() {
+            for (j, grid) in grids.iter().enumerate() {
+                let here = || cells.iter().filter(|record| identity(record) == *row && record.grid == *grid);
+                for (k, &nfe) in nfes.iter().enumerate() {
+                    // Where every seed diverged there is no series.
+                    let diverged = here().filter(|record| record.nfe == nfe && !record.diverged.is_empty());
+                    let diverged: BTreeMap<u64, String> =
+                        diverged.map(|record| (record.seed, record.diverged.clone())).collect();
+                    if points[k][i][j].is_none() && diverged.len() == seeds[k].len() {
+                        points[k][i][j] = Some(Point { spent: f64::from(nfe), diverged, ..Point::default() });
+                    }
+                }
+            }
+        }
         let there = points.iter().flatten().flatten().filter(|point| point.is_some()).count();
         let all = nfes.len() * solvers.len() * grids.len();
         let plain = rows.iter().map(|row| plain_of(row, &rows, &cells)).collect();
         (2 * there > all).then_some(Grids { solvers, grids, nfes, plain, points })
     }
 
-    /// All numbers of evaluations together; none where a lowest value is zero, or all of them diverged.
+    /// All numbers of evaluations together, of what was run with all; none where there is one alone, or a lowest value is none to be
+    /// times of.
     pub fn overall(&self) -> Option<Overall> {
-        let lowest = |k: usize| self.best(k).and_then(|at| self.value(k, at)).filter(|value| *value > 0.0);
-        let lowest: Vec<f64> = (0..self.nfes.len()).map(lowest).collect::<Option<_>>()?;
+        if self.nfes.len() < 2 {
+            return None;
+        }
+        let places = (0..self.solvers.len()).flat_map(|row| (0..self.grids.len()).map(move |grid| (row, grid)));
+        let whole: Vec<(usize, usize)> =
+            places.filter(|&at| (0..self.nfes.len()).all(|k| self.value(k, at).is_some())).collect();
+        let least = |k: usize| whole.iter().filter_map(|&at| self.value(k, at)).min_by(f64::total_cmp);
+        let least = |k: usize| least(k).filter(|value| *value > 0.0 && value.is_finite());
+        let lowest: Vec<f64> = (0..self.nfes.len()).map(least).collect::<Option<_>>()?;
         let times = |row: usize, grid: usize, normalised: bool| {
             let logs = lowest.iter().enumerate().map(|(k, low)| Some((self.value(k, (row, grid))? / low).ln()));
             let logs: Vec<f64> = logs.collect::<Option<_>>()?;
@@ -107,17 +131,21 @@ impl Grids {
         for row in (0..self.solvers.len()).filter(|&row| self.plain[row].is_none()) {
             let normalised = self.plain.iter().position(|plain| *plain == Some(row));
             let at = |grid: usize| {
+                let plain = times(row, grid, false)?;
                 let other = normalised.and_then(|other| times(other, grid, true));
-                times(row, grid, false).into_iter().chain(other).min_by(lower)
+                [plain].into_iter().chain(other).min_by(lower)
             };
             rows.push((self.solvers[row].clone(), (0..self.grids.len()).map(at).collect()));
         }
+        let all = rows.len();
+        rows.retain(|(_, times)| times.iter().any(Option::is_some));
+        let left_out = all - rows.len();
         let best = |row: &(String, Vec<Option<Times>>)| {
             row.1.iter().flatten().map(|times| times.value).fold(f64::INFINITY, f64::min)
         };
         rows.sort_by(|a, b| best(a).total_cmp(&best(b)));
         let (solvers, times) = rows.into_iter().unzip();
-        Some(Overall { solvers, grids: self.grids.clone(), times })
+        Some(Overall { solvers, grids: self.grids.clone(), times, left_out })
     }
 
     /// The grid on which a solver is best.

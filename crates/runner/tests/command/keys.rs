@@ -65,6 +65,7 @@ const GAUSSIAN_LINES: &[Line] = &[
     ("fit.states", "seed = 3", "fit = { states = 1 }\nseed = 3", NOTHING),
     ("fit.constraint", "seed = 3", "fit = { constraint = \"unit\" }\nseed = 3", NOTHING),
     ("fit.ridge", "seed = 3", "fit = { ridge = 1e-6 }\nseed = 3", NOTHING),
+    ("fit.ridge", "seed = 3", "fit = { ridge = [] }\nseed = 3", Refused),
     ("fit.grid", "seed = 3", "fit = { grid = \"trailing\" }\nseed = 3", NOTHING),
     ("fit.grids", "seed = 3", "fit = { grids = [] }\nseed = 3", NOTHING),
     ("fit.stages", "seed = 3", "fit = { stages = [\"joint\"] }\nseed = 3", NOTHING),
@@ -158,9 +159,9 @@ const GAUSSIAN_LINES: &[Line] = &[
     ("reference.fd_pixel", "\"pixels.", "\"copy.", NOTHING),
     ("reference.fid", "fd_pixel = \"pixels", "fid = \"pixels.safetensors\"\nfd_pixel = \"pixels", NOTHING),
     ("reference.fd_vit", "fd_pixel = \"pixels", "fd_vit = \"pixels.safetensors\"\nfd_pixel = \"pixels", NOTHING),
-    // Of metrics that are measured in it: tests/features.rs.
+    // Of metrics that are measured in it: tests/command/features.rs.
     ("features.weights", "seed = 3", "features = { weights = \"absent.safetensors\" }\nseed = 3", NOTHING),
-    // Nothing is measured in Inception's features here; what it is to figures there is tested with the weights (`tests/protocol.rs`).
+    // Nothing is measured in Inception's features here; what it is to figures there is tested with the weights (`tests/command/protocol.rs`).
     ("reference.protocol", "fd_pixel = \"pixels", "protocol = \"clean\"\nfd_pixel = \"pixels", NOTHING),
     ("reference.dataset", "fd_pixel = \"pixels", "dataset = \"DATASET\"\nfd_pixel = \"pixels", NOTHING),
     ("reference.dataset", "fd_pixel = \"pixels", "dataset = \"0\"\nfd_pixel = \"pixels", Refused),

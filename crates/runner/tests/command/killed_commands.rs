@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use crate::common::{self, MIXTURE_FIT, TRAIN, fewstep, gaussian_folder, repository, succeed};
+use crate::common::{self, MIXTURE_FIT, TRAIN, fewstep, gaussian_folder, npz, repository, succeed};
+use sha2::Digest;
+
 use crate::folder::{assert_nothing_left, assert_whole, copy, tree};
 use crate::kills::{Delays, duration, killed};
 
@@ -177,31 +179,68 @@ fn a_curve_that_is_killed_again_and_again_ends_with_the_same_bytes() {
     }
 }
 
-/// Features of images are kept in the cache on the way, and nothing is left of them at the end.
+/// Features of images are kept in the cache on the way, are what a run that goes on takes, and are gone at the end.
 #[test]
 fn a_fid_that_is_killed_goes_on_and_says_the_same() {
     let folder = gaussian_folder();
     let cwd = folder.path();
     copy(&repository().join("crates/fid/tests/golden/vit/dinov2"), &cwd.join("net"));
+    let pixels: Vec<u8> = (0..100 * 768u32).map(|i| (i * 37 % 251) as u8).collect();
+    fs::write(cwd.join("others.npz"), npz("arr_0", "|u1", &[100, 16, 16, 3], &pixels)).unwrap();
     let fid = |out: &str| {
-        let arguments = ["fid", "images.npz", "images.npz", "--features", "net/model.safetensors", "--batch-size", "2"];
-        let mut command = fewstep(cwd, &[&arguments[..], &["--json"]].concat());
-        command.env("FEWSTEP_CACHE", cwd.join(out)).env("FEWSTEP_CHECKPOINT", "0");
+        let arguments = ["fid", "images.npz", "others.npz", "--features", "net/model.safetensors", "--batch-size", "8"];
+        let measures = ["--json", "--error", "--kid", "--kid-subset-size", "50", "--prdc"];
+        let mut command = fewstep(cwd, &[&arguments[..], &measures[..]].concat());
+        command.env("FEWSTEP_CACHE", cwd.join(out)).env("FEWSTEP_CHECKPOINT", "0.02");
         command
     };
-    let kept = |out: &str| cwd.join(out).join("fid/parts").read_dir().into_iter().flatten().count();
+    let kept = |out: &str| -> Vec<PathBuf> {
+        let folder = cwd.join(out).join("fid/parts");
+        let all = if folder.is_dir() { tree(&folder) } else { Default::default() };
+        all.into_keys().filter(|path| path.extension().is_some_and(|ending| ending == "toml")).collect()
+    };
     let whole = fid("whole").output().unwrap();
-    assert!(whole.status.success() && kept("whole") == 0, "{}", String::from_utf8_lossy(&whole.stderr));
-    let (mut delays, mut seen) = (Delays::new(0x9E37_79B9_7F4A_7C15), 0);
+    assert!(whole.status.success() && kept("whole").is_empty(), "{}", String::from_utf8_lossy(&whole.stderr));
+    let mut delays = Delays::new(0x9E37_79B9_7F4A_7C15);
     let longest = duration(&mut fid("timed"));
-    for _ in 0..12 {
+    for _ in 0..5 {
         killed(fid("killed").stdout(Stdio::null()), delays.below(longest));
-        seen += usize::from(kept("killed") > 0);
     }
-    assert!(seen > 0, "no kill left anything to go on with");
     let after = fid("killed").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&after.stdout), String::from_utf8_lossy(&whole.stdout));
-    assert_eq!(kept("killed"), 0);
+    assert!(kept("killed").is_empty());
+
+    // Asked to end it keeps what it has; numbers that are changed under their hashes come out, so that they are what is taken.
+    let mut child = fid("asked").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while kept("asked").len() < 3 {
+        assert!(child.try_wait().unwrap().is_none(), "ended before anything was kept");
+        sleep(Duration::from_millis(2));
+    }
+    common::signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    let path = kept("asked").remove(0);
+    let text = fs::read_to_string(&path).unwrap();
+    let numbers = path.with_extension("f32");
+    let mut bytes = fs::read(&numbers).unwrap();
+    let hash = |bytes: &[u8]| sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let old = hash(&bytes);
+    bytes[..4].copy_from_slice(&100.0f32.to_le_bytes());
+    let toml = text.split_once('\n').unwrap().1.replace(&old, &hash(&bytes));
+    fs::write(&numbers, &bytes).unwrap();
+    fs::write(&path, format!("sha256 = \"{}\"\n{toml}", hash(toml.as_bytes()))).unwrap();
+    let after = fid("asked").output().unwrap();
+    assert!(after.status.success() && after.stdout != whole.stdout, "{}", String::from_utf8_lossy(&after.stderr));
+    assert!(kept("asked").is_empty());
+    // And are not taken where they are not under their hashes.
+    let mut child = fid("asked").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while kept("asked").len() < 3 {
+        sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::write(kept("asked").remove(0).with_extension("f32"), &bytes).unwrap();
+    assert_eq!(fid("asked").output().unwrap().stdout, whole.stdout);
+
     // A cache that cannot be is no error: then nothing is kept.
     fs::write(cwd.join("file"), b"").unwrap();
     assert_eq!(fid("file").output().unwrap().stdout, whole.stdout);

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::common::{Case, expect_refusals, experiment, gaussian_folder, run, succeed};
+use crate::common::{Case, expect_refusals, experiment, gaussian_folder, repository, run, succeed};
 
 fn write_plan(cwd: &Path, file: &str, arguments: &[&str]) {
     fs::write(cwd.join(file), succeed(cwd, &[&["plan", "--json"], arguments].concat())).unwrap();
@@ -14,6 +14,16 @@ fn no_option_is_ignored() {
     let cwd = folder.path();
     write_plan(cwd, "x.json", &["--method", "ddim", "--nfe", "3"]);
     write_plan(cwd, "y.json", &["--method", "ddim", "--nfe", "3", "--variable", "y"]);
+    let file = |name: &str, sigma: &str, more: &str, second: &str| {
+        let steps = format!(r#"[{{"a": 1, "c": [-1]}}, {{"a": 1, "c": [-1]{second}}}]"#);
+        let text = format!(
+            r#"{{"format": "fewstep-plan", "version": 1, "method": "m", "variable": "y", "sigma": {sigma}{more}, "steps": {steps}}}"#
+        );
+        std::fs::write(cwd.join(name), text).unwrap();
+    };
+    file("tiny.json", "[80, 1e-160, 0]", "", "");
+    file("afs.json", "[80, 0, 0]", r#", "threshold": "clip""#, r#", "afs": 1"#);
+    file("called.json", "[80, 2, 0]", r#", "grid": "quadratic""#, "");
     let refused = |more: &[&'static str], expected: &'static [&'static str]| -> Case {
         ("", expected, [&["plan"], more].concat())
     };
@@ -23,6 +33,16 @@ fn no_option_is_ignored() {
         refused(&["x.json", "--coefficients", "reference"], &["cannot be used with"]),
         refused(&["x.json", "--threshold", "clip"], &["cannot be used with"]),
         refused(&["x.json", "--schedule", "cosine"], &["--schedule is cosine; the file is in x on schedule 'linear'"]),
+        refused(&["y.json", "--schedule", "cosine"], &["--schedule has no meaning for a file in y"]),
+        refused(&["y.json", "--schedule", "cosine", "--variable", "y"], &["--schedule has no meaning"]),
+        refused(
+            &["tiny.json", "--variable", "x"],
+            &["sigma[1] is 1e-160, where a network is evaluated; schedule 'linear' has no time"],
+        ),
+        refused(
+            &["afs.json"],
+            &["afs.json: sigma[1] is 0; a data prediction that is thresholded expects noise, of afs too"],
+        ),
         refused(&["x.json", "--size", "64"], &["--size is for schedule simple-diffusion"]),
         refused(&["--diff", "x.json", "y.json", "--variable", "x"], &["expected --variable y"]),
         refused(&["--diff", "x.json", "y.json", "--schedule", "cosine"], &["cannot be used with"]),
@@ -35,6 +55,13 @@ fn no_option_is_ignored() {
     ];
     expect_refusals(cwd, cases);
     succeed(cwd, &["plan", "x.json", "--schedule", "linear"]);
+    // A grid is believed where the levels are its.
+    assert!(succeed(cwd, &["plan", "called.json"]).contains("on levels of its own, which it calls quadratic"));
+    assert!(succeed(cwd, &["plan", "x.json"]).contains("on the quadratic grid"));
+    // What is analytic is not the network's error.
+    let by_hand = repository().join("experiments/plans/by-hand.json");
+    let lint = succeed(cwd, &["plan", "--lint", by_hand.to_str().unwrap()]);
+    assert!(lint.contains("by up to 20.0000") && lint.contains("most in step 1"), "{lint}");
     // Levels of files in y have times by a schedule that is asked for, and named.
     assert!(succeed(cwd, &["plan", "--lint", "y.json"]).contains("schedule linear, which the file does not say"));
     let lint = succeed(cwd, &["plan", "--lint", "y.json", "--schedule", "cosine", "--json"]);

@@ -191,7 +191,8 @@ fn a_task_is_requeued_where_that_helps_and_nowhere_else() {
     let (told, whole, broken) = (saves(143), saves(0), saves(1));
     let cases = [
         ("exit 0", "RUNNING", 0, Term::Nobody, Some(0), "", 0),
-        ("exit 1", "RUNNING", 0, Term::Nobody, Some(1), "", 0),
+        ("exit 1", "RUNNING", 4, Term::Nobody, Some(0), requeued, 0),
+        ("exit 1", "RUNNING", 5, Term::Nobody, Some(1), "", 0),
         ("exit 2", "RUNNING", 0, Term::Nobody, Some(2), "", 0),
         ("kill -KILL $$", "RUNNING", 4, Term::Nobody, Some(0), requeued, 0),
         ("kill -KILL $$", "RUNNING", 5, Term::Nobody, Some(137), "", 0),
@@ -205,7 +206,9 @@ fn a_task_is_requeued_where_that_helps_and_nowhere_else() {
         (&*told, "", 0, Term::Script, Some(143), "", 1),
         // It was its last batch.
         (&*whole, "RUNNING", 0, Term::Script, Some(0), "", 1),
-        (&*broken, "RUNNING", 0, Term::Script, Some(1), "", 1),
+        // What cannot be saved is not tried for ever.
+        (&*broken, "RUNNING", 0, Term::Script, Some(0), requeued, 1),
+        (&*broken, "RUNNING", 5, Term::Script, Some(1), "", 1),
     ];
     for (shard, state, restarts, term, status, said, terms) in cases {
         let expected = (status, said.to_owned(), terms);

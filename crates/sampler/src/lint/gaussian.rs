@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::CONVENTION;
 use crate::{PlanFile, quadrature::gauss};
 
 /// Mean and variance of the data, several so that no error is small by chance.
@@ -27,7 +28,9 @@ impl Gaussian {
     /// Of a plan in y without noise.
     pub(super) fn of(y: &PlanFile) -> Self {
         let sigma = y.levels.values();
-        let start = y.start.unwrap_or(y.usual_start());
+        // Two conventions are in use; what is neither starts elsewhere than the solution does.
+        let (usual, start) = (y.usual_start(), y.start.unwrap_or(y.usual_start()));
+        let true_start = if (start / usual - 1.0).abs() < CONVENTION { start } else { usual };
         let mut levels = sigma.to_vec();
         levels.dedup();
         let rms = |end: &dyn Fn(f64, f64, f64) -> f64| {
@@ -35,12 +38,12 @@ impl Gaussian {
             let squared = runs.map(|(m, v, x)| {
                 let variance = |sigma: f64| v + sigma * sigma;
                 let scale = (variance(sigma[sigma.len() - 1]) / variance(sigma[0])).sqrt();
-                (end(m, v, x) - (m + (start * x - m) * scale)).powi(2)
+                (end(m, v, x) - (m + (true_start * x - m) * scale)).powi(2)
             });
             (squared.sum::<f64>() / (DATA.len() * STARTS.len()) as f64).sqrt()
         };
         let adams_bashforth = [1, 2, 3, 4].map(|order| {
-            rms(&|m, v, x| adams_bashforth(&levels, order, start * x, |y, sigma| epsilon(m, v, y, sigma)))
+            rms(&|m, v, x| adams_bashforth(&levels, order, true_start * x, |y, sigma| epsilon(m, v, y, sigma)))
         });
         let error = rms(&|m, v, x| run(y, start, x, |y, sigma| epsilon(m, v, y, sigma)));
         Gaussian { error, adams_bashforth, order: nearest(error, &adams_bashforth) }

@@ -9,7 +9,7 @@ pub use gaussian::Gaussian;
 
 use serde::Serialize;
 
-use crate::{Levels, PlanFile, Result, Schedule, Step, Threshold};
+use crate::{Levels, PlanFile, Result, Schedule, Step, Threshold, plan::ABOVE};
 
 /// Relative defect up to which a step is exact: plans that went through x and single precision are off by as much.
 pub const EXACT: f64 = 1e-6;
@@ -17,6 +17,8 @@ pub const EXACT: f64 = 1e-6;
 const MAX_ORDER: usize = 6;
 /// For levels in rounded arithmetic.
 const ROUNDING: f64 = 1e-9;
+/// How far a state's scale may be from the usual one for a plan to be judged from its own: EDM's σ_0 for √(1 + σ_0²), of σ_0 from 16 on.
+pub const CONVENTION: f64 = 2e-3;
 
 /// What a plan does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,6 +47,13 @@ pub struct Lint {
     pub order: usize,
     /// The order that most of the steps to carried states have at least: methods begin with lower ones, and end with them at σ = 0.
     pub usual_order: usize,
+    /// The first state over x_T, as a part of what it is where a file says nothing: 1 there, and nearly 1 where σ_0 is taken for
+    /// √(1 + σ_0²).
+    pub start: f64,
+    /// Steps whose network is given another multiple of the state than it was trained on.
+    pub scaled: Vec<usize>,
+    /// Levels above the schedule's largest, which have no time there.
+    pub beyond: Vec<usize>,
     /// Evaluations of which nothing of the result depends on.
     pub unused: Vec<usize>,
     /// Steps shorter than 1/T.
@@ -129,6 +138,9 @@ impl Lint {
             constant: quotient(sensitivity.iter().sum(), sigma[n] - sigma[0]),
             order: least,
             usual_order: orders.iter().copied().filter(usual).max().unwrap_or(0),
+            start: y.start.map_or(1.0, |start| start / y.usual_start()),
+            scaled: (0..n).filter(|&k| evaluates(&k) && (steps[k].input - 1.0).abs() > EXACT).collect(),
+            beyond: (0..=n).filter(|&k| sigma[k] > schedule.rho(1.0) * (1.0 + ABOVE)).collect(),
             unused: (0..n).filter(|k| evaluates(k) && !live[*k]).collect(),
             short: (0..n).filter(is_short).collect(),
             low: (0..n).filter(evaluates).filter(|&k| time(at[k]) < step * (1.0 - ROUNDING)).collect(),

@@ -41,8 +41,11 @@ impl PlanFile {
     fn names(&self) -> Flawed {
         for (field, name, least) in [("method", &self.method, 1), ("grid", &self.grid, 0)] {
             let characters = name.chars().count();
-            if !(least..=MAX_NAME).contains(&characters) || name.chars().any(char::is_control) {
+            if !(least..=MAX_NAME).contains(&characters) {
                 return Err(format!("{field} has {characters} characters; expected one line of {least} to {MAX_NAME}"));
+            }
+            if name.chars().any(char::is_control) {
+                return Err(format!("{field} is '{}'; expected no control characters", name.escape_debug()));
             }
         }
         match &self.levels {
@@ -81,8 +84,9 @@ impl PlanFile {
         finite(place, level)?;
         let most = if matches!(self.levels, Levels::X { .. }) { 1.0 } else { f64::MAX.sqrt() };
         let inside = (0.0..=most).contains(&level) && (end || level > 0.0);
-        let (least, most) = (if end { "0" } else { "above 0" }, if most == 1.0 { " to 1" } else { " on" });
-        if inside { Ok(()) } else { Err(format!("{place} is {level:?}; expected {least}{most}")) }
+        let (least, most) =
+            (if end { "0" } else { "above 0" }, if most == 1.0 { "1".into() } else { format!("{most:e}") });
+        if inside { Ok(()) } else { Err(format!("{place} is {level:?}; expected {least} to {most}")) }
     }
 
     fn all_steps(&self) -> Flawed {
@@ -113,6 +117,10 @@ impl PlanFile {
             None => {}
         }
         let name = self.levels.name();
+        let level = step.at.unwrap_or(self.levels.values()[k]);
+        if step.afs.is_some() && level == 0.0 && !self.threshold.is_none() {
+            return Err(format!("{name}[{k}] is 0; a data prediction that is thresholded expects noise, of afs too"));
+        }
         match step.at {
             Some(at) => self.level(&of("at"), at, false),
             None if step.afs.is_some() => Ok(()),

@@ -7,7 +7,7 @@ use super::{Levels, Plan, PlanFile, Step, check::MAX_NAME, read::SIZED};
 use crate::{Error, Result, Schedule};
 
 /// How far above a schedule's largest noise level a plan may begin, relatively: rounding.
-const ABOVE: f64 = 1e-9;
+pub(crate) const ABOVE: f64 = 1e-9;
 
 impl PlanFile {
     /// The file of a plan in x, whose schedule has this name.
@@ -100,6 +100,14 @@ impl PlanFile {
             }
         }
         let time = |sigma: f64| if sigma < most { schedule.tau_of_rho(sigma) } else { 1.0 };
+        for (k, step) in self.steps.iter().enumerate().filter(|(_, step)| step.afs.is_none()) {
+            let (place, level) = step.at.map_or((format!("sigma[{k}]"), sigma[k]), |at| (format!("steps[{k}].at"), at));
+            if time(level) <= 0.0 {
+                return Err(Error::Request(format!(
+                    "{place} is {level:?}, where a network is evaluated; schedule '{name}' has no time for so little noise"
+                )));
+            }
+        }
         let tau: Vec<f64> = sigma.iter().map(|&sigma| time(sigma)).collect();
         let alpha = |tau: f64| schedule.alpha_bar(tau).sqrt();
         let scale: Vec<f64> = tau.iter().map(|&tau| alpha(tau)).collect();
@@ -115,7 +123,6 @@ impl PlanFile {
             levels: Levels::X { schedule: name.to_owned(), tau },
             ..self.clone()
         };
-        // Of noise so little that its time is 0 nothing can be evaluated.
         x.check()?;
         Ok(x)
     }

@@ -8,6 +8,7 @@ mod on_grid;
 mod read;
 mod write;
 
+pub(crate) use convert::ABOVE;
 pub use file::{Levels, PlanFile};
 
 use serde::{Deserialize, Serialize};

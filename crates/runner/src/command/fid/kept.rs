@@ -7,7 +7,7 @@ use crate::{
     cell::{Key, Parts, Widths},
     failure::Result,
     files,
-    lock::{self, Lock},
+    lock::Lock,
 };
 
 /// In the cache.
@@ -18,35 +18,50 @@ const OLD: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The parts of the sets of images of one run.
 pub struct Kept {
     folder: PathBuf,
-    parts: Vec<Parts>,
-    _lock: Lock,
+    all: Vec<(Parts, Lock)>,
 }
 
 impl Kept {
-    /// None where no cache can be written to, or another run keeps its own there: then nothing is kept.
-    pub fn open() -> Option<Self> {
-        let folder = assets::cache().ok()?.join(FOLDER);
+    /// None where no cache can be written to: then nothing is kept. `batch` is the batch's size where last digits may depend on it.
+    pub fn open(batch: Option<u16>) -> Option<Self> {
+        let name = batch.map_or(FOLDER.to_owned(), |batch| format!("{FOLDER}-batch-{batch}"));
+        let folder = assets::cache().ok()?.join(name);
         files::make_folder(&folder).ok()?;
-        let lock = Lock::take(&lock::of(&folder)).ok()??;
         for entry in Parts::folder(&folder).read_dir().into_iter().flatten().flatten() {
+            let is_own = entry.file_name().to_str().is_some_and(Key::is_short);
             let age = entry.metadata().and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
-            if age.is_some_and(|age| age > OLD) {
+            if is_own && age.is_some_and(|age| age > OLD) {
                 // It would be there the next time.
                 let _ = files::remove_folder(&entry.path());
             }
         }
-        Some(Kept { folder, parts: Vec::new(), _lock: lock })
+        Some(Kept { folder, all: Vec::new() })
     }
 
-    /// The parts of what has this key.
-    pub fn parts(&mut self, key: &Key, widths: Widths) -> &mut Parts {
-        self.parts.push(Parts::new(key.clone(), &self.folder, &[], widths));
-        let last = self.parts.len() - 1;
-        &mut self.parts[last]
+    /// The parts of what has this key; none where another run keeps these, or nothing can be kept.
+    pub fn parts(&mut self, key: &Key, widths: Widths) -> Option<&mut Parts> {
+        // Of two sets that are one the first run over it had it all.
+        if let Some(known) = self.all.iter().position(|(parts, _)| parts.is_of(key)) {
+            return Some(&mut self.all[known].0);
+        }
+        match Lock::take(&self.folder.join(format!("{}.lock", key.short()))) {
+            Ok(Some(lock)) => {
+                self.all.push((Parts::new(key.clone(), &self.folder, &[], widths).where_possible(), lock))
+            }
+            Ok(None) => {
+                eprintln!("{}: another fewstep fid is at these images; nothing is kept here", self.folder.display())
+            }
+            Err(failure) => eprintln!("{failure}; nothing is kept on the way"),
+        }
+        let last = self.all.iter().position(|(parts, _)| parts.is_of(key))?;
+        Some(&mut self.all[last].0)
     }
 
     /// All is there, and said.
     pub fn end(self) -> Result<()> {
-        self.parts.iter().try_for_each(Parts::remove)
+        self.all.iter().try_for_each(|(parts, _)| parts.remove())?;
+        // Where nothing else is in it.
+        let _ = std::fs::remove_dir(Parts::folder(&self.folder));
+        Ok(())
     }
 }

@@ -60,7 +60,7 @@ impl<'a> OfNumber<'a> {
 
     /// Of everything that the plan of a stage depends on.
     fn key(&self, stage: Stage) -> Result<Key> {
-        let Spec { rule, grid, grids, stages, rounds } = &self.run.fit.spec;
+        let Spec { rule, ridges, grid, grids, stages, rounds } = &self.run.fit.spec;
         let before: Vec<&Stage> = stages.iter().take_while(|other| **other <= stage).collect();
         let schedule = &self.run.loaded.experiment.model.schedule;
         let times = |grid: &fewstep_sampler::Grid| Ok((grid.name(), grid.times(self.nfe, schedule)?));
@@ -68,7 +68,7 @@ impl<'a> OfNumber<'a> {
         fitted_key(
             &self.run.teacher.key,
             &self.run.held.key,
-            &(self.nfe, self.run.fit.objective, rule, grids, before, rounds, fewstep_fit::path::MOST),
+            &(self.nfe, self.run.fit.objective, (rule, ridges), grids, before, rounds, fewstep_fit::path::MOST),
             &self.run.canary,
         )
     }
@@ -89,7 +89,7 @@ impl<'a> OfNumber<'a> {
             note: outcome.note.clone(),
             condition: format!("{:?}", outcome.condition),
             objective: run.fit.objective.name().into(),
-            rule: run.fit.spec.rule,
+            rule: outcome.rule,
             images: run.fit.images,
             validation_images: run.fit.validation,
             trajectories_nfe: run.nfe,

@@ -2,7 +2,7 @@
 
 use fewstep_sampler::{
     Levels, PlanFile, Schedule,
-    lint::{EXACT, Lint, StepLint},
+    lint::{CONVENTION, EXACT, Lint, StepLint},
 };
 
 use serde::Serialize;
@@ -88,20 +88,27 @@ fn notes(lint: &Lint) -> Vec<String> {
             orders.join(", ")
         ));
     }
-    let sensitivity: Vec<f64> = lint.steps.iter().map(|step| step.sensitivity).collect();
-    let largest = (0..sensitivity.len()).max_by(|&a, &b| sensitivity[a].abs().total_cmp(&sensitivity[b].abs()));
+    // What is analytic has no error of a network.
+    let evaluated = lint.steps.iter().enumerate().filter(|(k, _)| !lint.afs.contains(k));
+    let sensitivity: Vec<(usize, f64)> = evaluated.map(|(k, step)| (k, step.sensitivity.abs())).collect();
+    let largest = sensitivity.iter().max_by(|a, b| a.1.total_cmp(&b.1));
     notes.push(format!(
-        "errors: an error of 1 in every ε moves y at the end by up to {:.4}, independent ones by {:.4}; most in step {}",
-        sensitivity.iter().map(|s| s.abs()).sum::<f64>(),
-        sensitivity.iter().map(|s| s * s).sum::<f64>().sqrt(),
-        largest.unwrap_or(0),
+        "errors: an error of 1 in every ε that the network gives moves y at the end by up to {:.4}, independent ones by {:.4}; most in step {}",
+        sensitivity.iter().map(|(_, s)| s).sum::<f64>(),
+        sensitivity.iter().map(|(_, s)| s * s).sum::<f64>().sqrt(),
+        largest.map_or(0, |(k, _)| *k),
     ));
+    if (lint.start - 1.0).abs() >= CONVENTION {
+        notes.push(format!("start: the first state is {:.6} times what noise of its level would be", lint.start));
+    }
     notes.push(match lint.end_sigma {
         0.0 => "end: no noise is left".into(),
         sigma => format!("end: noise of {sigma:.6} is left (τ = {:.6})", lint.end_tau),
     });
     let lists = [
         (&lint.afs, "analytic predictions, which cost no evaluation, in steps"),
+        (&lint.scaled, "the network is given another multiple of the state than it was trained on, in steps"),
+        (&lint.beyond, "more noise than the schedule has, shown as τ = 1, at levels"),
         (&lint.unused, "evaluations that nothing uses, in steps"),
         (&lint.short, "steps shorter than 1/T:"),
         (&lint.low, "evaluations below τ = 1/T, the least noise of training, in steps"),

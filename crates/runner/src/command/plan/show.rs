@@ -4,10 +4,14 @@ use std::fmt::Write;
 
 use fewstep_sampler::{Levels, PlanFile, Step};
 
-/// A plan, step by step; `asked` evaluations were asked for.
-pub fn alone(file: &PlanFile, label: &str, asked: Option<usize>) {
+/// A plan, step by step; `asked` evaluations were asked for, and the levels are `believed` to be the grid's.
+pub fn alone(file: &PlanFile, label: &str, (asked, believed): (Option<usize>, bool)) {
     let (nfe, levels) = (file.nfe(), file.levels.values());
-    let grid = if file.grid.is_empty() { String::new() } else { format!(" on the {} grid", file.grid) };
+    let grid = match (file.grid.as_str(), believed) {
+        ("", _) => String::new(),
+        (grid, true) => format!(" on the {grid} grid"),
+        (grid, false) => format!(" on levels of its own, which it calls {grid}"),
+    };
     println!("{label} with {nfe} NFE{grid}, in {}", variable(file));
     if asked.is_some_and(|asked| nfe < asked) {
         println!("(asked for {}: this method cannot spend more of them here)", asked.unwrap_or(nfe));
