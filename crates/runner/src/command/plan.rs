@@ -4,7 +4,7 @@ mod diff;
 mod lint;
 mod show;
 
-use fewstep_sampler::{Coefficients, Grid, Levels, Method, Normaliser, PlanFile, Request, Schedule};
+use fewstep_sampler::{Coefficients, Grid, Levels, Method, Normaliser, Plan, PlanFile, Request, Schedule};
 
 use crate::{
     cli,

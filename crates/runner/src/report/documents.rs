@@ -1,7 +1,7 @@
 //! Texts whose tables and figures are made of cells: what stands between `<!-- kind: key=value | … -->` and `<!-- end -->`.
 //!
 //! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent), `wins` (on how many images it is closer), `grids` (every
-//! solver on its best grid), `metrics` (rows methods, columns the `metrics` with commas between, at one `nfe`), `times` (how many times the value of the method `over` each is at; of `grids` too where `over` is there), and within a sentence `value` (one
+//! solver on its best grid), `grid-counts` (how many of them are best on which), `metrics` (rows methods, columns the `metrics` with commas between, at one `nfe`), `times` (how many times the value of the method `over` each is at; of `grids` too where `over` is there), and within a sentence `value` (one
 //! figure) and `change` (one change, of the method under score normalisation; in brackets where it is not beyond its error). Keys:
 //! `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table with semicolons
 //! between; `method` of a value or a change. And `csv`, columns of any file: `file`, below `results/`, and `columns` with commas between; and `build`, the
@@ -24,7 +24,8 @@ use crate::{
 const OPEN: &str = "<!-- ";
 const CLOSE: &str = " -->";
 const END: &str = "<!-- end -->";
-const KINDS: [&str; 10] = ["table", "changes", "wins", "grids", "metrics", "times", "value", "change", "csv", "build"];
+const KINDS: [&str; 11] =
+    ["table", "changes", "wins", "grids", "grid-counts", "metrics", "times", "value", "change", "csv", "build"];
 
 /// `text` with every block written anew; `results` holds the folders.
 ///
@@ -137,8 +138,9 @@ fn block(
     methods: Option<Vec<String>>,
     over: Option<String>,
 ) -> Result<String> {
-    if kind == "grids" && (nfes.is_some() || methods.is_some()) {
-        return Err(Failure::request("grids is of all methods and NFEs; expected results and metric"));
+    let of_grids = ["grids", "grid-counts"].contains(&kind);
+    if of_grids && (nfes.is_some() || methods.is_some()) {
+        return Err(Failure::Request(format!("{kind} is of all methods and NFEs; expected results and metric")));
     }
     let every = series(&folder.records, &folder.per_image, metric);
     let all = match methods {
@@ -151,9 +153,12 @@ fn block(
     }
     let floor = Floor::of(folder, metric);
     let over = over.map(|over| find(&every, &over)).transpose()?;
-    if kind == "grids" {
+    if of_grids {
         let map = Grids::of(&folder.records, &folder.per_image, metric);
         let map = map.ok_or_else(|| Failure::request("too few solvers or grids, or most of their pairs missing"))?;
+        if kind == "grid-counts" {
+            return Ok(format!("\n{}", table::grid_counts(&map)));
+        }
         return Ok(format!("\n{}", table::best_grids(&map, floor.as_ref(), metric, over.as_ref())));
     }
     match kind {

@@ -32,6 +32,33 @@ pub fn best_grids(map: &Grids, floor: Option<&Floor>, metric: Metric, over: Opti
     text
 }
 
+/// On which grid how many of the solvers have their lowest mean, and of how many that is lower with score normalisation.
+pub fn grid_counts(map: &Grids) -> String {
+    let mut text = "| of so many solvers lowest on |".to_owned();
+    map.nfes.iter().for_each(|nfe| _ = write!(text, " {nfe} |"));
+    text.push_str("\n|---|");
+    map.nfes.iter().for_each(|_| text.push_str("---:|"));
+    text.push('\n');
+    let rows = 0..map.solvers.len();
+    for (column, grid) in map.grids.iter().enumerate() {
+        let count = |k: usize| rows.clone().filter(|&row| map.best_of(k, row) == Some(column)).count();
+        let counts = (0..map.nfes.len()).map(|k| count(k).to_string()).collect::<Vec<_>>().join(" | ");
+        _ = writeln!(text, "| `{grid}` | {counts} |");
+    }
+    let least = |k: usize, row: usize| map.best_of(k, row).and_then(|column| map.value(k, (row, column)));
+    let pairs = |k: usize| {
+        let pair = |(row, plain): (usize, &Option<usize>)| Some((least(k, row)?, least(k, (*plain)?)?));
+        map.plain.iter().enumerate().filter_map(pair).collect::<Vec<_>>()
+    };
+    let lower = |k: usize| {
+        let pairs = pairs(k);
+        format!("{} of {}", pairs.iter().filter(|(with, without)| with < without).count(), pairs.len())
+    };
+    let lower = (0..map.nfes.len()).map(lower).collect::<Vec<_>>().join(" | ");
+    _ = writeln!(text, "| *lower with score normalisation, each on its best grid* | {lower} |");
+    text
+}
+
 /// How many times the value of `over` each method is at.
 pub fn times(all: &[Series], over: &Series, nfes: &[u32]) -> String {
     let mut text = header(nfes);
@@ -51,5 +78,34 @@ fn ratio(point: &Point, over: Option<&Point>) -> String {
     match value(point).zip(over.and_then(value)) {
         Some((value, over)) if over > 0.0 => format!("× {:.2}", value / over),
         _ => "–".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Value;
+
+    #[test]
+    fn counts_are_of_rows_and_pairs() {
+        let point = |value: f64| {
+            let mut point = Point::default();
+            point.values.insert(0, Value { value, shares: Vec::new() });
+            Some(point)
+        };
+        let rows = |values: [[f64; 2]; 4]| values.map(|row| row.map(point).into()).into();
+        let map = Grids {
+            solvers: ["a", "a-SN", "b", "b-SN"].map(str::to_owned).into(),
+            grids: ["p", "q"].map(str::to_owned).into(),
+            nfes: vec![5, 10],
+            plain: vec![None, Some(0), None, Some(2)],
+            points: vec![
+                rows([[3.0, 4.0], [2.0, 9.0], [1.0, 0.5], [0.6, 0.7]]),
+                rows([[3.0, 2.0], [4.0, 1.0], [5.0, 4.0], [9.0, 3.0]]),
+            ],
+        };
+        let text = grid_counts(&map);
+        assert!(text.contains("| `p` | 3 | 0 |\n| `q` | 1 | 4 |\n"), "{text}");
+        assert!(text.ends_with("each on its best grid* | 1 of 2 | 2 of 2 |\n"), "{text}");
     }
 }
