@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use fewstep_fid::{Extractor, Images, Vit};
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/vit").join(name)
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("tests/golden/vit").join(name)
 }
 
 fn open(folder: &Path) -> fewstep_fid::Result<Vit> {

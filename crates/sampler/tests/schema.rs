@@ -43,10 +43,26 @@ fn valid(value: &Value, schema: &Value) -> bool {
         "oneOf" => listed("oneOf").iter().filter(|schema| valid(value, schema)).count() == 1,
         "anyOf" => listed("anyOf").iter().any(|schema| valid(value, schema)),
         "not" => !valid(value, &schema["not"]),
+        "contains" => value.as_array().is_none_or(|items| items.iter().any(|item| valid(item, &schema["contains"]))),
+        "if" => !valid(value, &schema["if"]) || valid(value, &schema["then"]),
+        // Beside "if".
+        "then" => true,
+        "pattern" => value.as_str().is_none_or(|text| match schema["pattern"].as_str().unwrap() {
+            LINE => !text.chars().any(char::is_control),
+            THRESHOLD => {
+                let fixed = ["none", "clip", "dynamic"].contains(&text);
+                fixed || text.strip_prefix("dynamic-").is_some_and(|rest| !rest.is_empty())
+            }
+            other => panic!("pattern {other}"),
+        }),
         other => panic!("keyword {other}"),
     };
     schema.as_object().unwrap().keys().all(|word| holds(word))
 }
+
+/// The schema's two patterns.
+const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+const THRESHOLD: &str = "^(none|clip|dynamic(-.+)?)$";
 
 #[test]
 fn every_plan_that_is_written_is_valid() {
@@ -75,6 +91,10 @@ fn the_schema_refuses_what_the_reader_refuses_for_its_shape() {
     let good = r#"{"format": "fewstep-plan", "version": 1, "method": "m", "variable": "y", "sigma": [1, 0], "steps": [{"a": 1, "c": [1]}]}"#;
     let judged = |text: &str| (valid(&serde_json::from_str(text).unwrap(), &schema), PlanFile::parse(text).is_ok());
     assert_eq!(judged(good), (true, true));
+    // In x a level of evaluation is a time.
+    let in_x = good.replace("\"y\", \"sigma\"", "\"x\", \"schedule\": \"linear\", \"tau\"");
+    let with = |more: &str| in_x.replace("\"c\": [1]", &format!("\"c\": [1], {more}"));
+    assert_eq!((judged(&with("\"at\": 0.5")), judged(&with("\"at\": 1.5"))), ((true, true), (false, false)));
     for (from, to) in [
         ("\"version\": 1", "\"version\": 2"),
         ("fewstep-plan", "other"),
@@ -90,6 +110,15 @@ fn the_schema_refuses_what_the_reader_refuses_for_its_shape() {
         ("\"c\": [1]", "\"c\": [1], \"d\": 2"),
         ("\"c\": [1]", "\"c\": [1], \"noise\": -2"),
         ("\"c\": [1]", "\"c\": [1], \"at\": 0"),
+        ("\"c\": [1]", "\"c\": [1], \"input\": 0"),
+        ("\"c\": [1]", "\"c\": [1], \"afs\": 1"),
+        (
+            "\"y\", \"sigma\": [1, 0]",
+            "\"x\", \"schedule\": \"linear\", \"tau\": [1, 0], \"start\": 1.5, \"threshold\": \"cut\"",
+        ),
+        ("\"sigma\": [1, 0]", "\"sigma\": [1e200, 0]"),
+        ("\"m\"", "\"m\\u0007\""),
+        ("\"sigma\": [1, 0]", "\"sigma\": [1, 0], \"grid\": \"a\\nb\""),
         ("\"variable\"", "\"nfe\": 0, \"variable\""),
         ("\"variable\"", "\"provenance\": [], \"variable\""),
         ("\"variable\"", "\"stages\": 2, \"variable\""),

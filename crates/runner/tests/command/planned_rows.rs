@@ -41,7 +41,12 @@ fn names_that_are_taken_are_refused() {
         table("five.json", "label = \"solution\""),
         &["a.toml:31:9", "'solution', which no method is called"],
     );
-    case("b.toml", table("solution.json", ""), &["b.toml:30:8", "'solution', which no method is called"]);
+    case(
+        "b.toml",
+        table("solution.json", ""),
+        &["b.toml:30:8: solution.json: method is 'solution', which is no label"],
+    );
+    case("g.toml", table("five.json", "label = \"Mine AFS\""), &["label 'Mine AFS' says AFS, which five.json has not"]);
     case("c.toml", table("five.json", "label = \"Floor\""), &["c.toml:31:9", "'Floor', which no method is called"]);
     let mine = |label: &str, threshold: &str| table("five.json", &format!("label = \"{label}\"{threshold}"));
     case(

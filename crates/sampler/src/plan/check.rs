@@ -45,7 +45,10 @@ impl PlanFile {
                 return Err(format!("{field} has {characters} characters; expected one line of {least} to {MAX_NAME}"));
             }
             if name.chars().any(char::is_control) {
-                return Err(format!("{field} is '{}'; expected no control characters", name.escape_debug()));
+                return Err(format!(
+                    "{field} is '{}'; expected one line of {least} to {MAX_NAME} characters",
+                    name.escape_debug()
+                ));
             }
         }
         match &self.levels {
