@@ -53,6 +53,56 @@ fn published_tables_and_charts_are_what_report_makes_of_their_cells() {
     assert!(compared > 100, "{compared}");
 }
 
+/// The methods of cross-fid.toml are each solver's nearest of cross, at the numbers of evaluations that it has.
+#[test]
+fn the_best_of_each_row_are_those_of_the_cross() {
+    type Best = BTreeMap<(String, String, u64), (f64, bool, String)>;
+    let mut sums: BTreeMap<(String, String, bool, String, u64), (f64, usize)> = BTreeMap::new();
+    let mut diverged = Vec::new();
+    let mut reader = csv::Reader::from_path(repository().join("results/cross/cells.csv")).unwrap();
+    for row in reader.deserialize().map(|row: csv::Result<BTreeMap<String, String>>| row.unwrap()) {
+        if row["method"] == "solution" {
+            continue;
+        }
+        let nfe: u64 = row["nfe"].parse().unwrap();
+        let key = (row["solver"].clone(), row["order"].clone(), row["normalised"] == "true", row["grid"].clone(), nfe);
+        match row["ode_rmse"].parse::<f64>() {
+            Ok(value) => {
+                let sum = sums.entry(key).or_default();
+                *sum = (sum.0 + value, sum.1 + 1);
+            }
+            Err(_) => diverged.push(key),
+        }
+    }
+    let mut best = Best::new();
+    for (key, (sum, count)) in sums.into_iter().filter(|(key, _)| !diverged.contains(key)) {
+        let (solver, order, normalised, grid, nfe) = key;
+        let mean = sum / count as f64;
+        let own = best.entry((solver, order, nfe)).or_insert((f64::INFINITY, false, String::new()));
+        if mean < own.0 {
+            *own = (mean, normalised, grid);
+        }
+    }
+    let text = std::fs::read_to_string(repository().join("experiments/cross-fid.toml")).unwrap();
+    let experiment: toml::Table = text.parse().unwrap();
+    let numbers = |value: &toml::Value| -> Vec<u64> {
+        value.as_array().unwrap().iter().map(|nfe| nfe.as_integer().unwrap() as u64).collect()
+    };
+    let all = numbers(&experiment["nfe"]);
+    let mut found = 0;
+    for method in experiment["method"].as_array().unwrap() {
+        let text = |key: &str| method[key].as_str().unwrap().to_owned();
+        let order = method.get("order").map_or(0, |order| order.as_integer().unwrap()).to_string();
+        let normalised = method.get("normalise").is_some_and(|value| value.as_bool().unwrap());
+        for nfe in method.get("nfe").map_or(all.clone(), numbers) {
+            let (_, of, grid) = &best[&(text("name"), order.clone(), nfe)];
+            assert_eq!((*of, grid), (normalised, &text("grid")), "{method} at {nfe}");
+            found += 1;
+        }
+    }
+    assert_eq!(found, best.keys().filter(|(_, _, nfe)| all.contains(nfe)).count());
+}
+
 /// `fewstep verify` takes an experiment in the very text that results were measured by, comments too.
 #[test]
 fn published_results_are_of_the_experiments_that_are_here() {
