@@ -210,7 +210,9 @@ impl Problem<'_> {
         }
         let on = |grid: &Grid| Ok::<_, Error>(Levels::of_states(grid.times(nfe, self.schedule())?));
         let (mut best, rule, said) = self.ridged(&on(&spec.grid)?, spec)?;
-        let (mut note, mut last) = (spec.grid.name() + &said, 0.0);
+        // Of the ridge the first stage says what there is to say.
+        let mut said = Some(said);
+        let (mut note, mut last) = (spec.grid.name(), 0.0);
         let residual = self.teacher.x[0].len().max(self.teacher.images() * self.target.width());
         let columns = (unknowns + 1).saturating_mul(residual);
         if spec.stages.contains(&Stage::Joint) && columns > MOST {
@@ -275,7 +277,8 @@ impl Problem<'_> {
                 last = best.student.condition.iter().skip(1).copied().fold(0.0, f64::max);
             }
             let mut condition = if stage == Stage::Joint { 0.0 } else { last };
-            if let Some((plan, said, of)) = before {
+            note = (note + &said.take().unwrap_or_default()).trim_start_matches("; ").to_owned();
+            if let Some((plan, known, of)) = before {
                 let start = self.teacher.start();
                 let student = Student::run(
                     Levels::of_plan(&plan),
@@ -285,7 +288,7 @@ impl Problem<'_> {
                     self.network,
                 )?;
                 best = Valued { value: self.target.value(student.end())?, student };
-                (note, condition) = (said, of);
+                (note, condition) = (known, of);
                 last = if of > 0.0 { of } else { last };
             }
             let mut plan = best.student.plan(self.schedule(), METHOD);

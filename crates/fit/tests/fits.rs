@@ -227,7 +227,9 @@ fn images_for_validation_choose_the_ridge() {
     assert_eq!((both[0].validation, &both[0].plan), (alone[best].validation, &alone[best].plan));
     assert!(both.iter().all(|outcome| outcome.rule.ridge == ridges[best]));
     let said = format!("; ridge {} of those on validation: 0.3 ", ridges[best]);
-    assert!(both[0].note.contains(&said), "{}", both[0].note);
+    assert!(both[0].note.contains(&said) && both[1].note.is_empty(), "{} {}", both[0].note, both[1].note);
+    let first = stages(2, &[Stage::Grid], (ridges[3], &ridges[..3])).remove(0);
+    assert!(first.note.starts_with(&said[2..]), "{}", first.note);
 }
 
 /// Each stage lowers what it minimises, on the images that it is fitted to, and on others.

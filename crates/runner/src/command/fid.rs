@@ -73,7 +73,8 @@ pub fn run(arguments: &cli::Fid) -> Result<()> {
         measures.sfid = Some(frechet_distance(&own.gaussian, &other.gaussian)?);
     }
     print(arguments, distance, &both, &network, &measures);
-    kept.map_or(Ok(()), Kept::end)
+    kept.into_iter().for_each(Kept::end);
+    Ok(())
 }
 
 /// What makes it possible to go on after a kill, where there is a place for it.
@@ -215,5 +216,6 @@ fn save(arguments: &cli::Fid) -> Result<()> {
     let statistics = of_set(network.extractor(), (&images, from), arguments, kept.as_mut(), |_| {})?;
     files::write(to, &statistics.to_npz()?)?;
     println!("{} ({} images)", to.display(), statistics.count);
-    kept.map_or(Ok(()), Kept::end)
+    kept.into_iter().for_each(Kept::end);
+    Ok(())
 }

@@ -120,7 +120,9 @@ pub fn of_images(
     let dataset = images.hash()?;
     let key = cell::statistics_key(extractor, &dataset, Precision::F64)?;
     let parts = kept.and_then(|kept| kept.parts(&key, widths(extractor)));
-    interrupt::listen()?;
+    if parts.is_some() {
+        interrupt::listen()?;
+    }
     let moments = collect(extractor, (images, name), batch, parts, rows)?;
     interrupt::at_once()?;
     Ok(Statistics::of(extractor, dataset, &moments)?)

@@ -114,8 +114,12 @@ impl Grids {
             return None;
         }
         let places = (0..self.solvers.len()).flat_map(|row| (0..self.grids.len()).map(move |grid| (row, grid)));
-        let whole: Vec<(usize, usize)> =
-            places.filter(|&at| (0..self.nfes.len()).all(|k| self.value(k, at).is_some())).collect();
+        let is_whole = |at: (usize, usize)| (0..self.nfes.len()).all(|k| self.value(k, at).is_some());
+        // What is normalised is shown where there is what it is lower than.
+        let is_shown = |&(row, grid): &(usize, usize)| {
+            is_whole((row, grid)) && self.plain[row].is_none_or(|plain| is_whole((plain, grid)))
+        };
+        let whole: Vec<(usize, usize)> = places.filter(is_shown).collect();
         let least = |k: usize| whole.iter().filter_map(|&at| self.value(k, at)).min_by(f64::total_cmp);
         let least = |k: usize| least(k).filter(|value| *value > 0.0 && value.is_finite());
         let lowest: Vec<f64> = (0..self.nfes.len()).map(least).collect::<Option<_>>()?;

@@ -57,7 +57,8 @@ fn published_tables_and_charts_are_what_report_makes_of_their_cells() {
 #[test]
 fn the_best_of_each_row_are_those_of_the_cross() {
     type Best = BTreeMap<(String, String, u64), (f64, bool, String)>;
-    let mut sums: BTreeMap<(String, String, bool, String, u64), (f64, usize)> = BTreeMap::new();
+    type Sums = BTreeMap<(String, String, bool, String, u64), (f64, usize)>;
+    let mut sums = Sums::new();
     let mut diverged = Vec::new();
     let mut reader = csv::Reader::from_path(repository().join("results/cross/cells.csv")).unwrap();
     for row in reader.deserialize().map(|row: csv::Result<BTreeMap<String, String>>| row.unwrap()) {

@@ -122,7 +122,8 @@ impl PlanFile {
         let name = self.levels.name();
         let level = step.at.unwrap_or(self.levels.values()[k]);
         if step.afs.is_some() && level == 0.0 && !self.threshold.is_none() {
-            return Err(format!("{name}[{k}] is 0; a data prediction that is thresholded expects noise, of afs too"));
+            let place = step.at.map_or(format!("{name}[{k}]"), |_| of("at"));
+            return Err(format!("{place} is 0; a data prediction that is thresholded expects noise, of afs too"));
         }
         match step.at {
             Some(at) => self.level(&of("at"), at, false),

@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use crate::{
     assets,
     cell::{Key, Parts, Widths},
-    failure::Result,
     files,
     lock::Lock,
 };
@@ -57,11 +56,12 @@ impl Kept {
         Some(&mut self.all[last].0)
     }
 
-    /// All is there, and said.
-    pub fn end(self) -> Result<()> {
-        self.all.iter().try_for_each(|(parts, _)| parts.remove())?;
+    /// All is there, and said: nothing of it is needed any more.
+    pub fn end(self) {
+        for failure in self.all.iter().filter_map(|(parts, _)| parts.remove().err()) {
+            eprintln!("{failure}");
+        }
         // Where nothing else is in it.
         let _ = std::fs::remove_dir(Parts::folder(&self.folder));
-        Ok(())
     }
 }
