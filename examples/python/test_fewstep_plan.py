@@ -6,7 +6,9 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -224,6 +226,28 @@ class Pipeline(Cases):
         loaded = PlanScheduler.from_pretrained(self.folder / "saved")
         self.assertEqual(loaded.plan.file, scheduler.plan.file)
         self.assertTrue(torch.equal(loaded.timesteps, scheduler.timesteps))
+
+
+class Conformance(unittest.TestCase):
+    """docs/conformance.md, as it stands there."""
+
+    def test_the_pages_script_says_that_samples_agree(self):
+        text = (ROOT / "docs/conformance.md").read_text(encoding="utf-8")
+        (experiment,), (script,) = (re.findall(rf"```{kind}\n(.*?)```", text, re.S) for kind in ("toml", "python"))
+        (command,) = re.findall(r"^    fewstep (sample conformance.toml .*)$", text, re.M)
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "crates").symlink_to(ROOT / "crates")
+            (folder / "conformance.toml").write_text(experiment, encoding="utf-8")
+            for program in ([pathlib.Path(FEWSTEP).resolve(), *command.split()], [sys.executable, "-c", script]):
+                done = subprocess.run(program, cwd=folder, capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0, done.stderr)
+        found = re.fullmatch(r"largest difference (\S+), of numbers up to (\S+)\n", done.stdout)
+        self.assertIsNotNone(found, done.stdout)
+        difference, largest = map(float, found.groups())
+        print(f"docs/conformance.md: {done.stdout.strip()}")
+        self.assertGreater(largest, 100)
+        self.assertLess(difference, 1e-5 * largest)
 
 
 if __name__ == "__main__":

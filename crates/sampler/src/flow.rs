@@ -9,6 +9,7 @@ pub(crate) struct Flow<'a> {
     level: Level<'a>,
     denoise: bool,
     corrector: Option<Corrector>,
+    ends: Option<EndCorrector>,
     tau: Vec<f64>,
     steps: Vec<Step>,
 }
@@ -18,6 +19,10 @@ pub(crate) type Next<'n> = dyn FnMut(&Flow, &[Node], f64) -> Linear + 'n;
 /// The same for a method whose states are corrected before it goes on from them.
 pub(crate) type Corrector = Box<dyn Fn(&mut Next, &Flow, &[Node], f64) -> Linear>;
 
+/// y at a step's end once its prediction is known, which is the last argument: from where the steps before began, oldest
+/// first, as corrected. Nothing where it is left as it is.
+pub(crate) type EndCorrector = Box<dyn Fn(&[Node], &Node) -> Option<Linear>>;
+
 /// A network call: where, and what it saw and gave.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
@@ -25,7 +30,7 @@ pub(crate) struct Node {
     pub(crate) tau: f64,
     /// ρ, or s under score normalisation.
     pub(crate) rho: f64,
-    /// x/√ᾱ.
+    /// x/√ᾱ; once corrected, the method goes on from it.
     pub(crate) y: Linear,
     /// ε, or ε/r under score normalisation.
     pub(crate) n: Linear,
@@ -33,13 +38,20 @@ pub(crate) struct Node {
     pub(crate) x: Linear,
     /// The noise prediction itself.
     pub(crate) epsilon: Linear,
+    data: Linear,
 }
 
 impl Node {
     /// The data prediction D = y − ρ n: where the image would end if n kept its value down to ρ = 0. Under score normalisation,
     /// y − s ε/r, that is if ε/r did; with constant r it is the network's x̂₀.
+    /// A correction leaves it: it is of the state that the network saw.
     pub(crate) fn data(&self) -> Linear {
-        self.y.clone() - &self.n * self.rho
+        self.data.clone()
+    }
+
+    /// With another prediction in the place of its own.
+    pub(crate) fn predicting(&self, n: Linear) -> Node {
+        Node { data: self.y.clone() - &n * self.rho, n, ..self.clone() }
     }
 
     /// λ = −ln ρ, half the log-SNR.
@@ -51,12 +63,17 @@ impl Node {
 impl<'a> Flow<'a> {
     /// `denoise`: whether the end of the grid is followed by a call there and a step to τ = 0.
     pub(crate) fn new(schedule: &'a Schedule, level: Level<'a>, denoise: bool) -> Self {
-        Flow { schedule, level, denoise, corrector: None, tau: Vec::new(), steps: Vec::new() }
+        Flow { schedule, level, denoise, corrector: None, ends: None, tau: Vec::new(), steps: Vec::new() }
     }
 
     /// With each state that a multistep method reaches corrected, once its prediction is known.
     pub(crate) fn with_corrector(self, corrector: Corrector) -> Self {
         Flow { corrector: Some(corrector), ..self }
+    }
+
+    /// With the end of each step of a singlestep method corrected, once its prediction is known.
+    pub(crate) fn with_ends_corrected(self, corrector: EndCorrector) -> Self {
+        Flow { ends: Some(corrector), ..self }
     }
 
     /// The first call, at x_T.
@@ -111,15 +128,9 @@ impl<'a> Flow<'a> {
 
     fn node(&self, tau: f64) -> Node {
         let k = self.steps.len();
-        let (x, epsilon) = (Linear::state(k), Linear::epsilon(k));
-        Node {
-            tau,
-            rho: self.level.at(tau),
-            y: &x * (1.0 / self.alpha(tau)),
-            n: &epsilon * (1.0 / self.level.r(tau)),
-            x,
-            epsilon,
-        }
+        let (x, epsilon, rho) = (Linear::state(k), Linear::epsilon(k), self.level.at(tau));
+        let (y, n) = (&x * (1.0 / self.alpha(tau)), &epsilon * (1.0 / self.level.r(tau)));
+        Node { tau, rho, data: y.clone() - &n * rho, y, n, x, epsilon }
     }
 }
 
@@ -150,12 +161,20 @@ pub(crate) fn singlestep(
     tau: &[f64],
     mut step: impl FnMut(&mut Flow, &Node, f64) -> Linear,
 ) -> (Vec<f64>, Vec<Step>) {
-    let mut node = flow.start(tau[0]);
+    let mut nodes = vec![flow.start(tau[0])];
     let last = tau.len() - 1;
     for &target in &tau[1..last] {
-        let y = step(&mut flow, &node, target);
-        node = flow.evaluate(&y, target);
+        let y = step(&mut flow, &nodes[nodes.len() - 1], target);
+        let mut node = flow.evaluate(&y, target);
+        match &flow.ends {
+            // Both start from the same y with the same factor: what is left is of this step.
+            Some(corrector) => {
+                node.y = corrector(&nodes, &node).map_or(node.y.clone(), |end| node.y.clone() + (end - y))
+            }
+            None => nodes.clear(),
+        }
+        nodes.push(node);
     }
-    let y = step(&mut flow, &node, tau[last]);
+    let y = step(&mut flow, &nodes[nodes.len() - 1], tau[last]);
     flow.finish(&y, tau[last])
 }

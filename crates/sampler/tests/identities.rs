@@ -105,7 +105,11 @@ fn methods_that_are_the_same_are_the_same() {
     }
     // UniPC is UniP with UniC after it, and UniP-1 and -2 with B₂ are DPM-Solver++'s; compensation at the call's own time is none.
     let unic = |order| Solver::UniC { predictor: Predictor::DpmSolverPpM, order };
+    let after = |predictor, order| Solver::UniC { predictor, order };
     for (one, other) in [
+        // Corrected at the ends of its steps, a method of one stage is a multistep one of one prediction.
+        (after(Predictor::DpmSolver, 1), after(Predictor::DpmSolverM, 1)),
+        (after(Predictor::IpndmV, 2), after(Predictor::DeisRho, 1)),
         (unic(1), Solver::UniPc { order: 1, b: B::Exp }),
         (unic(2), Solver::UniPc { order: 2, b: B::Exp }),
         (Solver::DcSolver { ratio: 1.0 }, Solver::UniPc { order: 3, b: B::H }),

@@ -32,7 +32,7 @@ fn constants_are_carried_by_what_is_known_to_carry_them() {
         assert_eq!((lint.stochastic, lint.nfe), (method.is_stochastic(), plan.nfe));
         match method.name().as_str() {
             "euler" => assert!((lint.image - 1.0).abs() > 0.01 && lint.order == 0, "{lint:?}"),
-            "ipndm-v" if method.order() == 4 => {
+            "ipndm-v" | "ipndm-v-unic" if method.order() == 4 => {
                 assert!(
                     (lint.image - 1.0).abs() < 1e-14
                         && lint.constant.is_some_and(|constant| (constant - 1.0).abs() > 1e-6),

@@ -218,6 +218,12 @@ fn what_is_no_plan_is_refused_with_its_place() {
         (r#""version": 1"#, r#""version": 2"#, "version is 2; this program reads version 1"),
         (r#""version": 1"#, r#""version": "1""#, "version is '1'; expected a whole number"),
         (r#""version": 1, "#, "", "version is missing"),
+        (r#""format": "fewstep-plan", "#, "", "format is missing; expected 'fewstep-plan'"),
+        (r#""variable": "x", "#, "", "variable is missing; expected x or y"),
+        (r#""tau": [1.0, 0.5, 0.0], "#, "", "tau is missing; expected a list of levels"),
+        (r#""linear""#, r#""simple-diffusion""#, "depends on the size of images; expected variable y"),
+        (r#""steps""#, r#""other": [], "steps""#, "other: no such field"),
+        (r#""steps""#, r#""start": "1", "steps""#, "start is '1'; expected a number"),
         ("fewstep-plan", "other", "format is 'other'; expected 'fewstep-plan'"),
         (r#""method": "m", "#, "", "method is missing"),
         (r#""m""#, r#""a\nb""#, "method is 'a\\nb'; expected one line of 1 to 200 characters"),
@@ -266,6 +272,12 @@ fn what_is_no_plan_is_refused_with_its_place() {
     }
     let afs = good.replace("]}, ", r#"], "afs": 1.0}, "#).replace("]}]", r#"], "afs": 1.0}]"#);
     assert!(PlanFile::parse(&afs).unwrap_err().to_string().contains("no step evaluates the network"));
+    // A threshold divides by √ᾱ what noise is taken off of; where there is none a stand-in for a prediction has nothing to say.
+    let clean = good.replace("0.5, 0.0]", "0.0, 0.0]").replace("2.0]}]", r#"2.0], "afs": 1.0}]"#);
+    PlanFile::parse(&clean).unwrap();
+    let error =
+        PlanFile::parse(&clean.replace(r#""steps""#, r#""threshold": "clip", "steps""#)).unwrap_err().to_string();
+    assert!(error.contains("tau[1] is 0; a data prediction that is thresholded expects noise, of afs too"), "{error}");
     for text in ["", "[]", "7", "{}", "null"] {
         assert!(PlanFile::parse(text).is_err());
     }

@@ -23,12 +23,17 @@ function valueLines() {
 const hasPublished = () => metric().name === "fid" && D.published.some((row) => inSight(row));
 const inSight = (row) => row.nfe >= Math.min(...metric().nfes) && row.nfe <= Math.max(...metric().nfes);
 
+/** What of a published row tells it from others: its method and whatever its source says of how it ran. */
+const publishedKey = ({ source, method, model, grid, afs, threshold, tool, samples }) => JSON.stringify([source, method, model, grid, afs, threshold, tool, samples]);
+const publishedLabel = ({ method, grid, afs, threshold }) =>
+  [method, afs === "yes" && "AFS", grid && `${grid} grid`, threshold && threshold !== "none" && `${threshold} threshold`].filter(Boolean).join(", ");
+
 /** One dotted line a method, network and source, of the evaluations that the chart has. */
 function publishedLines() {
   const lines = new Map();
   for (const row of D.published.filter(inSight)) {
-    const key = JSON.stringify([row.source, row.method, row.model, row.tool, row.samples]);
-    if (!lines.has(key)) lines.set(key, { label: `${row.method}, published`, long: `${row.method} [${row.model}]`, colour: style("--muted"), dash: [2, 4], hollow: true, points: [] });
+    const key = publishedKey(row);
+    if (!lines.has(key)) lines.set(key, { label: `${publishedLabel(row)}, published`, long: `${publishedLabel(row)} [${row.model}]`, colour: style("--muted"), dash: [2, 4], hollow: true, points: [] });
     lines.get(key).points.push({ x: row.nfe, y: row.fid, text: `${row.fid}, ${row.model}, ${row.samples} images, FID by ${row.tool || "what is not said"}; ${row.source}`, cells: [] });
   }
   for (const line of lines.values()) line.points.sort((a, b) => a.x - b.x);
@@ -132,12 +137,12 @@ function publishedTable() {
   const nfes = [...new Set(D.published.map((row) => row.nfe))].sort((a, b) => a - b);
   const lines = new Map();
   for (const row of D.published) {
-    const key = JSON.stringify([row.source, row.method, row.model, row.tool, row.samples]);
+    const key = publishedKey(row);
     if (!lines.has(key)) lines.set(key, { row, values: new Map() });
     lines.get(key).values.set(row.nfe, row.fid);
   }
-  const head = ["method", "network", "FID by", "images", ...nfes.map(String), "source"];
-  const body = [...lines.values()].map(({ row, values }) => h("tr", {}, h("th", { scope: "row" }, row.method), h("td", { class: "words" }, row.model), h("td", { class: "words" }, row.tool), h("td", {}, String(row.samples)), nfes.map((nfe) => h("td", {}, values.get(nfe) ?? "")), h("td", { class: "words" }, row.source)));
+  const head = ["method", "network", "grid", "AFS", "threshold", "FID by", "images", ...nfes.map(String), "source"];
+  const body = [...lines.values()].map(({ row, values }) => h("tr", {}, h("th", { scope: "row" }, row.method), [row.model, row.grid, row.afs, row.threshold, row.tool].map((word) => h("td", { class: "words" }, word || "not stated")), h("td", {}, String(row.samples)), nfes.map((nfe) => h("td", {}, values.get(nfe) ?? "")), h("td", { class: "words" }, row.source)));
   const about = caption("FID as others published it, with their own networks: no figure of this table is comparable with ours, nor with another source's.");
   return h("table", { class: "values" }, about, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, body));
 }

@@ -116,8 +116,11 @@ fn corrected(predictor: Predictor) -> Solver {
         Predictor::DeisRho => deis(Variable::Rho),
         Predictor::DeisLogRho => deis(Variable::LogRho),
         Predictor::Ipndm => Solver::Ipndm { order: 4 },
+        Predictor::IpndmV => Solver::IpndmV { order: 4 },
+        Predictor::DpmSolver => Solver::DpmSolver { order: 3 },
         Predictor::DpmSolverM => Solver::DpmSolverM { order: 2 },
         Predictor::DpmSolverPpM => Solver::DpmSolverPpM { order: 2 },
+        Predictor::DpmSolverPpS => Solver::DpmSolverPpS,
     }
 }
 

@@ -24,10 +24,37 @@ pub struct Row {
     pub samples: u64,
     /// The method, in the source's words.
     pub method: String,
+    /// Where its steps begin and end, in the source's words; empty where it does not say.
+    #[serde(default)]
+    pub grid: String,
+    /// Whether its first step is analytic, "yes" or "no"; empty where the source does not say.
+    #[serde(default)]
+    pub afs: String,
+    /// Its threshold of predicted images, or "none"; empty where the source does not say.
+    #[serde(default)]
+    pub threshold: String,
     /// Evaluations.
     pub nfe: u32,
     /// Its FID.
     pub fid: f64,
+}
+
+impl Row {
+    /// What tells it from others of its network: the method and whatever the source says of how it ran.
+    pub fn label(&self) -> String {
+        let Self { method, grid, threshold, .. } = self;
+        let mut label = method.clone();
+        if self.afs == "yes" {
+            label.push_str(", AFS");
+        }
+        if !grid.is_empty() {
+            label.push_str(&format!(", {grid} grid"));
+        }
+        if !["", "none"].contains(&threshold.as_str()) {
+            label.push_str(&format!(", {threshold} threshold"));
+        }
+        label
+    }
 }
 
 /// `experiments/published/*.toml`.
@@ -40,6 +67,10 @@ struct Raw {
     #[serde(default)]
     tool: String,
     samples: u64,
+    /// Of rows that have none of their own.
+    grid: Option<String>,
+    afs: Option<bool>,
+    threshold: Option<String>,
     row: Vec<Spanned<RawRow>>,
 }
 
@@ -47,6 +78,9 @@ struct Raw {
 #[serde(deny_unknown_fields)]
 struct RawRow {
     method: String,
+    grid: Option<String>,
+    afs: Option<bool>,
+    threshold: Option<String>,
     /// By number of evaluations.
     fid: BTreeMap<String, f64>,
 }
@@ -62,6 +96,11 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
     let raw: Raw = source.parse()?;
     let mut rows = Vec::new();
     for row in &raw.row {
+        let RawRow { grid, afs, threshold, .. } = row.get_ref();
+        let stated =
+            |own: &Option<String>, of_all: &Option<String>| own.clone().or_else(|| of_all.clone()).unwrap_or_default();
+        let [grid, threshold] = [stated(grid, &raw.grid), stated(threshold, &raw.threshold)];
+        let afs = afs.or(raw.afs).map_or("", |afs| if afs { "yes" } else { "no" });
         for (nfe, &fid) in &row.get_ref().fid {
             let number = nfe.parse().ok().filter(|nfe| *nfe > 0);
             let (Some(nfe), true) = (number, fid.is_finite() && fid >= 0.0) else {
@@ -74,6 +113,9 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
                 tool: raw.tool.clone(),
                 samples: raw.samples,
                 method: row.get_ref().method.clone(),
+                grid: grid.clone(),
+                afs: afs.to_owned(),
+                threshold: threshold.clone(),
                 nfe,
                 fid,
             });

@@ -32,6 +32,48 @@ fn the_fields_experiment_asks_for_its_file() {
     assert!(message.contains("pre-trained models of its project NVlabs/edm"), "{message}");
 }
 
+/// What will run once the file is there, on a small network of its kind: every method, grid and threshold of the experiment.
+#[test]
+fn the_fields_experiment_runs_on_a_network_of_its_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(golden("edm-uncond.pkl"), folder.path().join("net.pkl")).unwrap();
+    let mut text = fs::read_to_string(repository().join("experiments/edm-cifar10.toml")).unwrap();
+    for (from, to) in [
+        ("samples = 50000", "samples = 3"),
+        ("nfe = [3, 4, 5, 6, 7, 8, 9, 10]", "nfe = [3, 4, 10]"),
+        ("[\"fid\", \"ode_rmse\"]", "[\"ode_rmse\"]"),
+        ("size = 32", "size = 8"),
+        ("../data/edm-cifar10-32x32-uncond-vp.pkl", "net.pkl"),
+        ("nfe = 1000, samples = 16", "nfe = 1000, samples = 1"),
+        ("nfe = 500\nsamples = 64\nfloor = 100", "nfe = 60\nsamples = 3 # "),
+        ("\"published/", &format!("\"{}/", repository().join("experiments/published").display())),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    let (text, _) = text.split_once("[reference]").unwrap();
+    fs::write(folder.path().join("x.toml"), text).unwrap();
+    succeed(folder.path(), &["sweep", "x.toml", "--out", "out"]);
+    let cells = fs::read_to_string(folder.path().join("out/cells.csv")).unwrap();
+    let mut reader = csv::Reader::from_reader(cells.as_bytes());
+    let headers = reader.headers().unwrap().clone();
+    let column = |name: &str| headers.iter().position(|header| header == name).unwrap();
+    let [label, spent, nfe, error] = ["label", "nfe_measured", "nfe", "ode_rmse"].map(column);
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let of = |count: &str| -> Vec<&csv::StringRecord> { rows.iter().filter(|row| &row[nfe] == count).collect() };
+    // Heun has no step of three evaluations but of two and one left, DPM-Solver-2 with AFS spends an odd number.
+    assert_eq!(of("10").len(), 20, "{cells}");
+    assert!(of("3").len() >= 18 && of("4").len() >= 18, "{cells}");
+    for row in ["3", "4", "10"].into_iter().flat_map(of) {
+        let [asked, made] = [&row[nfe], &row[spent]].map(|count| count.parse::<f64>().unwrap());
+        assert!(made <= asked && asked - made <= 1.0, "{row:?}");
+        let error: f64 = row[error].parse().unwrap();
+        assert!(error.is_finite() && error > 0.0, "{row:?}");
+    }
+    let afs = of("3").iter().filter(|row| row[label].contains("AFS")).count();
+    assert_eq!(afs, 2, "{cells}");
+}
+
 #[test]
 fn every_file_of_published_figures_is_read() {
     let folder = tempfile::tempdir().unwrap();

@@ -19,7 +19,7 @@ pub(super) fn make(flow: Flow, tau: &[f64], ratio: f64) -> Made {
         let node = &nodes[nodes.len() - 1];
         let y = unipc::corrected(&compensated, node, tau, ORDER, B::H, Lower::AtZero);
         let n = if compensated.len() + 1 < ORDER { node.n.clone() } else { replaced(&compensated, node, ratio) };
-        compensated.push(Node { n, ..node.clone() });
+        compensated.push(node.predicting(n));
         let order = super::lowered(ORDER, &compensated, tau, Lower::AtZero);
         unipc::predicted(y, &compensated, flow.rho(target), order, B::H)
     })

@@ -105,7 +105,7 @@ pub enum Solver {
         /// Its order, 2 or 3: at 1 nothing is lowered.
         order: usize,
     },
-    /// UniC after a multistep method.
+    /// UniC after another method.
     UniC {
         /// The method.
         predictor: Predictor,
@@ -177,6 +177,9 @@ type Made = (Vec<f64>, Vec<Step>);
 impl Solver {
     /// Whether it makes one call a step, at the grid's points, so that it can start from exact history.
     pub fn is_multistep(self) -> bool {
+        if let Solver::UniC { predictor, order } = self {
+            return predictor.solver(order).is_multistep();
+        }
         !matches!(
             self,
             Solver::RhoRk(_)

@@ -81,6 +81,9 @@ impl Solver {
             (Predictor::Ipndm, 1..=4),
             (Predictor::DpmSolverM, 1..=3),
             (Predictor::DpmSolverPpM, 1..=3),
+            (Predictor::IpndmV, 1..=4),
+            (Predictor::DpmSolver, 1..=3),
+            (Predictor::DpmSolverPpS, 2..=2),
         ] {
             all.extend(orders.map(|order| Solver::UniC { predictor, order }));
         }
@@ -161,7 +164,12 @@ impl Solver {
                 Traits {
                     name: alone.name + names::UNIC,
                     label: alone.label + "+UniC",
-                    convergence: alone.convergence + 1,
+                    // DPM-Solver-3 ends with a step of order 2 where calls are left over.
+                    convergence: if predictor == Predictor::DpmSolver {
+                        3.min(order + 1)
+                    } else {
+                        alone.convergence + 1
+                    },
                     ..alone
                 }
             }

@@ -8,7 +8,7 @@ use crate::{
     flow::{Flow, Next, Node},
 };
 
-/// A multistep method that is corrected.
+/// A method that is corrected.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Predictor {
     /// tAB-DEIS.
@@ -19,10 +19,16 @@ pub enum Predictor {
     DeisLogRho,
     /// iPNDM.
     Ipndm,
+    /// iPNDM with the weights of variable steps, as published.
+    IpndmV,
+    /// DPM-Solver, singlestep.
+    DpmSolver,
     /// DPM-Solver, multistep.
     DpmSolverM,
     /// DPM-Solver++, multistep.
     DpmSolverPpM,
+    /// DPM-Solver++(2S).
+    DpmSolverPpS,
 }
 
 impl Predictor {
@@ -33,8 +39,11 @@ impl Predictor {
             Predictor::DeisRho => Solver::Deis { order, variable: Variable::Rho },
             Predictor::DeisLogRho => Solver::Deis { order, variable: Variable::LogRho },
             Predictor::Ipndm => Solver::Ipndm { order },
+            Predictor::IpndmV => Solver::IpndmV { order },
+            Predictor::DpmSolver => Solver::DpmSolver { order },
             Predictor::DpmSolverM => Solver::DpmSolverM { order },
             Predictor::DpmSolverPpM => Solver::DpmSolverPpM { order },
+            Predictor::DpmSolverPpS => Solver::DpmSolverPpS,
         }
     }
 
@@ -50,7 +59,17 @@ impl Predictor {
 /// The predictor with each state corrected by UniC-p with B₂(h) = e^h − 1, in the form of its predictions: noise, or
 /// data.
 pub(super) fn make(flow: Flow, tau: &[f64], predictor: Predictor, order: usize) -> Made {
-    let (p, data, times) = (predictor.corrector(order), predictor == Predictor::DpmSolverPpM, tau.to_vec());
+    let (p, times) = (predictor.corrector(order), tau.to_vec());
+    let data = matches!(predictor, Predictor::DpmSolverPpM | Predictor::DpmSolverPpS);
+    let solver = predictor.solver(order);
+    if !solver.is_multistep() {
+        // Interpolated between where steps began, whose states are of the method's order; those of its stages are of less. With
+        // fewer of them than p − 1 it would be of a lower order than the step itself.
+        let ends = move |earlier: &[Node], end: &Node| {
+            (earlier.len() + 1 >= p).then(|| corrected(earlier, end, p.min(earlier.len()), data))
+        };
+        return solver.make(flow.with_ends_corrected(Box::new(ends)), tau);
+    }
     let corrector = move |next: &mut Next, flow: &Flow, nodes: &[Node], target: f64| {
         let node = &nodes[nodes.len() - 1];
         let y = next(flow, nodes, target);
@@ -65,7 +84,7 @@ pub(super) fn make(flow: Flow, tau: &[f64], predictor: Predictor, order: usize) 
         let factor = if data { flow.rho(target) / node.rho } else { 1.0 };
         y + correction * factor
     };
-    predictor.solver(order).make(flow.with_corrector(Box::new(corrector)), tau)
+    solver.make(flow.with_corrector(Box::new(corrector)), tau)
 }
 
 /// UniC over the step from the last of `earlier` to `end`.
