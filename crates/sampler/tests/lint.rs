@@ -32,10 +32,12 @@ fn constants_are_carried_by_what_is_known_to_carry_them() {
         assert_eq!((lint.stochastic, lint.nfe), (method.is_stochastic(), plan.nfe));
         match method.name().as_str() {
             "euler" => assert!((lint.image - 1.0).abs() > 0.01 && lint.order == 0, "{lint:?}"),
-            "ipndm-v" | "ipndm-v-unic" if method.order() == 4 => {
+            name @ ("ipndm-v" | "ipndm-v-unic") if method.order() == 4 => {
+                // Corrected, all but its last step, of a small level, carry a constant.
+                let least = if name == "ipndm-v" { 1e-6 } else { 1e-8 };
                 assert!(
                     (lint.image - 1.0).abs() < 1e-14
-                        && lint.constant.is_some_and(|constant| (constant - 1.0).abs() > 1e-6),
+                        && lint.constant.is_some_and(|constant| (constant - 1.0).abs() > least),
                     "{lint:?}"
                 );
                 assert!(lint.order == 0 && lint.steps.iter().any(|step| step.defect.abs() > 1e-4), "{lint:?}");
