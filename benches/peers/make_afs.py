@@ -49,6 +49,12 @@ def even(n):
     return [1 - (1 - 0.05) * i / n for i in range(n)] + [0.05]
 
 
+def polynomial(n, end=0.002):
+    """EDM's, from the first level to the field's last one."""
+    first, last = level(1) ** (1 / 7), end ** (1 / 7)
+    return [1.0, *(tau_of((first + (last - first) * i / n) ** 7) for i in range(1, n + 1))]
+
+
 calls = 0
 
 
@@ -63,7 +69,8 @@ def denoiser(y, sigma, class_labels=None):
 cases = []
 
 
-def case(method, order, tau, sampler, **options):
+def case(method, order, tau, sampler, between=None, **options):
+    """`between`: `tau` with what a step of two calls needs no list of."""
     global calls
     calls = 0
     sigma = torch.tensor([level(t) for t in tau])
@@ -72,7 +79,7 @@ def case(method, order, tau, sampler, **options):
     y = sampler(denoiser, latents, num_steps=len(tau), t_steps=sigma, afs=True, **options)
     x = y[:, :, 0, 0] / math.sqrt(1 + float(sigma[-1]) ** 2)
     assert torch.isfinite(x).all(), (method, order)
-    cases.append({"method": method, "order": order, "nfe": calls, "tau": tau, "x_0": x.tolist()})
+    cases.append({"method": method, "order": order, "nfe": calls, "tau": between or tau, "x_0": x.tolist()})
 
 
 for tau in [log_snr(6, 0.01), even(8)]:
@@ -84,6 +91,15 @@ for tau in [log_snr(6, 0.01), even(8)]:
         case("dpm-solver++m", order, tau, solvers.dpm_pp_sampler, max_order=order, lower_order_final=False)
         case("unipc-bh2", order, tau, solvers.unipc_sampler, max_order=order, lower_order_final=False, variant="bh2")
         case("unipc-bh1", order, tau, solvers.unipc_sampler, max_order=order, lower_order_final=False, variant="bh1")
+
+for n in (2, 3, 6):
+    tau = polynomial(n)
+    case("ddim", None, tau, solvers.euler_sampler)
+    case("ipndm", 4, tau, solvers.ipndm_sampler, max_order=4)
+case("edm-heun", None, polynomial(6), solvers.heun_sampler)
+for tau in [log_snr(3, 0.01), even(4), polynomial(2), polynomial(3), polynomial(5)]:
+    between = [tau[0], *(t for pair in zip(tau, tau[1:]) for t in (sum(pair) / 2, pair[1]))]
+    case("dpm-solver", 2, tau, solvers.dpm_2_sampler, between)
 
 json.dump({"m": M.tolist(), "v": V.tolist(), "x_T": X_T.tolist(), "cases": cases}, sys.stdout, indent=0)
 print()

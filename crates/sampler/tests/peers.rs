@@ -111,7 +111,7 @@ fn final_samples_with_afs_are_those_of_diff_sampler() {
     let data = Gaussian { m: numbers(&golden["m"]), v: numbers(&golden["v"]), schedule };
     let start = rows(&golden["x_T"]);
     let cases = golden["cases"].as_array().unwrap();
-    assert_eq!(cases.len(), 28);
+    assert_eq!(cases.len(), 40);
     let mut errors = Vec::new();
     for case in cases {
         let order = case["order"].as_u64().map(|order| order as usize);
