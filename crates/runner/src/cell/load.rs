@@ -9,6 +9,7 @@ use super::{
     key::{self, Key},
     network,
     sampler::Sampler,
+    solution::Runs,
 };
 use crate::{
     assets,
@@ -53,6 +54,8 @@ pub struct Loaded {
     pub assets: BTreeMap<String, String>,
     /// What the code does.
     pub canary: Canary,
+    /// Long runs' plans.
+    pub runs: Runs,
 }
 
 impl Loaded {
@@ -88,7 +91,15 @@ impl Loaded {
             canary.curve = canary::curve(&sampler)?;
         }
         tell(start, "network", &canary.sampling);
-        Ok(Loaded { experiment, sampler, spaces: Vec::new(), device: description, assets, canary })
+        Ok(Loaded {
+            experiment,
+            sampler,
+            spaces: Vec::new(),
+            device: description,
+            assets,
+            canary,
+            runs: Runs::default(),
+        })
     }
 
     /// Loads everything.

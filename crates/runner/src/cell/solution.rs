@@ -6,7 +6,11 @@
 //! are shorter it vanishes (results/solution). With N evaluations on this grid the longest step has 2T/N timesteps: 4 for N = T/2.
 //! How far the solution can be believed is measured, on its first images, against one with twice the evaluations.
 
-use std::ops::Range;
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
 use burn::tensor::Tensor;
 use fewstep_sampler::{Grid, Plan, Request};
@@ -57,9 +61,18 @@ fn plans(loaded: &Loaded, nfe: usize) -> Result<[Plan; 2]> {
     Ok([plan(loaded, nfe)?, plan(loaded, 2 * nfe)?])
 }
 
+/// Plans of one schedule by their evaluations: every cell's keys ask for the same few, and of 1000 steps one takes tens of milliseconds.
+#[derive(Default)]
+pub struct Runs(Mutex<BTreeMap<usize, Plan>>);
+
 /// [`long_run`] on [`grid`].
 pub fn plan(loaded: &Loaded, nfe: usize) -> Result<Plan> {
-    Ok(long_run().plan(&Request::new(&loaded.sampler.schedule, &grid(), nfe))?)
+    let mut made = loaded.runs.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(plan) = made.get(&nfe) {
+        return Ok(plan.clone());
+    }
+    let plan = long_run().plan(&Request::new(&loaded.sampler.schedule, &grid(), nfe))?;
+    Ok(made.entry(nfe).or_insert(plan).clone())
 }
 
 impl Solution {
