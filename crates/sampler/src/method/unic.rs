@@ -1,6 +1,7 @@
 //! UniC after any predictor (Zhao et al. 2023, arXiv 2302.04867, algorithm 1): a state is corrected once its prediction
 //! is known, which costs no call, and the method goes on from the corrected one. UniC-p makes a method of order p one
-//! of order p + 1.
+//! of order p + 1. Nobody has published it after singlestep methods: here it corrects the ends of their steps once p
+//! steps were made, between the ends alone. The state at the end of the grid is left as it is, as its prediction is not known.
 
 use super::{B, Lower, Made, Solver, Variable, unipc};
 use crate::{
@@ -64,10 +65,8 @@ pub(super) fn make(flow: Flow, tau: &[f64], predictor: Predictor, order: usize) 
     let solver = predictor.solver(order);
     if !solver.is_multistep() {
         // Interpolated between where steps began, whose states are of the method's order; those of its stages are of less. With
-        // fewer of them than p − 1 it would be of a lower order than the step itself.
-        let ends = move |earlier: &[Node], end: &Node| {
-            (earlier.len() + 1 >= p).then(|| corrected(earlier, end, p.min(earlier.len()), data))
-        };
+        // fewer than p of them it would be of no higher order than the step itself, and would only take the place of its stages.
+        let ends = move |earlier: &[Node], end: &Node| (earlier.len() >= p).then(|| corrected(earlier, end, p, data));
         return solver.make(flow.with_ends_corrected(Box::new(ends)), tau);
     }
     let corrector = move |next: &mut Next, flow: &Flow, nodes: &[Node], target: f64| {
