@@ -33,7 +33,7 @@ fn constants_are_carried_by_what_is_known_to_carry_them() {
         match method.name().as_str() {
             "euler" => assert!((lint.image - 1.0).abs() > 0.01 && lint.order == 0, "{lint:?}"),
             name @ ("ipndm-v" | "ipndm-v-unic") if method.order() == 4 => {
-                // Corrected, all but its last step, of a small level, carry a constant.
+                // Corrected, all but its last step, of a small level, nearly carry a constant.
                 let least = if name == "ipndm-v" { 1e-6 } else { 1e-8 };
                 assert!(
                     (lint.image - 1.0).abs() < 1e-14

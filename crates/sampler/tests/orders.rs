@@ -38,3 +38,21 @@ fn every_deterministic_method_converges_with_its_order() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A call that is left over makes a last step of order 1: its error h² comes once.
+#[test]
+fn singlestep_methods_with_a_call_left_over_are_of_order_2() {
+    for (name, order_of) in [
+        ("dpm-solver", Some(2)),
+        ("dpm-solver", Some(3)),
+        ("dpm-solver++s", None),
+        ("dpm-solver-unic", Some(2)),
+        ("dpm-solver-unic", Some(3)),
+        ("dpm-solver++s-unic", None),
+    ] {
+        let method = Method::new(name, order_of).unwrap();
+        // 3 k calls are steps of order 3, one of 2 and one of 1; both counts are odd.
+        let found = order(measure(method, 201).unwrap(), measure(method, 801).unwrap());
+        assert!((1.75..2.1).contains(&found), "{}: {found:.2}", method.label());
+    }
+}

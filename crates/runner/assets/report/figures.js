@@ -26,7 +26,7 @@ const inSight = (row) => row.nfe >= Math.min(...metric().nfes) && row.nfe <= Mat
 /** What of a published row tells it from others: its method and whatever its source says of how it ran. */
 const publishedKey = ({ source, method, model, grid, afs, threshold, tool, samples }) => JSON.stringify([source, method, model, grid, afs, threshold, tool, samples]);
 const publishedLabel = ({ method, grid, afs, threshold }) =>
-  [method, afs === "yes" && "AFS", grid && `${grid} grid`, threshold && threshold !== "none" && `${threshold} threshold`].filter(Boolean).join(", ");
+  [method, afs === "yes" && "AFS", threshold && threshold !== "none" && `threshold ${threshold}`, grid && `grid ${grid}`].filter(Boolean).join(", ");
 
 /** One dotted line a method, network and source, of the evaluations that the chart has. */
 function publishedLines() {

@@ -1,7 +1,7 @@
 //! Texts whose tables and figures are made of cells: what stands between `<!-- kind: key=value | … -->` and `<!-- end -->`.
 //!
 //! Kinds: `table` (rows methods, columns NFE), `changes` (what score normalisation changes, in percent), `wins` (on how many images it is closer), `grids` (every
-//! solver on its best grid), `grid-counts` (how many of them are best on which), `metrics` (rows methods, columns the `metrics` with commas between, at one `nfe`), `times` (how many times the value of the method `over` each is at; of `grids` too where `over` is there), and within a sentence `value` (one
+//! solver on its best grid), `grid-counts` (how many of them are best on which), `afs` (how many are closer with an analytic first step than in the results `without`), `metrics` (rows methods, columns the `metrics` with commas between, at one `nfe`), `times` (how many times the value of the method `over` each is at; of `grids` too where `over` is there), and within a sentence `value` (one
 //! figure) and `change` (one change, of the method under score normalisation; in brackets where it is not beyond its error). Keys:
 //! `results`, a folder below `results/`; `metric`; `nfe`, with commas between; `methods`, by their names in the table with semicolons
 //! between; `method` of a value or a change. And `csv`, columns of any file: `file`, below `results/`, and `columns` with commas between; and `build`, the
@@ -24,8 +24,8 @@ use crate::{
 const OPEN: &str = "<!-- ";
 const CLOSE: &str = " -->";
 const END: &str = "<!-- end -->";
-const KINDS: [&str; 11] =
-    ["table", "changes", "wins", "grids", "grid-counts", "metrics", "times", "value", "change", "csv", "build"];
+const KINDS: [&str; 12] =
+    ["table", "changes", "wins", "grids", "grid-counts", "afs", "metrics", "times", "value", "change", "csv", "build"];
 
 /// `text` with every block written anew; `results` holds the folders.
 ///
@@ -91,6 +91,12 @@ fn content(open: &str, results: &Path, folders: &mut BTreeMap<String, Folder>) -
     let nfes = list(take("nfe"), ',')
         .map(|all| all.iter().map(|nfe| nfe.parse::<u32>()).collect::<std::result::Result<Vec<_>, _>>());
     let nfes = nfes.transpose().map_err(|error| Failure::Request(format!("nfe: {error}")))?;
+    if kind == "afs" {
+        let without = take("without").filter(|_| keys.is_empty() && nfes.is_none());
+        let without = without.ok_or_else(|| Failure::request("expected results=, metric= and without="))?;
+        let mut map = |name: &str| grids(read(folders, results, name)?, metric);
+        return Ok(format!("\n{}", table::afs_counts(&map(&name)?, &map(&without)?)?));
+    }
     let over = take("over");
     if over.is_some() && !["grids", "times"].contains(&kind) {
         return Err(Failure::request("over is for grids and times"));
@@ -130,6 +136,11 @@ fn read<'a>(folders: &'a mut BTreeMap<String, Folder>, results: &Path, name: &st
     })
 }
 
+fn grids(folder: &Folder, metric: Metric) -> Result<Grids> {
+    let map = Grids::of(&folder.records, &folder.per_image, metric);
+    map.ok_or_else(|| Failure::request("too few solvers or grids, or most of their pairs missing"))
+}
+
 fn block(
     kind: &str,
     folder: &Folder,
@@ -154,8 +165,7 @@ fn block(
     let floor = Floor::of(folder, metric);
     let over = over.map(|over| find(&every, &over)).transpose()?;
     if of_grids {
-        let map = Grids::of(&folder.records, &folder.per_image, metric);
-        let map = map.ok_or_else(|| Failure::request("too few solvers or grids, or most of their pairs missing"))?;
+        let map = grids(folder, metric)?;
         if kind == "grid-counts" {
             return Ok(format!("\n{}", table::grid_counts(&map)));
         }

@@ -6,7 +6,7 @@ mod notes;
 
 use std::fmt::Write;
 
-pub use best::{best_grids, grid_counts, times};
+pub use best::{afs_counts, best_grids, grid_counts, times};
 pub use metrics::metrics;
 pub use notes::notes;
 

@@ -47,11 +47,11 @@ impl Row {
         if self.afs == "yes" {
             label.push_str(", AFS");
         }
-        if !grid.is_empty() {
-            label.push_str(&format!(", {grid} grid"));
-        }
         if !["", "none"].contains(&threshold.as_str()) {
-            label.push_str(&format!(", {threshold} threshold"));
+            label.push_str(&format!(", threshold {threshold}"));
+        }
+        if !grid.is_empty() {
+            label.push_str(&format!(", grid {grid}"));
         }
         label
     }

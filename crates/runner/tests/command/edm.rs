@@ -90,6 +90,17 @@ fn every_file_of_published_figures_is_read() {
     fs::write(folder.path().join("x.toml"), text).unwrap();
     succeed(folder.path(), &["sweep", "x.toml", "--out", "out"]);
     let kept = fs::read_to_string(folder.path().join("out/published.csv")).unwrap();
+    assert!(kept.starts_with("source,model,tool,samples,method,grid,afs,threshold,nfe,fid\n"), "{kept}");
+    // A row's own before its file's, and what no source says is left open.
+    for line in [
+        "50000,\"DPM-Solver++(3M), lower order at the end\",log-SNR,no,99.5 %,10,3.0",
+        "50000,iPNDM-4,polynomial,no,none,10,2.77",
+        "50000,AMED-Solver,time-uniform,yes,,5,7.59",
+        "50000,AMED-Solver,time-uniform,no,,10,4.14",
+        "50000,GS,fitted,,,10,2.18",
+    ] {
+        assert!(kept.lines().any(|kept| kept.ends_with(line)), "{line}: {kept}");
+    }
     // EPD's evaluations are counted as they are made: what it calls 5 is 8.
     assert!(kept.lines().any(|line| line.contains("EPD-Solver") && line.ends_with(",8,4.33")), "{kept}");
     assert!(kept.lines().any(|line| line.contains("DPM-Solver-v3, NeurIPS") && line.contains("tfgan")), "{kept}");

@@ -11,7 +11,8 @@ pub struct Traits {
     pub label: String,
     /// Its order as its name says it; 0 where there is none.
     pub order: usize,
-    /// p where the error falls as N^−p on a smooth problem; 0 for stochastic methods.
+    /// p where the error falls as N^−p on a smooth problem; 0 for stochastic methods. Of singlestep ones whose calls make whole steps
+    /// or leave over two: the last step of one call is of order 1, whose error h² comes once.
     pub convergence: usize,
     /// Why score normalisation has no meaning for it, where it has none.
     pub refuses_normaliser: Option<&'static str>,
@@ -164,7 +165,7 @@ impl Solver {
                 Traits {
                     name: alone.name + names::UNIC,
                     label: alone.label + "+UniC",
-                    // DPM-Solver-3 ends with a step of order 2 where calls are left over.
+                    // DPM-Solver-3 ends with a step of order 2 where two calls are left over.
                     convergence: if predictor == Predictor::DpmSolver {
                         3.min(order + 1)
                     } else {
