@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     key::Key,
+    known,
     parts::{Parts, Widths},
+    sampler::Sampler,
 };
 use crate::{
     failure::{Failure, Result},
@@ -22,24 +24,45 @@ pub struct Kept {
     pub shards: Vec<PathBuf>,
     /// Whether nothing of an earlier run is of use.
     pub fresh: bool,
+    /// Where other experiments' are found, and these kept for others too ([`known`]).
+    pub known: Option<PathBuf>,
 }
 
 impl Kept {
     /// In this folder.
     pub fn at(folder: PathBuf, fresh: bool) -> Self {
-        Kept { folder, shards: Vec::new(), fresh }
+        Kept { folder, shards: Vec::new(), fresh, known: None }
     }
 
-    /// [`read`], where an earlier run's is of use.
+    /// And what is known of other experiments.
+    ///
+    /// Of the CPU alone: on GPUs last digits may depend on the batch, which is in no key.
+    pub fn with_known(self, sampler: &Sampler) -> Self {
+        let asked = sampler.cpu && !self.fresh;
+        Kept { known: asked.then(known::folder).flatten(), ..self }
+    }
+
+    /// [`read`], where an earlier run's is of use. Another experiment's is copied.
     pub fn read(&self, name: &str, key: &Key, len: usize) -> Option<Numbers> {
-        if self.fresh { None } else { read(&self.folder, name, key, len) }
+        let own = if self.fresh { None } else { read(&self.folder, name, key, len) };
+        own.or_else(|| {
+            let known = self.known.as_ref()?;
+            let numbers = read(known, name, key, len)?;
+            known::used(&paths(known, name, key));
+            write(&self.folder, name, key, &numbers).ok()?;
+            Some(numbers)
+        })
     }
 
     /// [`write()`].
     ///
     /// # Errors
-    /// As there.
+    /// As there; not where others cannot have it.
     pub fn write(&self, name: &str, key: &Key, numbers: &Numbers) -> Result<()> {
+        let small = |_: &&PathBuf| numbers.values.len() <= known::MOST / size_of::<f32>();
+        if let Some(known) = self.known.as_ref().filter(small) {
+            let _ = write(known, name, key, numbers);
+        }
         write(&self.folder, name, key, numbers)
     }
 

@@ -6,7 +6,9 @@ use fewstep_sampler::Normaliser;
 
 use super::{
     curve::{self, long_run},
+    kept::Kept,
     key::{self, Key},
+    known,
     load::Loaded,
     parts::{Parts, Widths},
 };
@@ -25,33 +27,56 @@ pub struct Found {
     pub csv: String,
 }
 
-/// The experiment's normaliser. A collected one is taken from `kept` where its key is there; on the way and at the end it is kept in the
-/// folder `keep`, where there is one.
-pub fn normaliser(loaded: &Loaded, kept: &Path, keep: Option<&Path>, fresh: bool) -> Result<Option<Found>> {
+/// Where a collected one may be, and is kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Places<'a> {
+    /// Where it is taken from where its key is there.
+    pub kept: Option<&'a Path>,
+    /// Where it is kept on the way and at the end.
+    pub keep: Option<&'a Path>,
+    /// Where other experiments' are ([`known`]); it is kept there too at the end.
+    pub known: Option<&'a Path>,
+}
+
+impl<'a> Places<'a> {
+    /// One folder to take it from and to keep it in, and what is known.
+    pub fn of(kept: &'a Kept) -> Self {
+        Places { kept: Some(&kept.folder), keep: Some(&kept.folder), known: kept.known.as_deref() }
+    }
+}
+
+/// The experiment's normaliser.
+pub fn normaliser(loaded: &Loaded, places: Places, fresh: bool) -> Result<Option<Found>> {
     let Some(spec) = &loaded.experiment.normaliser else { return Ok(None) };
     let found = match &spec.source {
         NormaliserSource::File(file) => {
             let normaliser = Normaliser::read(file)?;
             Found { csv: normaliser.to_csv(&[]), normaliser }
         }
-        NormaliserSource::Collect(collect) => collected(loaded, collect, kept, keep, fresh)?,
+        NormaliserSource::Collect(collect) => collected(loaded, collect, places, fresh)?,
     };
     // An unfit clip is an error of the experiment, found before anything is sampled.
     found.normaliser.clone().with_clip(spec.clip)?;
     Ok(Some(found))
 }
 
-fn collected(loaded: &Loaded, spec: &CollectSpec, kept: &Path, keep: Option<&Path>, fresh: bool) -> Result<Found> {
+fn collected(loaded: &Loaded, spec: &CollectSpec, places: Places, fresh: bool) -> Result<Found> {
+    let Places { kept, keep, known } = places;
     let plan = curve::plan(&loaded.sampler, spec)?;
     let key = key::normaliser(&loaded.sampler, &loaded.canary, &plan, spec.seed, spec.samples)?;
-    let own = keep.filter(|keep| *keep != kept);
-    for path in [Some(kept), own].into_iter().flatten().map(|folder| path(folder, &key)) {
+    let own = keep.filter(|keep| Some(*keep) != kept);
+    for folder in [kept, own, known].into_iter().flatten() {
+        let path = path(folder, &key);
         if fresh || !path.exists() {
             continue;
         }
         let text = files::text(&path)?;
         let csv = unsealed(&text).filter(|csv| csv.starts_with(&format!("# {}\n", comments(loaded, spec, &key)[0])));
         if let Some(csv) = csv {
+            if Some(folder) == known {
+                known::used(std::slice::from_ref(&path));
+                keep.map(|keep| files::write(&self::path(keep, &key), text.as_bytes())).transpose()?;
+            }
             if let Some(keep) = keep {
                 // Where a run was killed between writing the one and removing the other.
                 forget(&parts(keep, &key, spec), keep)?;
@@ -68,11 +93,15 @@ fn collected(loaded: &Loaded, spec: &CollectSpec, kept: &Path, keep: Option<&Pat
     if let Some((_, parts)) = parts.as_ref().filter(|_| fresh) {
         parts.remove()?;
     }
-    let (advance, known) = (|n| progress.advance(n), |n| progress.skip(n));
+    let (advance, skip) = (|n| progress.advance(n), |n| progress.skip(n));
     let by_parts = parts.as_mut().map(|(_, parts)| parts);
-    let normaliser = curve::collect(&loaded.sampler, spec, &plan, by_parts, advance, known)?;
+    let normaliser = curve::collect(&loaded.sampler, spec, &plan, by_parts, advance, skip)?;
     progress.end();
     let csv = normaliser.to_csv(&comments(loaded, spec, &key));
+    if let Some(known) = known {
+        // Where others cannot have it they collect their own.
+        let _ = files::write(&path(known, &key), sealed(&csv).as_bytes());
+    }
     if let Some((keep, parts)) = parts {
         files::write(&path(keep, &key), sealed(&csv).as_bytes())?;
         forget(&parts, keep)?;

@@ -4,7 +4,7 @@ use fewstep_sampler::Normaliser;
 
 use super::{folders::run_folder, score_curve::score_curve};
 use crate::{
-    cell::{Loaded, normaliser},
+    cell::{Kept, Loaded, Places, normaliser},
     cli,
     experiment::{Experiment, NormaliserSource},
     failure::{Failure, Result},
@@ -49,7 +49,10 @@ pub fn run(arguments: &cli::Curve) -> Result<()> {
         }
     };
     let loaded = Loaded::network(experiment, arguments.device)?;
-    let Some(found) = normaliser(&loaded, &kept, Some(&keep), false)? else { return Ok(()) };
+    let all = Kept::at(kept.clone(), false).with_known(&loaded.sampler);
+    let Some(found) = normaliser(&loaded, Places { keep: Some(&keep), ..Places::of(&all) }, false)? else {
+        return Ok(());
+    };
     files::write(&out, found.csv.as_bytes())?;
     score_curve(&loaded, &found.normaliser, &out.with_extension(""))?;
     if keep != kept {

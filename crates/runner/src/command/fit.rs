@@ -15,7 +15,7 @@ use fewstep_sampler::{Normaliser, Plan, PlanFile};
 
 use super::folders::run_folder;
 use crate::{
-    cell::{Kept, Loaded, Parts, Solution, Trajectories, network, normaliser},
+    cell::{Kept, Loaded, Parts, Places, Solution, Trajectories, network, normaliser},
     cli,
     experiment::{Experiment, FitSpec},
     failure::{Failure, Result},
@@ -124,11 +124,10 @@ impl Run {
         };
         let (teacher, held) = (find(fit.images, false)?, find(fit.validation, true)?);
         let seed = loaded.experiment.seeds[0];
-        let solution = spec
-            .map(|spec| Solution::find(&loaded, &spec, seed, &Kept::at(kept.clone(), arguments.fresh), &progress))
-            .transpose()?;
+        let all = Kept::at(kept.clone(), arguments.fresh).with_known(&loaded.sampler);
+        let solution = spec.map(|spec| Solution::find(&loaded, &spec, seed, &all, &progress)).transpose()?;
         let clip = loaded.experiment.normaliser.as_ref().map_or(0, |spec| spec.clip);
-        let found = normaliser(&loaded, &kept, Some(&kept), arguments.fresh)?;
+        let found = normaliser(&loaded, Places::of(&all), arguments.fresh)?;
         let normaliser = found.map(|found| found.normaliser.with_clip(clip)).transpose()?;
         let fresh = arguments.fresh;
         let canary = features.iter().fold(canary, |all, network| format!("{all} {}", network.canary));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{folders::run_folder, selection::named};
 use crate::{
-    cell::{Loaded, images_of, normaliser},
+    cell::{Kept, Loaded, Places, images_of, normaliser},
     cli,
     experiment::{CHANNELS, Experiment, MethodEntry},
     failure::{Failure, Result},
@@ -54,7 +54,8 @@ pub fn run(arguments: &cli::Sample) -> Result<()> {
     let sampler = &loaded.sampler;
     // A request that cannot be planned is refused before a normaliser is collected for it.
     entry.unnormalised().plan(&sampler.schedule, arguments.nfe, None)?;
-    let found = normaliser(&loaded, &kept, None, false)?;
+    let kept = Kept::at(kept, false).with_known(sampler);
+    let found = normaliser(&loaded, Places { keep: None, ..Places::of(&kept) }, false)?;
     let clipped = found.map(|found| found.normaliser.with_clip(clip)).transpose()?;
     let plan = entry.plan(&sampler.schedule, arguments.nfe, clipped.as_ref())?;
     let progress = Progress::new((samples * plan.nfe) as u64, "evaluations");

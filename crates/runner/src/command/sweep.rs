@@ -21,7 +21,7 @@ use super::{
     selection::Selection,
 };
 use crate::{
-    cell::{Cell, Done, Kept, Loaded, Parts, Reuse, Solution, Targets, Wanted, normaliser},
+    cell::{Cell, Done, Kept, Loaded, Parts, Places, Reuse, Solution, Targets, Wanted, normaliser},
     cli,
     device::DeviceName,
     experiment::{Experiment, Made, MethodEntry},
@@ -142,6 +142,8 @@ impl Sweep {
         }
         Parts::check()?;
         let kept = Kept::at(folder.join(KEPT), how.fresh);
+        // A shard has what its folder has, and what is verified is to be made again.
+        let kept = if how.reuse && !how.alone { kept.with_known(&loaded.sampler) } else { kept };
         std::fs::create_dir_all(&kept.folder).map_err(Failure::file(&kept.folder))?;
         if kept.fresh {
             files::remove_folder(&Parts::folder(&kept.folder))?;
@@ -150,7 +152,7 @@ impl Sweep {
         let say = |holder: &str| eprintln!("normaliser: {holder} is at it; waiting");
         let collect = || Lock::wait(&kept.folder.join("normaliser.lock"), say);
         let collecting = (!how.alone).then(collect).transpose()?;
-        let found = normaliser(&loaded, &kept.folder, Some(&kept.folder), kept.fresh)?;
+        let found = normaliser(&loaded, Places::of(&kept), kept.fresh)?;
         drop(collecting);
         if let Some(found) = &found {
             loaded.assets.insert(NORMALISER_ASSET.into(), files::sha256(found.csv.as_bytes()));

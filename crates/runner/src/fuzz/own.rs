@@ -20,7 +20,7 @@ pub fn named(name: &str) -> Option<&'static Target> {
     all().find(|target| target.name == name)
 }
 
-static OWN: [Target; 7] = [
+static OWN: [Target; 12] = [
     // A mixture's means and variances may take as much as thousands of numbers for each that is written.
     Target {
         name: "experiment",
@@ -66,6 +66,30 @@ static OWN: [Target; 7] = [
         seeds: &["results/plan-by-hand/images.parquet"],
         read: results,
     },
+    // Results without cells, by the table that tells of what kind they are.
+    Target {
+        name: "curves-csv",
+        file: "curves.csv",
+        memory: FOLDER,
+        seeds: &["results/curves/curves.csv"],
+        read: figures,
+    },
+    Target {
+        name: "orders-csv",
+        file: "orders.csv",
+        memory: FOLDER,
+        seeds: &["results/convergence/orders.csv"],
+        read: figures,
+    },
+    Target { name: "peers-csv", file: "peers.csv", memory: FOLDER, seeds: &["results/bench/peers.csv"], read: figures },
+    Target {
+        name: "loss-csv",
+        file: "loss.csv",
+        memory: FOLDER,
+        seeds: &["results/train-cifar10/loss.csv"],
+        read: figures,
+    },
+    Target { name: "fit-csv", file: "fit.csv", memory: FOLDER, seeds: &["results/fit/fit.csv"], read: figures },
 ];
 
 /// Tables of results, of which a page is made.
@@ -86,6 +110,17 @@ fn results(path: &Path) -> Result<(), String> {
     }
     let read = Folder::read(folder).map_err(text)?;
     assert!(!report::page::html(folder, &read).map_err(text)?.is_empty());
+    Ok(())
+}
+
+/// A page of results without cells.
+fn figures(path: &Path) -> Result<(), String> {
+    let folder = path.parent().unwrap_or(path);
+    // Bench's tables are of a machine.
+    std::fs::write(folder.join("machine.toml"), include_bytes!("../../../../results/bench/machine.toml"))
+        .map_err(text)?;
+    let read = report::figures::of(folder).map_err(text)?;
+    assert!(!report::figures::html(&read.ok_or("no results")?).map_err(text)?.is_empty());
     Ok(())
 }
 

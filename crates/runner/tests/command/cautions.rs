@@ -119,6 +119,17 @@ fn steps_shorter_than_a_timestep_are_said_with_their_grid() {
     assert_eq!(cautions(folder.path(), &of("[1, 0.5, 0.0005, 0]")), NONE);
 }
 
+#[test]
+fn what_no_metric_looks_at_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let unused = "reference = { protocol = \"clean\" }\nfeatures = { weights = \"absent.safetensors\" }\n";
+    let expected = [
+        "protocol = \"clean\" is not used: no metric here shows images to Inception",
+        "[features] is not used: no metric here is measured in them",
+    ];
+    assert_eq!(cautions(folder.path(), &(plain("{ name = \"ddim\" }") + unused)), expected);
+}
+
 /// A formula knows every time; a network was trained on T of them.
 #[test]
 fn evaluations_before_the_first_timestep_are_said_with_their_grid() {

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sha2::{Digest, Sha256};
+
 use crate::bases::{UNET, inputs, unet_folder};
+use crate::common::fewstep;
 use crate::folder::{Swept, assert_same, changed, sweep, tree, unsealed};
 
 /// `text` without its lines that begin with `start`.
@@ -136,4 +139,58 @@ fn equal_plans_are_measured_once_whenever_they_are_asked_for() {
     assert_eq!(only("ipndm", true), (0, 8 + 9));
     assert_eq!(only("ddim", true), (0, 8 + 9));
     assert_eq!(sweep(cwd, &["x.toml", "--only", "method=ddim"]).evaluations, None);
+}
+
+/// A solution and a normaliser of one experiment are another's of the same network: the same bytes, and so many evaluations fewer. What
+/// was damaged, is not to be used or is switched off is made again.
+#[test]
+fn what_one_experiment_solved_another_finds() {
+    let folder = inputs();
+    let cwd = folder.path();
+    let first = METHODS.replace("nfe = [5, 6]", "nfe = [5]");
+    fs::write(cwd.join("first.toml"), &first).unwrap();
+    // Another experiment: other numbers of evaluations.
+    fs::write(cwd.join("second.toml"), first.replace("nfe = [5]", "nfe = [6]")).unwrap();
+    let made = |out: &str, known: &str, more: &[&str]| {
+        let file = if out == "first" { "first.toml" } else { "second.toml" };
+        let arguments = [&["sweep", file, "--out", out], more].concat();
+        let output = fewstep(cwd, &arguments).env("FEWSTEP_KNOWN", known).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{text}");
+        let line = text.lines().find_map(|line| line.strip_prefix("evaluations of an image: ")).unwrap();
+        line.split(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let known = cwd.join("known");
+    let at = known.to_str().unwrap();
+    made("first", at, &[]);
+    let names: Vec<String> =
+        tree(&known).keys().map(|path| path.file_name().unwrap().to_str().unwrap().into()).collect();
+    let count = |begin: &str| names.iter().filter(|name| name.starts_with(begin)).count();
+    assert_eq!((count("normaliser-"), count("solution-"), count("converged-"), names.len()), (1, 4, 0, 5), "{names:?}");
+    let (all, fewer) = (made("alone", "", &[]), made("second", at, &[]));
+    assert_equal(&cwd.join("second"), &cwd.join("alone"));
+    // Of two seeds the solution's 9 images and the check of 8, whose first evaluations DDIM then makes itself.
+    assert_eq!(fewer, all - 2 * (9 * 30 + 8 * 59 - 9));
+    assert_eq!(made("fresh", at, &["--fresh"]), all);
+    assert!(made("every", at, &["--no-reuse"]) > all);
+    // Half of it gone.
+    for (path, bytes) in tree(&known) {
+        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    }
+    assert_eq!(made("damaged", at, &[]), all);
+    assert_equal(&cwd.join("damaged"), &cwd.join("alone"));
+    // And whole again.
+    assert_eq!(made("again", at, &[]), fewer);
+    assert_equal(&cwd.join("again"), &cwd.join("alone"));
+    // It is this very file that is taken: another number in it, under a hash of its own, is in the curve that a run shows.
+    let path = tree(&known).into_keys().find(|path| path.to_str().unwrap().contains("normaliser-")).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let (_, csv) = text.split_once('\n').unwrap();
+    let (lines, last) = csv.trim_end().rsplit_once('\n').unwrap();
+    let mut fields: Vec<&str> = last.split(',').collect();
+    fields[1] = "0.5";
+    let csv = format!("{lines}\n{}\n", fields.join(","));
+    fs::write(&path, format!("# sha256 {:x}\n{csv}", Sha256::digest(&csv))).unwrap();
+    made("changed", at, &[]);
+    assert_eq!(fs::read_to_string(cwd.join("changed/normaliser.csv")).unwrap(), csv);
 }

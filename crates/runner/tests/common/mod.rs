@@ -11,6 +11,8 @@ use std::{
 pub fn fewstep(cwd: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fewstep"));
     command.current_dir(cwd).args(arguments).env("FEWSTEP_CACHE", cwd.join("cache"));
+    // Else what a test finds would depend on what it had found before.
+    command.env("FEWSTEP_KNOWN", "");
     command
 }
 

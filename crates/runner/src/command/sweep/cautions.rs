@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fewstep_fid::Protocol;
 use fewstep_fit::Objective;
 use fewstep_sampler::{Plan, Schedule, Threshold};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use super::Sweep;
 use crate::{
     cell::Cell,
-    experiment::{Made, MethodEntry, ModelKind},
+    experiment::{Experiment, Made, MethodEntry, ModelKind},
     results::{FITTED_TO, Features, Metric, in_words},
 };
 
@@ -33,6 +34,7 @@ impl Sweep {
         all.extend(self.short_steps());
         all.extend(self.early_times());
         all.extend(self.unknown_statistics());
+        all.extend(self.unused());
         all
     }
 
@@ -54,6 +56,18 @@ impl Sweep {
             at.entry(in_words(labels)).or_default().insert(nfe);
         }
         sentences("one plan, and so the same samples: ", at)
+    }
+
+    /// What the experiment says of features that no metric of it is measured in.
+    fn unused(&self) -> Vec<String> {
+        let Experiment { metrics, protocol, features, .. } = &self.loaded.experiment;
+        let none_in = |of: Features| metrics.iter().all(|metric| metric.features() != Some(of));
+        let protocol = (*protocol != Protocol::default() && none_in(Features::Inception)).then(|| {
+            format!("protocol = \"{}\" is not used: no metric here shows images to Inception", protocol.name())
+        });
+        let features = (features.is_some() && none_in(Features::Vit))
+            .then(|| "[features] is not used: no metric here is measured in them".to_owned());
+        protocol.into_iter().chain(features).collect()
     }
 
     fn few_images(&self) -> Vec<String> {
