@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use image::DynamicImage;
+
 use crate::{Error, Result, jpeg, tiff};
 
 /// What any image may take decoded: 16 million pixels, of JPEG 7 to 22 million.
@@ -73,5 +75,27 @@ fn within(mut reader: image::ImageReader<impl BufRead + Seek>, most: u64) -> Dec
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(most);
     reader.limits(limits);
-    Ok(reader.decode()?.into_rgb8())
+    Ok(in_bytes(reader.decode()?))
+}
+
+/// As Pillow's `convert("RGB")`, by which pytorch-fid opens files: of 16 bits it clips what is grey and keeps the high byte of
+/// all else, where scaling would round.
+fn in_bytes(image: DynamicImage) -> image::RgbImage {
+    let high = |value: u16| (value >> 8) as u8;
+    match image {
+        DynamicImage::ImageLuma16(grey) => image::RgbImage::from_fn(grey.width(), grey.height(), |x, y| {
+            let value = u8::try_from(grey.get_pixel(x, y).0[0]).unwrap_or(u8::MAX);
+            image::Rgb([value; 3])
+        }),
+        DynamicImage::ImageLumaA16(grey) => image::RgbImage::from_fn(grey.width(), grey.height(), |x, y| {
+            image::Rgb([high(grey.get_pixel(x, y).0[0]); 3])
+        }),
+        DynamicImage::ImageRgb16(_) | DynamicImage::ImageRgba16(_) => {
+            let colours = image.into_rgb16();
+            image::RgbImage::from_fn(colours.width(), colours.height(), |x, y| {
+                image::Rgb(colours.get_pixel(x, y).0.map(high))
+            })
+        }
+        other => other.into_rgb8(),
+    }
 }

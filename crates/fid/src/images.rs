@@ -353,6 +353,8 @@ pub(crate) fn read_npz_f64(path: &Path, name: &str) -> Result<(Vec<u64>, Vec<f64
 
 /// Whether the file is an `.npz` with this array.
 pub(crate) fn npz_has(path: &Path, name: &str) -> bool {
-    let archive = File::open(path).ok().and_then(|file| zip::ZipArchive::new(file).ok());
+    // To open a pipe would wait for somebody to write.
+    let opened = Some(path).filter(|path| path.is_file()).and_then(|path| File::open(path).ok());
+    let archive = opened.and_then(|file| zip::ZipArchive::new(file).ok());
     archive.is_some_and(|archive| archive.index_for_name(&format!("{name}.npy")).is_some())
 }

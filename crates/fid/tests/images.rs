@@ -109,6 +109,34 @@ fn a_folder_may_hold_several_formats_and_sizes() {
     assert!(statistics.gaussian.mean().iter().all(|value| (value - mean).abs() < 1e-9));
 }
 
+/// The numbers are those of Pillow 13.0.0: `Image.open(path).convert("RGB")`.
+#[test]
+fn sixteen_bits_become_eight_as_pillow_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let grey: Vec<u16> = vec![0, 200, 300, 65535, 256, 4660];
+    let colours: [u16; 12] = [0x12ff, 0xff00, 0x80, 0x81, 0x8000, 0x7fff, 0xffff, 0, 1, 0xff, 0x100, 0x7f80];
+    let with_alpha = |values: &[u16], each: usize| -> Vec<u16> {
+        values.chunks(each).flat_map(|pixel| pixel.iter().copied().chain([0x8000])).collect()
+    };
+    let expected_grey = [0, 200, 255, 255, 255, 255].map(|value| [value; 3]);
+    let expected_colours = [[18, 255, 0], [0, 128, 127], [255, 0, 0], [0, 1, 127]];
+    let first: Vec<u16> = colours.iter().step_by(3).copied().collect();
+    let expected_first = [18, 0, 255, 0].map(|value| [value; 3]);
+    for (color, values, expected) in [
+        (image::ColorType::L16, grey, &expected_grey[..]),
+        (image::ColorType::Rgb16, colours.to_vec(), &expected_colours),
+        (image::ColorType::Rgba16, with_alpha(&colours, 3), &expected_colours),
+        (image::ColorType::La16, with_alpha(&first, 1), &expected_first),
+    ] {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+        let path = folder.path().join("a.png");
+        image::save_buffer(&path, &bytes, expected.len() as u32, 1, color).unwrap();
+        let found = fewstep_fid::decode_image(&std::fs::read(&path).unwrap()).unwrap();
+        let found: Vec<[u8; 3]> = found.pixels().map(|pixel| pixel.0).collect();
+        assert_eq!(found, expected, "{color:?}");
+    }
+}
+
 /// pytorch-fid's `.npz`, as it writes it, and as others have it in single precision.
 #[test]
 fn statistics_are_read_in_double_and_single_precision() {

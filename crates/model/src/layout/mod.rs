@@ -67,7 +67,15 @@ pub(crate) fn open(path: &Path) -> Result<Found> {
 
 fn file(path: &Path) -> Result<Found> {
     let mut weights = Weights::read(path)?;
-    let selected = select(&mut weights, "time_embed.0.weight")?;
+    let selected = match select(&mut weights, "time_embed.0.weight")? {
+        // As `fewstep train` writes of its own: "average of decay 0.999".
+        Selected::Only
+            if ["weights", "training"].iter().any(|key| weights.metadata(key).is_some_and(says_averaged)) =>
+        {
+            Selected::Ema
+        }
+        selected => selected,
+    };
     let config = match weights.metadata("config") {
         Some(json) => {
             let parsed = serde_json::from_str(json);
@@ -85,6 +93,12 @@ fn file(path: &Path) -> Result<Found> {
     // Such as "linear 1e-4..0.02 T=1000".
     let schedule = weights.metadata("schedule").and_then(|text| text.split_whitespace().next()).map(str::to_owned);
     Ok(Found { weights, config, conditioning, schedule, selected, size: None })
+}
+
+/// Whether a word of a text, or of a name, says that weights are averaged.
+fn says_averaged(text: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric())
+        .any(|part| ["ema", "average", "averaged"].contains(&part.to_lowercase().as_str()))
 }
 
 fn folder(path: &Path) -> Result<Found> {
@@ -179,9 +193,7 @@ fn scheduler(folder: &Path) -> Result<(Prediction, Option<String>)> {
 /// are several: `ema.…` beside `model.…`, say, and an optimiser's state beside both.
 fn select(weights: &mut Weights, known: &str) -> Result<Selected> {
     let prefixes = weights.prefixes(known);
-    let is_ema = |prefix: &&String| {
-        prefix.split(['.', '_']).any(|part| ["ema", "average", "averaged"].contains(&part.to_lowercase().as_str()))
-    };
+    let is_ema = |prefix: &&String| says_averaged(prefix);
     let (ema, raw): (Vec<_>, Vec<_>) = prefixes.iter().partition(is_ema);
     let (prefix, selected) = match (ema.as_slice(), raw.as_slice()) {
         ([prefix], _) => (prefix, Selected::Ema),

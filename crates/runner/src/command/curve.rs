@@ -36,6 +36,11 @@ pub fn run(arguments: &cli::Curve) -> Result<()> {
             if out.is_dir() || out.file_name().is_none() {
                 return Err(Failure::Request(format!("{}: a folder; expected the name of a file", out.display())));
             }
+            if out.extension().is_some_and(|ending| ending == "svg" || ending == "png") {
+                let message =
+                    format!("{}: its chart would be written over it; expected a name that ends in .csv", out.display());
+                return Err(Failure::Request(message));
+            }
             let name = out.file_name().unwrap_or_default().to_string_lossy();
             files::make_folder(&files::parent(out))?;
             let hidden = |ending: &str| out.with_file_name(format!(".{name}.{ending}"));

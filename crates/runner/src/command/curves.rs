@@ -10,13 +10,13 @@ use crate::{
     device::DeviceName,
     experiment::{CollectSpec, Experiment, ModelKind, NormaliserSource},
     failure::{Failure, Result},
-    files,
+    files, lock,
     progress::Progress,
     report::{
         curves::{self, Measured, Spread},
         figures,
     },
-    results::{BUILD, BURN, Provenance},
+    results::{BUILD, BURN, Folder, Provenance},
 };
 
 /// Measures every network, and writes the tables, the figure and their provenance.
@@ -29,6 +29,13 @@ pub fn run(arguments: &cli::Curves) -> Result<()> {
     if let Some(twice) = names.iter().enumerate().find_map(|(i, name)| names[..i].contains(name).then_some(name)) {
         return Err(Failure::Request(format!("two curves called {twice}; expected every network once")));
     }
+    // Provenance and table of one kind of results are no other's.
+    if Folder::is_at(&arguments.out) || figures::others(&arguments.out, curves::FILE).is_some() {
+        let message = format!("{}: other results are there; expected a folder for the curves", arguments.out.display());
+        return Err(Failure::Request(message));
+    }
+    files::make_folder(&arguments.out)?;
+    let _lock = lock::writing(&arguments.out)?;
     let mut provenance = Provenance {
         experiment: "curves".into(),
         title: "The score's curves".into(),

@@ -1,6 +1,11 @@
 //! `fewstep report`: tables, charts and the page of a results folder again; of one without cells the page.
 
-use crate::{cli, failure::Result, lock, report, results::Folder};
+use crate::{
+    cli,
+    failure::{Failure, Result},
+    lock, report,
+    results::Folder,
+};
 
 /// Reads the cells and draws them.
 pub fn run(arguments: &cli::Report) -> Result<()> {
@@ -14,6 +19,14 @@ pub fn run(arguments: &cli::Report) -> Result<()> {
     let _lock = lock::writing(&arguments.results)?;
     // Of a sweep with --join, which does not wait for the other.
     let _tables = super::sweep::hold_tables(&arguments.results)?;
-    report::write(&arguments.results, &Folder::read(&arguments.results)?)?;
+    let folder = Folder::read(&arguments.results)?;
+    if let Some(name) = folder.changed(&arguments.results)? {
+        let message = format!(
+            "{}: not what was measured: provenance.toml has another hash of it",
+            arguments.results.join(name).display()
+        );
+        return Err(Failure::Request(message));
+    }
+    report::write(&arguments.results, &folder)?;
     Ok(())
 }

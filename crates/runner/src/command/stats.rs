@@ -24,6 +24,9 @@ pub fn run(arguments: &cli::Stats) -> Result<()> {
     if out.extension().is_none_or(|ending| ending != "safetensors") {
         return Err(Failure::Request(format!("{}: expected a file name that ends in .safetensors", out.display())));
     }
+    if out.is_dir() {
+        return Err(Failure::Request(format!("{}: a folder; expected the name of a file", out.display())));
+    }
     files::check_writable(out)?;
     Parts::check()?;
     interrupt::listen()?;

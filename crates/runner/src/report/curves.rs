@@ -97,9 +97,12 @@ impl Measured {
     }
 }
 
+/// The table of every curve, by which a folder of them is known.
+pub const FILE: &str = "curves.csv";
+
 /// Writes `curves.csv`, `summary.csv`, `table.md` and the figure into `folder`; the text of the table.
 pub fn write(folder: &Path, curves: &[Measured]) -> Result<String> {
-    files::write(&folder.join("curves.csv"), rows(curves).as_bytes())?;
+    files::write(&folder.join(FILE), rows(curves).as_bytes())?;
     files::write(&folder.join("summary.csv"), summary(curves).as_bytes())?;
     let text = format!("{TITLE}{}", table(curves));
     files::write(&folder.join("table.md"), text.as_bytes())?;

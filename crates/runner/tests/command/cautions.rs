@@ -82,6 +82,20 @@ fn weights_that_may_not_be_averaged_are_said_to_be_so() {
     let folder = unet_folder();
     let expected = "the network's weights are as stored: the file does not say that they are averaged (EMA)";
     assert_eq!(cautions(folder.path(), UNET), [expected]);
+    // A file may say it in words, as the repository's own do.
+    let path = folder.path().join("church.safetensors");
+    let stored = fs::read(&path).unwrap();
+    let length = 8 + u64::from_le_bytes(stored[..8].try_into().unwrap()) as usize;
+    let mut header: serde_json::Value = serde_json::from_slice(&stored[8..length]).unwrap();
+    for (key, said) in [("training", "an hour; EMA 0.9995"), ("weights", "average of decay 0.999")] {
+        let before = header.clone();
+        header["__metadata__"][key] = said.into();
+        let text = header.to_string();
+        fs::write(&path, [&(text.len() as u64).to_le_bytes()[..], text.as_bytes(), &stored[length..]].concat())
+            .unwrap();
+        assert_eq!(cautions(folder.path(), UNET), NONE, "{said}");
+        header = before;
+    }
     // EDM's files hold averaged ones, by their name.
     let golden = repository().join("crates/model/tests/golden/layouts/edm-vp-classes.pkl");
     fs::copy(golden, folder.path().join("classes.pkl")).unwrap();

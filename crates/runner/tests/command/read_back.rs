@@ -191,3 +191,76 @@ fn statistics_of_others_are_not_written_over_unasked() {
     succeed(cwd, &stats("other.npz", "pixels.safetensors", &["--replace"]));
     assert!(bytes("pixels.safetensors") != before);
 }
+
+/// Figures that nobody measured are drawn as no one's.
+#[test]
+fn a_table_that_was_changed_by_hand_is_not_drawn() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    sweep(cwd, &["gaussian.toml", "--out", "x"]);
+    succeed(cwd, &["report", "x"]);
+    let path = cwd.join("x/cells.csv");
+    let text = fs::read_to_string(&path).unwrap();
+    let (rest, last) = text.trim_end().rsplit_once('\n').unwrap();
+    fs::write(&path, format!("{rest}\n{last}\n{last}\n")).unwrap();
+    let drawn = fs::read(cwd.join("x/table.md")).unwrap();
+    let expected: &[&str] = &["x/cells.csv: not what was measured", "another hash"];
+    common::expect_refusals(cwd, vec![("a row twice", expected, vec!["report", "x"])]);
+    assert_eq!(fs::read(cwd.join("x/table.md")).unwrap(), drawn);
+}
+
+/// One kind of results does not take the place of another's provenance, nor a chart that of the numbers it is of.
+#[test]
+fn results_do_not_write_over_others() {
+    let folder = gaussian_folder();
+    let cwd = folder.path();
+    sweep(cwd, &["gaussian.toml", "--out", "x"]);
+    fs::create_dir(cwd.join("orders")).unwrap();
+    fs::write(cwd.join("orders/orders.csv"), "method\n").unwrap();
+    fs::create_dir(cwd.join("folder.safetensors")).unwrap();
+    fs::create_dir(cwd.join("images")).unwrap();
+    let before = crate::folder::tree(cwd);
+    let curves = |out| vec!["curves", "gaussian.toml", "--images", "3", "--out", out];
+    let save = vec!["fid", "--save-stats", "images", "x.npz", "--features", "vit.safetensors"];
+    common::expect_refusals(
+        cwd,
+        vec![
+            ("curves over cells", &["x: other results are there"], curves("x")),
+            ("curves over orders", &["orders: other results are there"], curves("orders")),
+            ("a chart over its numbers", &["x.svg: its chart"], vec!["curve", "gaussian.toml", "--out", "x.svg"]),
+            (
+                "statistics over a folder",
+                &["folder.safetensors: a folder"],
+                vec!["stats", "images", "--features", "pixel-8x8", "--out", "folder.safetensors", "--replace"],
+            ),
+            ("features in an .npz", &["x.npz: an .npz does not say of which features"], save),
+        ],
+    );
+    assert_eq!(crate::folder::tree(cwd), before);
+}
+
+/// Nobody writes to it: it is no images, and not waited for.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command =
+        common::fewstep(folder.path(), &["stats", "pipe", "--features", "pixel-8x8", "--out", "x.safetensors"]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if begun.elapsed().as_secs() > 60 => {
+                child.kill().unwrap();
+                panic!("it waits");
+            }
+            None => std::thread::sleep(std::time::Duration::from_millis(20)),
+        }
+    };
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert!(status.code() == Some(2) && said.contains("pipe: "), "{said}");
+}

@@ -135,6 +135,11 @@ pub fn is_at(folder: &Path) -> bool {
     kinds::ALL.iter().any(|(file, _)| folder.join(file).is_file())
 }
 
+/// The file of another kind of such results than `own` is of, where there is one in `folder`.
+pub fn others(folder: &Path, own: &str) -> Option<&'static str> {
+    kinds::ALL.iter().map(|(file, _)| *file).find(|file| *file != own && folder.join(file).is_file())
+}
+
 /// What lies in `folder`, where it is anything that such a page is made of.
 ///
 /// # Errors
