@@ -31,7 +31,8 @@ function showProvenance(title, text, cells) {
   };
   const first = shown[0];
   const build = String(cell("build", first) ?? "");
-  const commit = /^[0-9a-f]{7,}$/.test(build) ? `git checkout ${build.slice(0, 12)}\n` : "";
+  // The program's sources of then; the experiment's file may be younger than they are.
+  const commit = /^[0-9a-f]{7,}$/.test(build) ? `git checkout ${build.slice(0, 12)} -- crates Cargo.toml Cargo.lock\n` : "";
   // All that tells a cell from the others, quoted: labels have spaces.
   const keys = ["method", "order", "grid", "coefficients", "threshold", "nfe", "seed"];
   const known = keys.map((key) => [key, cell(key, first)]).filter(([, value]) => value !== null && value !== "");
