@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use crate::bases::{UNET, unet_folder};
 use crate::common::{self, GAUSSIAN, gaussian_folder, repository, run, succeed};
 use crate::folder::{self, assert_same, assert_same_bytes, sweep};
 
@@ -171,4 +172,19 @@ fn what_grew_is_published_where_its_cells_already_were() {
     // The build of a test may be of sources that no commit has, which is its own reason.
     assert!(!said.contains("several builds"), "{said}");
     assert_eq!(output.status.success(), !build.ends_with("-dirty") && build != "unknown", "{said}");
+}
+
+/// What an earlier version called a file's weights is a word: the network is the same.
+#[test]
+fn what_weights_are_called_is_no_other_network() {
+    let folder = unet_folder();
+    let cwd = folder.path();
+    fs::write(cwd.join("x.toml"), UNET).unwrap();
+    sweep(cwd, &["x.toml", "--out", "published"]);
+    let path = cwd.join("published/provenance.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("model-weights = \"as stored\""), "{text}");
+    fs::write(&path, text.replace("model-weights = \"as stored\"", "model-weights = \"raw\"")).unwrap();
+    let swept = sweep(cwd, &["x.toml", "--out", "own", "--take", "published"]);
+    assert_eq!(swept.measured, <[String; 0]>::default());
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The asset that says which of a checkpoint's weights were taken, and what it says where they are averaged.
-const WEIGHTS: &str = "model-weights";
+pub(super) const WEIGHTS: &str = "model-weights";
 const AVERAGED: &str = "ema";
 
 /// Numbers of evaluations of each name.

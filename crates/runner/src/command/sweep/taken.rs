@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::{Sweep, modified};
+use super::{Sweep, cautions, modified};
 use crate::{
     cell::{Cell, Done, Loaded, Measurement, Wanted, picture},
     failure::{Failure, Result},
@@ -151,8 +151,11 @@ fn unfit(from: &Path, folder: &Folder, loaded: &Loaded) -> Result<Option<String>
     if let Some(other) = folder.records.iter().map(|record| &record.device).find(|other| *other != device) {
         return Ok(Some(format!("measured on {other}, and not on {device}")));
     }
+    // Which of a file's weights the network has is in its identity; what an earlier version called them is a word.
     let with = |name: &str| {
-        name == "solution" || ["-statistics", "-weights", "-extractor"].iter().any(|end| name.ends_with(end))
+        name == "solution"
+            || name != cautions::WEIGHTS
+                && ["-statistics", "-weights", "-extractor"].iter().any(|end| name.ends_with(end))
     };
     for (name, ours) in loaded.assets.iter().filter(|(name, _)| with(name.as_str())) {
         if let Some(other) = theirs.assets.get(name).filter(|other| *other != ours) {
