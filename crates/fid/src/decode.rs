@@ -75,11 +75,13 @@ fn within(mut reader: image::ImageReader<impl BufRead + Seek>, most: u64) -> Dec
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(most);
     reader.limits(limits);
-    Ok(in_bytes(reader.decode()?))
+    let scaled = reader.format() == Some(image::ImageFormat::Pnm);
+    let image = reader.decode()?;
+    Ok(if scaled { image.into_rgb8() } else { in_bytes(image) })
 }
 
 /// As Pillow's `convert("RGB")`, by which pytorch-fid opens files: of 16 bits it clips what is grey and keeps the high byte of
-/// all else, where scaling would round.
+/// all else, where scaling would round; PPM alone it scales.
 fn in_bytes(image: DynamicImage) -> image::RgbImage {
     let high = |value: u16| (value >> 8) as u8;
     match image {

@@ -95,10 +95,10 @@ fn file(path: &Path) -> Result<Found> {
     Ok(Found { weights, config, conditioning, schedule, selected, size: None })
 }
 
-/// Whether a word of a text, or of a name, says that weights are averaged.
+/// Whether a text says that weights are averaged, in the words of the files that are known: "average of decay 0.999", "EMA 0.9995".
 fn says_averaged(text: &str) -> bool {
-    text.split(|c: char| !c.is_alphanumeric())
-        .any(|part| ["ema", "average", "averaged"].contains(&part.to_lowercase().as_str()))
+    let number = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    ["average of decay ", "EMA "].iter().any(|words| text.split_once(words).is_some_and(|(_, rest)| number(rest)))
 }
 
 fn folder(path: &Path) -> Result<Found> {
@@ -193,7 +193,9 @@ fn scheduler(folder: &Path) -> Result<(Prediction, Option<String>)> {
 /// are several: `ema.…` beside `model.…`, say, and an optimiser's state beside both.
 fn select(weights: &mut Weights, known: &str) -> Result<Selected> {
     let prefixes = weights.prefixes(known);
-    let is_ema = |prefix: &&String| says_averaged(prefix);
+    let is_ema = |prefix: &&String| {
+        prefix.split(['.', '_']).any(|part| ["ema", "average", "averaged"].contains(&part.to_lowercase().as_str()))
+    };
     let (ema, raw): (Vec<_>, Vec<_>) = prefixes.iter().partition(is_ema);
     let (prefix, selected) = match (ema.as_slice(), raw.as_slice()) {
         ([prefix], _) => (prefix, Selected::Ema),

@@ -49,7 +49,8 @@ impl Kept {
             let known = self.known.as_ref()?;
             let numbers = read(known, name, key, len)?;
             known::used(&paths(known, name, key));
-            write(&self.folder, name, key, &numbers).ok()?;
+            // Where it cannot be written it is found there again.
+            let _ = write(&self.folder, name, key, &numbers);
             Some(numbers)
         })
     }
@@ -60,10 +61,11 @@ impl Kept {
     /// As there; not where others cannot have it.
     pub fn write(&self, name: &str, key: &Key, numbers: &Numbers) -> Result<()> {
         let small = |_: &&PathBuf| numbers.values.len() <= known::MOST / size_of::<f32>();
+        write(&self.folder, name, key, numbers)?;
         if let Some(known) = self.known.as_ref().filter(small) {
             let _ = write(known, name, key, numbers);
         }
-        write(&self.folder, name, key, numbers)
+        Ok(())
     }
 
     /// The parts of what has this key.

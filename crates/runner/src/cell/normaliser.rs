@@ -70,10 +70,14 @@ fn collected(loaded: &Loaded, spec: &CollectSpec, places: Places, fresh: bool) -
         if fresh || !path.exists() {
             continue;
         }
-        let text = files::text(&path)?;
+        let shared = Some(folder) == known;
+        let text = match files::text(&path) {
+            Err(_) if shared => continue,
+            text => text?,
+        };
         let csv = unsealed(&text).filter(|csv| csv.starts_with(&format!("# {}\n", comments(loaded, spec, &key)[0])));
         if let Some(csv) = csv {
-            if Some(folder) == known {
+            if shared {
                 known::used(std::slice::from_ref(&path));
                 keep.map(|keep| files::write(&self::path(keep, &key), text.as_bytes())).transpose()?;
             }
@@ -81,7 +85,10 @@ fn collected(loaded: &Loaded, spec: &CollectSpec, places: Places, fresh: bool) -
                 // Where a run was killed between writing the one and removing the other.
                 forget(&parts(keep, &key, spec), keep)?;
             }
-            return Ok(Found { normaliser: Normaliser::read(&path)?, csv: csv.to_owned() });
+            match Normaliser::read(&path) {
+                Err(_) if shared => continue,
+                normaliser => return Ok(Found { normaliser: normaliser?, csv: csv.to_owned() }),
+            }
         }
         eprintln!("{}: not as it was written: collected again", path.display());
     }
@@ -98,13 +105,13 @@ fn collected(loaded: &Loaded, spec: &CollectSpec, places: Places, fresh: bool) -
     let normaliser = curve::collect(&loaded.sampler, spec, &plan, by_parts, advance, skip)?;
     progress.end();
     let csv = normaliser.to_csv(&comments(loaded, spec, &key));
-    if let Some(known) = known {
-        // Where others cannot have it they collect their own.
-        let _ = files::write(&path(known, &key), sealed(&csv).as_bytes());
-    }
     if let Some((keep, parts)) = parts {
         files::write(&path(keep, &key), sealed(&csv).as_bytes())?;
         forget(&parts, keep)?;
+    }
+    if let Some(known) = known {
+        // Where others cannot have it they collect their own.
+        let _ = files::write(&path(known, &key), sealed(&csv).as_bytes());
     }
     Ok(Found { normaliser, csv })
 }

@@ -22,7 +22,7 @@ pub fn run(arguments: &cli::Report) -> Result<()> {
     let folder = Folder::read(&arguments.results)?;
     if let Some(name) = folder.changed(&arguments.results)? {
         let message = format!(
-            "{}: not what was measured: provenance.toml has another hash of it",
+            "{}: not what was measured: provenance.toml has another hash of it; what measured it writes it again from what it kept",
             arguments.results.join(name).display()
         );
         return Err(Failure::Request(message));

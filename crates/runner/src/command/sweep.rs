@@ -54,8 +54,13 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
     let selection = Selection::parse(arguments.only.as_deref().unwrap_or_default(), &experiment)?;
     interrupt::listen()?;
     let lock = hold(&folder, arguments.join)?;
-    let how =
-        How { device: arguments.run.device, fresh: arguments.run.fresh, reuse: !arguments.no_reuse, alone: false };
+    let how = How {
+        device: arguments.run.device,
+        fresh: arguments.run.fresh,
+        reuse: !arguments.no_reuse,
+        alone: false,
+        known: !arguments.no_reuse,
+    };
     let mut sweep = Sweep::prepare(experiment, how, folder)?;
     sweep.lock = lock;
     arguments.take.iter().try_for_each(|from| sweep.take(from))?;
@@ -65,7 +70,7 @@ pub fn run(arguments: &cli::Sweep) -> Result<()> {
 /// The cells of a selection alone, in a folder that nobody else has; no tables or charts.
 pub fn only(experiment: Experiment, device: DeviceName, folder: &Path, selection: &Selection) -> Result<Folder> {
     interrupt::listen()?;
-    let how = How { device, fresh: false, reuse: true, alone: true };
+    let how = How { device, fresh: false, reuse: true, alone: true, known: false };
     let mut sweep = Sweep::prepare(experiment, how, folder.to_owned())?;
     sweep.measure(selection)?;
     Ok(sweep.results())
@@ -101,6 +106,8 @@ struct How {
     reuse: bool,
     /// Whether the folder is no other run's, and needs no locks.
     alone: bool,
+    /// Whether other experiments' solutions are of use.
+    known: bool,
 }
 
 /// An experiment, its cells, and what is known of each.
@@ -142,8 +149,8 @@ impl Sweep {
         }
         Parts::check()?;
         let kept = Kept::at(folder.join(KEPT), how.fresh);
-        // A shard has what its folder has, and what is verified is to be made again.
-        let kept = if how.reuse && !how.alone { kept.with_known(&loaded.sampler) } else { kept };
+        // A shard has what its folder has, what is merged is the shards', and what is verified is to be made again.
+        let kept = if how.known { kept.with_known(&loaded.sampler) } else { kept };
         std::fs::create_dir_all(&kept.folder).map_err(Failure::file(&kept.folder))?;
         if kept.fresh {
             files::remove_folder(&Parts::folder(&kept.folder))?;

@@ -94,6 +94,10 @@ fn content(open: &str, results: &Path, folders: &mut BTreeMap<String, Folder>) -
     if kind == "afs" {
         let without = take("without").filter(|_| keys.is_empty() && nfes.is_none());
         let without = without.ok_or_else(|| Failure::request("expected results=, metric= and without="))?;
+        let mut network = |name: &str| Ok::<_, Failure>(read(folders, results, name)?.provenance.network.clone());
+        if network(&name)? != network(&without)? {
+            return Err(Failure::Request(format!("{name} and {without} are of two networks")));
+        }
         let mut map = |name: &str| grids(read(folders, results, name)?, metric);
         return Ok(format!("\n{}", table::afs_counts(&map(&name)?, &map(&without)?)?));
     }

@@ -175,10 +175,18 @@ fn what_one_experiment_solved_another_finds() {
     assert!(made("every", at, &["--no-reuse"]) > all);
     // Half of it gone.
     for (path, bytes) in tree(&known) {
-        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+        fs::write(path, [&bytes[..bytes.len() / 2], &[0xff]].concat()).unwrap();
     }
     assert_eq!(made("damaged", at, &[]), all);
     assert_equal(&cwd.join("damaged"), &cwd.join("alone"));
+    // What cannot be read at all is not there, and nothing fails for it.
+    let spoiled = cwd.join("spoiled");
+    for path in tree(&known).into_keys() {
+        fs::create_dir_all(spoiled.join(path.file_name().unwrap())).unwrap();
+    }
+    assert_eq!(made("unread", spoiled.to_str().unwrap(), &[]), all);
+    assert_eq!(made("nowhere", cwd.join("first.toml/below").to_str().unwrap(), &[]), all);
+    assert_equal(&cwd.join("unread"), &cwd.join("alone"));
     // And whole again.
     assert_eq!(made("again", at, &[]), fewer);
     assert_equal(&cwd.join("again"), &cwd.join("alone"));

@@ -40,7 +40,7 @@ pub fn run(arguments: &cli::Merge) -> Result<()> {
     let folders: Vec<PathBuf> = shards.iter().map(|(folder, _)| kept(folder)).collect();
     take_normaliser(&folders[0], &kept(&arguments.out))?;
     let selection = Selection::parse("", &experiment)?;
-    let how = How { device, fresh: false, reuse: true, alone: false };
+    let how = How { device, fresh: false, reuse: true, alone: false, known: false };
     let mut sweep = Sweep::prepare(experiment, how, arguments.out.clone())?;
     if sweep.loaded.device != first.device_description {
         let (here, there) = (&sweep.loaded.device, &first.device_description);

@@ -138,7 +138,13 @@ pub fn run(experiment: Experiment, arguments: &cli::Sweep, out: &Path, shard: Sh
         code: String::new(),
         finished: false,
     };
-    let how = How { device: arguments.run.device, fresh: arguments.run.fresh, reuse: !arguments.no_reuse, alone: true };
+    let how = How {
+        device: arguments.run.device,
+        fresh: arguments.run.fresh,
+        reuse: !arguments.no_reuse,
+        alone: true,
+        known: false,
+    };
     let mut sweep = Sweep::prepare(experiment, how, folder.clone())?;
     description.device_description = sweep.loaded.device.clone();
     description.code = sweep.loaded.canary.hash();
