@@ -203,12 +203,6 @@ fn save(arguments: &cli::Fid) -> Result<()> {
         );
         return Err(Failure::Request(message));
     }
-    if let Some(weights) = &arguments.features {
-        let (to, weights) = (to.display(), weights.display());
-        let message =
-            format!("{to}: an .npz does not say of which features; expected `fewstep stats --features {weights}`");
-        return Err(Failure::Request(message));
-    }
     if to.exists() {
         return Err(Failure::Request(format!("{}: is there already", to.display())));
     }
