@@ -132,7 +132,7 @@ method = [
 fn stages_noise_thresholds_and_seeds_are_measured_and_do_not_depend_on_the_batch() {
     let folder = gaussian_folder();
     let cwd = folder.path();
-    let rows = "source = \"Somebody 2020\"\ndataset = \"Pixels\"\nmodel = \"theirs\"\ntool = \"their tool\"\nsamples = 50000\n\
+    let rows = "source = \"Somebody 2020\"\ndataset = \"Pixels\"\nmodel = \"theirs\"\ntool = \"their tool\"\nsamples = 50000\nafs = false\n\
                 [[row]]\nmethod = \"DDIM\"\nfid = { 10 = 9.5 }\n";
     std::fs::write(cwd.join("rows.toml"), rows).unwrap();
     std::fs::write(cwd.join("solvers.toml"), SOLVERS).unwrap();
@@ -183,7 +183,9 @@ fn stages_noise_thresholds_and_seeds_are_measured_and_do_not_depend_on_the_batch
     let report = succeed(cwd, &["report", "with-fid"]);
     assert!(
         report.contains("77.50")
-            && report.contains("| DDIM | theirs, Pixels | their tool | 50000 | Somebody 2020 | 9.5 |"),
+            && report.contains(
+                "| DDIM | theirs, Pixels | not stated | no | not stated | their tool | 50000 | Somebody 2020 | 9.5 |"
+            ),
         "{report}"
     );
     let drawn = || std::fs::read_to_string(cwd.join("with-fid/fid.svg")).unwrap().contains("DDIM [theirs, Pixels]");
@@ -209,7 +211,7 @@ fn orders_are_measured_and_drawn() {
         reader.records().map(|row| row.unwrap()).map(|row| (row[0].to_owned(), row[1].to_owned())).collect()
     };
     let all = folder.path().join("r/orders.csv");
-    assert_eq!(std::fs::read_to_string(&all).unwrap().lines().count(), 1 + 9 * 161);
+    assert_eq!(std::fs::read_to_string(&all).unwrap().lines().count(), 1 + 9 * 177);
     // What is published is of every method that there is.
     assert_eq!(methods(&repository().join("results/convergence/orders.csv")), methods(&all));
 }
